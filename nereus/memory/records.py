@@ -1,0 +1,381 @@
+"""What Nereus remembers, as typed and serialisable records.
+
+The words are those of ``docs/architecture.md``: Objective > Workflow > Step, Artifact, Evidence, Hypothesis,
+Decision, Event, Run. The database stores them (`nereus.memory.database`), agents make them, reports read them.
+Identifiers are counter- or content-based, never random, so that two runs with one seed make equal records.
+Times are kept for people and are never part of a hash.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Scalar = bool | int | float | str | None
+"""A named value of a result. Numbers are finite floats or ints; a missing number is None, never NaN."""
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, and unknown fields are an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# ------------------------------------------------------------------------------------------- artifacts and steps
+
+
+class ArtifactKind(StrEnum):
+    """What an artifact holds, and so how it is written (no pickle anywhere)."""
+
+    FILE = "file"  # bytes exactly as the user gave them
+    TABLE = "table"  # pandas.DataFrame -> Parquet
+    DATASET = "dataset"  # anndata.AnnData -> h5ad
+    FIGURE = "figure"  # SVG bytes; the plotted data is a table artifact of its own
+
+
+class ArtifactRef(Record):
+    """Anything that a step made, stored once under the hash of its content."""
+
+    id: str
+    """SHA-256 of the stored bytes, hexadecimal."""
+    kind: ArtifactKind
+    name: str
+    """Name within the result that made it (``differential``, ``volcano``), or the file name of an input."""
+    size: int
+    """Bytes on disk."""
+    summary: str = ""
+    """One deterministic line: shape and columns."""
+
+
+class StepSpec(Record):
+    """Everything that a step's result depends on. `nereus.tools.steps.step_key` hashes it."""
+
+    tool: str
+    version: str
+    params: dict[str, Any]
+    """Canonical JSON form of the tool's validated parameters, defaults included."""
+    inputs: dict[str, str | dict[str, str] | None]
+    """Input name -> artifact id (or name -> artifact id, for a tool that takes a set of tables)."""
+    seed: int
+
+
+class CallStatus(StrEnum):
+    """How a tool call ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+
+
+class ToolCall(Record):
+    """One executed step specification and what came out. Shared by every run that asks for the same key."""
+
+    key: str
+    """SHA-256 of the canonical StepSpec."""
+    spec: StepSpec
+    status: CallStatus
+    summary: str = ""
+    values: dict[str, Scalar] = Field(default_factory=dict)
+    outputs: dict[str, ArtifactRef] = Field(default_factory=dict)
+    """Output name -> artifact. Tables, datasets and figures share one name space per result."""
+    warnings: tuple[str, ...] = ()
+    complete: bool = True
+    n_total: int | None = None
+    n_returned: int | None = None
+    error: str | None = None
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_mb: float = 0.0
+
+
+# --------------------------------------------------------------------------------- objective > workflow > step
+
+
+class Contrast(Record):
+    """A comparison ``a vs b``: effects are a minus b, so ``up`` means higher in a."""
+
+    factor: str
+    a: str
+    b: str
+    covariates: tuple[str, ...] = ()
+    block: str | None = None
+    """Column whose levels are modelled as blocks (subject of paired or repeated samples)."""
+    subset: dict[str, str] = Field(default_factory=dict)
+    """Keep only samples whose column equals the value."""
+
+    @property
+    def label(self) -> str:
+        """Readable name, ``a vs b`` with the subset behind it."""
+        kept = ", ".join(f"{column} = {level}" for column, level in sorted(self.subset.items()))
+        return f"{self.a} vs {self.b}" + (f" ({kept})" if kept else "")
+
+
+class ObjectiveKind(StrEnum):
+    """The kinds of question that this slice can ask; later slices add theirs."""
+
+    QUALITY = "quality"
+    DIFFERENTIAL = "differential"
+    ASSOCIATION = "association"
+    PATHWAY = "pathway"
+    SUBTYPES = "subtypes"
+    DESCRIBE = "describe"  # fewer than three subjects a group: description, and a clear refusal to infer
+
+
+ObjectiveStatus = Literal["open", "running", "done", "abandoned"]
+
+
+class Objective(Record):
+    """A research question that the run sets itself."""
+
+    id: str  # O1, O2, ... in order of proposal
+    kind: ObjectiveKind
+    statement: str
+    contrast: Contrast | None = None
+    variable: str | None = None
+    """Continuous variable of an association."""
+    covariates: tuple[str, ...] = ()
+    rationale: str = ""
+    cites: tuple[str, ...] = ()
+    """Profile fields or evidence ids that it rests on."""
+    priority: float = 0.0
+    priority_parts: dict[str, float] = Field(default_factory=dict)
+    status: ObjectiveStatus = "open"
+    outcome: str = ""
+    parent_id: str | None = None
+    depth: int = 0
+
+
+class PlannedStep(Record):
+    """One tool call of a workflow, before or after it was run."""
+
+    id: str  # O2.W1.S3
+    tool: str
+    purpose: str
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Parameters fixed by the plan; the rest is filled from the actual inputs just before the call."""
+    inputs: dict[str, str | dict[str, str]] = Field(default_factory=dict)
+    """Input name -> ``<step id>/<output name>`` or ``run/<name>`` for what the run already holds."""
+    status: Literal["planned", "done", "failed", "skipped"] = "planned"
+    attempt: int = 1
+    call_key: str | None = None
+    """Key of the ToolCall that carried it out."""
+    verdict: str | None = None
+    note: str = ""
+
+
+class Edit(Record):
+    """One change of a workflow, made by refinement because of a result."""
+
+    op: Literal["insert", "remove", "replace", "reparam"]
+    step_id: str
+    reason: str
+    trigger: str
+    """Evidence id, named value or profile field that set it off."""
+
+
+class Workflow(Record):
+    """An ordered list of steps for one objective. Refinement makes a new version; executed steps never change."""
+
+    id: str  # O2.W1
+    objective_id: str
+    template: str | None
+    version: int = 1
+    steps: tuple[PlannedStep, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    stop_rule: str = ""
+
+
+class Decision(Record):
+    """One decision of a policy, with why and what it cost."""
+
+    id: str  # D1, D2, ...
+    kind: str
+    subject: str
+    """What was decided about: a run, objective, workflow, step or hypothesis id."""
+    policy: str
+    payload: dict[str, Any]
+    rationale: str = ""
+    cites: tuple[str, ...] = ()
+    fallback: bool = False
+    context_hash: str = ""
+    tokens: int = 0
+    ms: float = 0.0
+
+
+# ----------------------------------------------------------------------------------- evidence and hypotheses
+
+
+class Evidence(Record):
+    """A pointer to one recomputable value: a named value of a step, or one cell of one of its tables."""
+
+    id: str  # E1, E2, ... within a run
+    step_id: str
+    call_key: str
+    quantity: str
+    """What the number is: ``log2 fold change``, ``q``, ``stability`` ..."""
+    value: Scalar
+    unit: str = ""
+    name: str | None = None
+    """Named value of the result; exclusive with `artifact`, `row` and `column`."""
+    artifact: str | None = None
+    """Artifact id of the table."""
+    table: str | None = None
+    """Output name of the table."""
+    row: str | None = None
+    """Value of the table's key column (its first column)."""
+    column: str | None = None
+
+
+class Entity(Record):
+    """A thing that a claim is about."""
+
+    kind: Literal["protein", "gene", "set", "module", "cluster", "variable", "sample_group", "sample", "batch"]
+    id: str
+    name: str
+    direction: Literal["up", "down", "present", "absent", "positive", "negative", "none"] = "none"
+
+
+class Claim(Record):
+    """The typed content of a hypothesis."""
+
+    relation: Literal["abundance", "detection", "association", "enrichment", "cluster_association", "composition"]
+    entities: tuple[Entity, ...]
+    contrast: str
+    """``a vs b`` or the name of the variable."""
+    context: str = ""
+
+
+class Atom(Record):
+    """One testable part of a hypothesis."""
+
+    id: str  # H3.A1
+    statement: str
+    """With evidence references in place of numbers."""
+    kind: Literal[
+        "significance", "stability", "permutation", "direction", "normalisation", "outlier", "covariate", "peptides", "assumed"
+    ]
+    necessary: bool
+    verdict: Literal["holds", "fails", "assumed"]
+    evidence_ids: tuple[str, ...] = ()
+
+
+class Scores(Record):
+    """Five scores in [0, 1]; without a language model they are computable proxies and are labelled so."""
+
+    reliability: float
+    coherence: float
+    literature: float | None
+    novelty: float
+    evaluability: float
+    proxy: bool = True
+
+
+class Hypothesis(Record):
+    """A statement whose numbers are all references to evidence."""
+
+    id: str  # H1, H2, ...
+    rank: int
+    status: Literal["proposed", "supported", "tentative", "refuted", "merged"]
+    grain: Literal["entity", "set", "cross"]
+    key: str
+    """Canonical key: sorted entity ids, relation, contrast, direction."""
+    statement: str
+    """With references ``{{E12}}`` or ``{{E12|.2f}}`` in place of every number."""
+    claim: Claim
+    confidence: float | None
+    """Calibrated probability that the statistical claim is true in this data set; None where not calibrated."""
+    confidence_word: str = ""
+    scores: Scores
+    rank_score: float = 0.0
+    evidence_ids: tuple[str, ...] = ()
+    atoms: tuple[Atom, ...] = ()
+    alternatives: tuple[str, ...] = ()
+    """Competing explanations, from diagnostics."""
+    experiment: str = ""
+    caveats: tuple[str, ...] = ()
+    merged_into: str | None = None
+    figures: tuple[str, ...] = ()
+    """Artifact ids of figures to show on its card."""
+    author: str = "composed by rules, no language model"
+
+
+# ------------------------------------------------------------------------------------------------- the run
+
+
+class Event(Record):
+    """One entry of a run's stream. ``seq`` starts at 1 and has no gaps; replaying the stream rebuilds the view."""
+
+    run_id: str
+    seq: int
+    type: str
+    subject: str = ""
+    """Id of the objective, workflow, step or hypothesis it is about."""
+    payload: dict[str, Any] = Field(default_factory=dict)
+    ts: str = ""
+
+
+RunStatus = Literal["running", "waiting", "finished", "stopped", "refused", "failed"]
+
+
+class Budget(Record):
+    """Limits of a run. A limit of 0 for language-model items means none may be used."""
+
+    wall_s: float = 1200.0
+    objectives: int = 8
+    workflows: int = 12
+    steps: int = 60
+    tool_calls: int = 200
+    hypotheses: int = 40
+    refinements: int = 3  # a workflow
+    retries: int = 2  # a step
+    llm_calls: int = 0
+    llm_tokens: int = 0
+    usd: float = 0.0
+
+
+class RunHeader(Record):
+    """What identifies a run and how it ended."""
+
+    id: str
+    """``r`` + first 10 hexadecimal digits of the fingerprint + a counter for repeats."""
+    status: RunStatus
+    stop_reason: str = ""
+    question: str | None = None
+    seed: int = 0
+    policy: str = "rules"
+    workers: int = 1
+    out_dir: str
+    inputs: dict[str, ArtifactRef] = Field(default_factory=dict)
+    """``data`` and, where given, ``samples``: the user's files as artifacts."""
+    fingerprint: str = ""
+    """Hash of graph version, settings that change results, and data."""
+    fingerprint_parts: dict[str, str] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    budget: Budget = Field(default_factory=Budget)
+    used: dict[str, float] = Field(default_factory=dict)
+    started: str = ""
+    finished: str | None = None
+    wall_s: float = 0.0
+
+
+class RunRecord(Record):
+    """Everything about one run, as reports, `nereus verify` and `nereus show` read it."""
+
+    header: RunHeader
+    objectives: tuple[Objective, ...] = ()
+    workflows: tuple[Workflow, ...] = ()
+    calls: dict[str, ToolCall] = Field(default_factory=dict)
+    """Key -> call, for every step of the run."""
+    evidence: dict[str, Evidence] = Field(default_factory=dict)
+    hypotheses: tuple[Hypothesis, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    notices: tuple[str, ...] = ()
+    """What a reader must know: budget stops, refused contrasts, missing annotation ..."""
+    outputs: dict[str, str] = Field(default_factory=dict)
+    """Well-known results -> ``<step id>/<output name>`` (``claims``, ``profile``, ``calibration`` ...)."""
+
+    def steps(self) -> list[PlannedStep]:
+        """Every executed step of the newest workflow versions, in plan order."""
+        return [step for workflow in self.workflows for step in workflow.steps if step.call_key is not None]

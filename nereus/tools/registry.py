@@ -1,0 +1,75 @@
+"""Every tool, registered once: one line each. Listing names imports nothing; a tool's module loads on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+
+from nereus.errors import PlanError
+from nereus.tools.base import Tool
+
+CATALOGUE: dict[str, str] = {
+    # readers ---------------------------------------------------------------------------------
+    "load_dataset": "nereus.tools.proteomics.load:load_dataset",
+    "summarise_peptides": "nereus.tools.proteomics.summarise:summarise_peptides",
+    # understanding and preparing a matrix ----------------------------------------------------
+    "profile_dataset": "nereus.tools.proteomics.profile:profile_dataset",
+    "quality_control": "nereus.tools.proteomics.quality:quality_control",
+    "filter_features": "nereus.tools.proteomics.filter:filter_features",
+    "normalise": "nereus.tools.proteomics.normalise:normalise",
+    "impute": "nereus.tools.proteomics.impute:impute",
+    "aggregate_replicates": "nereus.tools.proteomics.aggregate:aggregate_replicates",
+    "remove_samples": "nereus.tools.proteomics.samples:remove_samples",
+    # exploring ---------------------------------------------------------------------------------
+    "batch_check": "nereus.tools.statistics.batch:batch_check",
+    "pca_variance": "nereus.tools.statistics.pca:pca_variance",
+    "cluster_samples": "nereus.tools.statistics.cluster:cluster_samples",
+    # testing -----------------------------------------------------------------------------------
+    "differential_abundance": "nereus.tools.statistics.differential:differential_abundance",
+    "detection_test": "nereus.tools.statistics.detection:detection_test",
+    "rank_test": "nereus.tools.statistics.rank:rank_test",
+    "continuous_association": "nereus.tools.statistics.association:continuous_association",
+    "permutation_null": "nereus.tools.statistics.permutation:permutation_null",
+    "stability": "nereus.tools.statistics.stability:stability",
+    "power": "nereus.tools.statistics.power:power",
+    "run_wide_fdr": "nereus.tools.statistics.fdr:run_wide_fdr",
+    "calibrate_confidence": "nereus.tools.statistics.calibration:calibrate_confidence",
+    "compose_claims": "nereus.tools.statistics.claims:compose_claims",
+    # sets ----------------------------------------------------------------------------------------
+    "enrichment_ora": "nereus.tools.enrichment.ora:enrichment_ora",
+    "enrichment_gsea": "nereus.tools.enrichment.gsea:enrichment_gsea",
+    # figures -------------------------------------------------------------------------------------
+    "plot_volcano": "nereus.tools.figures.volcano:plot_volcano",
+    "plot_heatmap": "nereus.tools.figures.heatmap:plot_heatmap",
+    "plot_pca": "nereus.tools.figures.pca:plot_pca",
+    "plot_missingness": "nereus.tools.figures.missingness:plot_missingness",
+    "plot_set_bars": "nereus.tools.figures.set_bars:plot_set_bars",
+    "plot_feature": "nereus.tools.figures.feature:plot_feature",
+}
+
+
+def names() -> list[str]:
+    """Names of all registered tools, in catalogue order."""
+    return list(CATALOGUE)
+
+
+@cache
+def get(name: str) -> Tool:
+    """The tool called `name`; `PlanError` with the nearest names where there is none."""
+    if name not in CATALOGUE:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, CATALOGUE, n=3) or names()
+        raise PlanError(f"there is no tool {name!r}", mend=f"perhaps {', '.join(near)}")
+    module, attribute = CATALOGUE[name].split(":")
+    found = getattr(import_module(module), attribute)
+    if not isinstance(found, Tool) or found.name != name:
+        raise TypeError(f"{CATALOGUE[name]} is not the tool {name!r}")
+    return found
+
+
+def all_tools() -> Iterator[Tool]:
+    """Every registered tool, loaded."""
+    for name in CATALOGUE:
+        yield get(name)

@@ -1,0 +1,192 @@
+"""The one mechanism: a step is a pure, cached, recorded computation.
+
+``step key = sha256(tool name, tool version, parameters, input artifact hashes, seed)``. A step whose key is known is
+not computed again. Resume, provenance, `nereus verify`, evidence and distribution all follow from this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nereus.errors import NereusError, PlanError, ToolError
+from nereus.memory.artifacts import ArtifactStore
+from nereus.memory.records import ArtifactKind, ArtifactRef, CallStatus, StepSpec, ToolCall
+from nereus.tools import registry
+from nereus.tools.base import Params, Result, SourceFile, Tool
+
+if TYPE_CHECKING:
+    from nereus.memory.records import Scalar
+
+Inputs = Mapping[str, "ArtifactRef | Mapping[str, ArtifactRef] | None"]
+
+
+class Ledger(Protocol):
+    """Where finished tool calls are remembered: the database, or a dictionary."""
+
+    def find_call(self, key: str) -> ToolCall | None:
+        """The finished call with this key."""
+
+    def record_call(self, call: ToolCall) -> None:
+        """Keep a finished call; recording an equal key again changes nothing."""
+
+
+class MemoryLedger:
+    """A ledger in a dictionary, for notebooks, tests and `nereus verify`."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, ToolCall] = {}
+
+    def find_call(self, key: str) -> ToolCall | None:
+        """See `Ledger`."""
+        return self.calls.get(key)
+
+    def record_call(self, call: ToolCall) -> None:
+        """See `Ledger`."""
+        self.calls.setdefault(call.key, call)
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no white space: the form that is hashed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def step_key(spec: StepSpec) -> str:
+    """SHA-256 of everything the result depends on."""
+    return hashlib.sha256(canonical_json(spec.model_dump(mode="json")).encode()).hexdigest()
+
+
+def derive_seed(run_seed: int, tool: str, params: Mapping[str, Any], inputs: Mapping[str, Any]) -> int:
+    """A step's seed: a function of the run's seed and of what the step computes, never of when it runs."""
+    text = canonical_json([run_seed, tool, params, inputs])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+class StepRunner:
+    """Runs steps: looks the key up, computes when it is unknown, stores the outputs and records the call.
+
+    Parameters
+    ----------
+    artifacts
+        Where inputs are read from and outputs are kept.
+    ledger
+        Where finished calls are remembered.
+    run_seed
+        Seed of the run, from which each step's seed is derived.
+    on_compute
+        Called with the tool's name just before a real computation; lets tests count them.
+    """
+
+    def __init__(
+        self,
+        artifacts: ArtifactStore,
+        ledger: Ledger,
+        run_seed: int = 0,
+        on_compute: Callable[[str], None] | None = None,
+    ) -> None:
+        self.artifacts = artifacts
+        self.ledger = ledger
+        self.run_seed = run_seed
+        self._on_compute = on_compute
+
+    def specify(self, tool: Tool, params: Mapping[str, Any] | Params, inputs: Inputs, seed: int | None = None) -> StepSpec:
+        """Validate and freeze what is to be computed."""
+        canonical = tool.validate(params).model_dump(mode="json")
+        hashes = {spec.name: _hashes(inputs.get(spec.name)) for spec in tool.inputs}
+        if unknown := sorted(set(inputs) - set(hashes)):
+            raise PlanError(f"unknown inputs {unknown}", where=f"tool {tool.name!r}", mend=f"inputs are {sorted(hashes)}")
+        if seed is None:
+            seed = derive_seed(self.run_seed, tool.name, canonical, hashes)
+        return StepSpec(tool=tool.name, version=tool.version, params=canonical, inputs=hashes, seed=seed)
+
+    def run(
+        self, tool: Tool | str, params: Mapping[str, Any] | Params, inputs: Inputs, seed: int | None = None
+    ) -> ToolCall:
+        """Run one step, or return the recorded call of the same key.
+
+        A `NereusError` of the tool is recorded as a failed call (a failure is a result, too); a failed call is tried
+        again when it is asked for again. Any other exception is a defect of the tool and is raised as `ToolError`.
+        """
+        tool = registry.get(tool) if isinstance(tool, str) else tool
+        spec = self.specify(tool, params, inputs, seed)
+        key = step_key(spec)
+        known = self.ledger.find_call(key)
+        if known is not None and known.status is CallStatus.OK and all(map(self.artifacts.has, known.outputs.values())):
+            return known
+        if self._on_compute is not None:
+            self._on_compute(tool.name)
+        wall, cpu = time.perf_counter(), time.thread_time()
+        try:
+            result = self._compute(tool, spec, inputs)
+        except NereusError as error:
+            call = ToolCall(key=key, spec=spec, status=CallStatus.FAILED, summary=error.what, error=str(error))
+        else:
+            call = ToolCall(
+                key=key,
+                spec=spec,
+                status=CallStatus.OK,
+                summary=result.summary,
+                values=dict(result.values),
+                outputs=self._store(result),
+                warnings=result.warnings,
+                complete=result.complete,
+                n_total=result.n_total,
+                n_returned=result.n_returned,
+            )
+        call = call.model_copy(
+            update={
+                "wall_s": round(time.perf_counter() - wall, 6),
+                "cpu_s": round(time.thread_time() - cpu, 6),
+                "peak_mb": round(peak_memory_mb(), 1),
+            }
+        )
+        self.ledger.record_call(call)
+        return call
+
+    def _compute(self, tool: Tool, spec: StepSpec, inputs: Inputs) -> Result:
+        live = {name: self._open(value) for name, value in inputs.items()}
+        try:
+            return tool.run(live, spec.params, spec.seed)
+        except NereusError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary between our code and any tool's
+            raise ToolError(f"{type(error).__name__}: {error}", where=f"tool {tool.name!r}") from error
+
+    def _open(self, value: ArtifactRef | Mapping[str, ArtifactRef] | None) -> Any:
+        if value is None:
+            return None
+        if isinstance(value, Mapping):
+            return {name: self.artifacts.table(ref) for name, ref in value.items()}
+        if value.kind is ArtifactKind.FILE:
+            return SourceFile(self.artifacts.path(value), value.name)
+        return self.artifacts.dataset(value) if value.kind is ArtifactKind.DATASET else self.artifacts.table(value)
+
+    def _store(self, result: Result) -> dict[str, ArtifactRef]:
+        outputs = {name: self.artifacts.put_table(table, name) for name, table in result.tables.items()}
+        outputs |= {name: self.artifacts.put_dataset(data, name) for name, data in result.datasets.items()}
+        for name, figure in result.figures.items():
+            outputs[name] = self.artifacts.put_figure(figure.svg, name, figure.title)
+            outputs[f"{name}_data"] = self.artifacts.put_table(figure.data, f"{name}_data")
+        return outputs
+
+
+def _hashes(value: ArtifactRef | Mapping[str, ArtifactRef] | None) -> str | dict[str, str] | None:
+    if value is None:
+        return None
+    return value.id if isinstance(value, ArtifactRef) else {name: ref.id for name, ref in sorted(value.items())}
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def value_of(call: ToolCall, name: str) -> Scalar:
+    """A named value; `KeyError` when the call did not return it."""
+    return call.values[name]
