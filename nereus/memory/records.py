@@ -114,12 +114,14 @@ class Contrast(Record):
 class ObjectiveKind(StrEnum):
     """The kinds of question that this slice can ask; later slices add theirs."""
 
-    QUALITY = "quality"
+    DATA = "data"  # read and understand the data: always first
+    QUALITY = "quality"  # prepare the matrix and judge it
     DIFFERENTIAL = "differential"
     ASSOCIATION = "association"
     PATHWAY = "pathway"
     SUBTYPES = "subtypes"
     DESCRIBE = "describe"  # fewer than three subjects a group: description, and a clear refusal to infer
+    SYNTHESIS = "synthesis"  # run-wide error control, calibration and the claims: always last
 
 
 ObjectiveStatus = Literal["open", "running", "done", "abandoned"]

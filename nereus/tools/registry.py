@@ -22,6 +22,7 @@ CATALOGUE: dict[str, str] = {
     "aggregate_replicates": "nereus.tools.proteomics.aggregate:aggregate_replicates",
     "remove_samples": "nereus.tools.proteomics.samples:remove_samples",
     # exploring ---------------------------------------------------------------------------------
+    "screen_factors": "nereus.tools.statistics.screen:screen_factors",
     "batch_check": "nereus.tools.statistics.batch:batch_check",
     "pca_variance": "nereus.tools.statistics.pca:pca_variance",
     "cluster_samples": "nereus.tools.statistics.cluster:cluster_samples",

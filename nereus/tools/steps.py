@@ -11,7 +11,10 @@ import json
 import resource
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nereus.errors import NereusError, PlanError, ToolError
@@ -22,6 +25,9 @@ from nereus.tools.base import Params, Result, SourceFile, Tool
 
 if TYPE_CHECKING:
     from nereus.memory.records import Scalar
+
+# Matplotlib keeps its settings in global state, so only one figure is drawn at a time.
+_DRAWING = Lock()
 
 Inputs = Mapping[str, "ArtifactRef | Mapping[str, ArtifactRef] | None"]
 
@@ -93,6 +99,7 @@ class StepRunner:
         self.ledger = ledger
         self.run_seed = run_seed
         self._on_compute = on_compute
+        self._in_flight: defaultdict[str, Lock] = defaultdict(Lock)
 
     def specify(self, tool: Tool, params: Mapping[str, Any] | Params, inputs: Inputs, seed: int | None = None) -> StepSpec:
         """Validate and freeze what is to be computed."""
@@ -115,6 +122,10 @@ class StepRunner:
         tool = registry.get(tool) if isinstance(tool, str) else tool
         spec = self.specify(tool, params, inputs, seed)
         key = step_key(spec)
+        with self._in_flight[key]:  # two objectives that ask for the same step at once share one computation
+            return self._find_or_compute(tool, spec, key, inputs)
+
+    def _find_or_compute(self, tool: Tool, spec: StepSpec, key: str, inputs: Inputs) -> ToolCall:
         known = self.ledger.find_call(key)
         if known is not None and known.status is CallStatus.OK and all(map(self.artifacts.has, known.outputs.values())):
             return known
@@ -150,8 +161,10 @@ class StepRunner:
 
     def _compute(self, tool: Tool, spec: StepSpec, inputs: Inputs) -> Result:
         live = {name: self._open(value) for name, value in inputs.items()}
+        draws = any(output.startswith("figure:") for output in tool.outputs)
         try:
-            return tool.run(live, spec.params, spec.seed)
+            with _DRAWING if draws else nullcontext():
+                return tool.run(live, spec.params, spec.seed)
         except NereusError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary between our code and any tool's

@@ -1,0 +1,65 @@
+"""What a run may use, and what it has used. A limit stops the run before it is exceeded, and the run still reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from nereus.errors import BudgetExceeded, InputError
+from nereus.memory.records import Budget
+
+
+class BudgetKeeper:
+    """Counts wall time across resumed processes and refuses what would exceed a limit.
+
+    Counts of steps, tool calls and objectives live in the graph's state (they are part of the result and must not
+    depend on timing); wall time and language-model use live here.
+    """
+
+    def __init__(self, limits: Budget, wall_used_s: float = 0.0) -> None:
+        for name, limit in limits.model_dump().items():
+            if limit < 0 or (limit == 0 and name in ("wall_s", "steps", "tool_calls", "objectives", "workflows", "hypotheses")):
+                raise InputError(f"budget {name} is {limit:g}", where="--budget", mend="give a positive number")
+        self.limits = limits
+        self._before = wall_used_s
+        self._start = time.monotonic()
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds used so far, over all processes that worked on the run."""
+        return self._before + time.monotonic() - self._start
+
+    def reserve(self, used: Mapping[str, float], kind: str, amount: float = 1.0, seconds: float = 0.0) -> None:
+        """Raise `BudgetExceeded` when `amount` more of `kind`, taking about `seconds`, would pass a limit."""
+        limit = float(getattr(self.limits, kind))
+        if used.get(kind, 0.0) + amount > limit:
+            raise BudgetExceeded(
+                f"the limit of {limit:g} {kind} is reached", where="budget", mend=f"raise it with --budget {kind}=N"
+            )
+        if self.wall_s + seconds > self.limits.wall_s:
+            raise BudgetExceeded(
+                f"the limit of {self.limits.wall_s:g} s wall time is reached",
+                where="budget",
+                mend="raise it with --budget wall_s=N; finished steps are kept, `nereus resume` goes on",
+            )
+
+
+def parse_budget(items: list[str] | None, base: Budget | None = None) -> Budget:
+    """A budget from ``name=value`` items; `InputError` names what is wrong and what is allowed."""
+    base = base or Budget()
+    allowed = base.model_dump()
+    changes: dict[str, float] = {}
+    for item in items or []:
+        name, sign, text = item.partition("=")
+        if not sign or name not in allowed:
+            raise InputError(f"{item!r} is no budget", where="--budget", mend=f"write name=number with one of {sorted(allowed)}")
+        try:
+            number = float(text)
+        except ValueError:
+            raise InputError(f"{text!r} is no number", where=f"--budget {name}", mend="write a number") from None
+        if not 0 <= number < float("inf"):
+            raise InputError(f"budget {name} is {text}", where="--budget", mend="give a positive, finite number")
+        changes[name] = number if isinstance(allowed[name], float) else int(number)
+    budget = base.model_copy(update=changes)
+    BudgetKeeper(budget)
+    return budget

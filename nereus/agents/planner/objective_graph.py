@@ -1,0 +1,398 @@
+"""One objective: plan a workflow, check it, run its steps, assess each, refine what is left, and close the objective.
+
+::
+
+    plan -> check -(wrong)-> plan ; -(fine)-> [gate_workflow] -> fill -> [gate_tool] -> execute -> assess
+    assess -(next)-> fill ; -(surprise)-> refine -> check ; -(end)-> conclude -(again)-> plan ; -(closed)-> END
+
+Gates are nodes of their own without side effects: LangGraph runs an interrupted node again on resume.
+Every node may run again after a crash: steps, decisions and events are recorded under keys, so nothing is repeated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+
+from nereus.agents.planner.check import check_workflow, materialise, planned
+from nereus.agents.planner.services import Services, explain
+from nereus.agents.planner.state import ObjectiveReturn, ObjectiveState
+from nereus.agents.policies.base import (
+    DecisionContext,
+    DecisionKind,
+    EditDraft,
+    ObjectiveAssessment,
+    ParamsDraft,
+    Refinement,
+    StepAssessment,
+    WorkflowDraft,
+)
+from nereus.errors import BudgetExceeded, PlanError
+from nereus.memory.records import CallStatus, Edit, Objective, ObjectiveKind, PlannedStep, Workflow
+from nereus.tools import registry
+from nereus.tools.base import Capability
+
+MAX_PLAN_ATTEMPTS = 3
+COSTLY_SECONDS = 60.0
+
+# Results that the whole run builds on: objective kind -> output name -> well-known name. Test and set tables are shared
+# under ``<objective id>:<output name>`` as well, for error control over the whole run.
+WELL_KNOWN: dict[ObjectiveKind, dict[str, str]] = {
+    ObjectiveKind.DATA: {"dataset": "loaded", "columns": "profile", "removed_rows": "removed_rows"},
+    ObjectiveKind.QUALITY: {
+        "dataset": "prepared",
+        "scores": "scores",
+        "variance": "variance",
+        "screen": "screen",
+        "batch": "batch",
+        "checks": "quality_checks",
+    },
+    ObjectiveKind.SYNTHESIS: {"claims": "claims", "families": "families", "findings": "findings"},
+}
+
+
+def build_objective_graph() -> Any:
+    """The compiled subgraph of one objective."""
+    graph = StateGraph(ObjectiveState, context_schema=Services, output_schema=ObjectiveReturn)
+    for node in (plan, check, gate_workflow, fill, gate_tool, execute, assess, refine, conclude):
+        graph.add_node(node.__name__, node)
+    graph.add_edge(START, "plan")
+    graph.add_conditional_edges("plan", _route, ["check", "conclude"])
+    graph.add_conditional_edges("check", _route, ["plan", "gate_workflow", "fill", "conclude"])
+    graph.add_edge("gate_workflow", "fill")
+    graph.add_conditional_edges("fill", _route, ["gate_tool", "execute", "conclude"])
+    graph.add_edge("gate_tool", "execute")
+    graph.add_conditional_edges("execute", _route, ["assess", "conclude"])
+    graph.add_conditional_edges("assess", _route, ["fill", "refine", "conclude"])
+    graph.add_edge("refine", "check")
+    graph.add_conditional_edges("conclude", _route, ["plan", END])
+    return graph.compile()
+
+
+def _route(state: ObjectiveState) -> str:
+    return state["route"]
+
+
+# ------------------------------------------------------------------------------------------------------ planning
+
+
+def plan(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Ask for a workflow, with what was wrong with the previous one."""
+    services = runtime.context
+    objective = Objective.model_validate(state["objective"])
+    number = state.get("workflow_number", 0) + (0 if state.get("plan_errors") else 1)
+    attempt = state.get("plan_attempts", 0) + 1
+    context = _context(state, services).model_copy(
+        update={"errors": tuple(state.get("plan_errors", ())), "memories": _memories(services, objective)}
+    )
+    draft = services.decide(
+        DecisionKind.PLAN_WORKFLOW, f"{objective.id}.W{number}#{attempt}", context, WorkflowDraft
+    )
+    workflow = materialise(draft, objective.id, number)
+    return {
+        "workflow": workflow.model_dump(mode="json"),
+        "workflow_number": number,
+        "plan_attempts": attempt,
+        "cursor": 0,
+        "refinements": 0,
+        "route": "check",
+    }
+
+
+def check(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Static check; a wrong plan goes back with the list of errors, at most twice."""
+    services = runtime.context
+    workflow = Workflow.model_validate(state["workflow"])
+    known = {step_id: services.call(key).spec.tool for step_id, key in _all_calls(state).items()}
+    errors = check_workflow(workflow, state["run_outputs"], known, state["steps_left"])
+    if errors:
+        services.emit("plan_rejected", workflow.id, errors=errors, version=workflow.version)
+        if workflow.version > 1 or state["plan_attempts"] >= MAX_PLAN_ATTEMPTS:
+            return {"plan_errors": errors, "route": "conclude", "notices": [f"{workflow.id}: plan refused: {errors[0]}"]}
+        return {"plan_errors": errors, "route": "plan"}
+    services.repository.save_workflow(services.run_id, workflow)
+    services.emit(
+        "workflow_planned" if workflow.version == 1 else "workflow_refined",
+        workflow.id,
+        objective=workflow.objective_id,
+        template=workflow.template,
+        version=workflow.version,
+        steps=[[step.id, step.tool, step.purpose] for step in workflow.steps],
+    )
+    gate = services.approval == "always" and workflow.version == 1
+    return {"plan_errors": [], "plan_attempts": 0, "route": "gate_workflow" if gate else "fill"}
+
+
+def gate_workflow(state: ObjectiveState) -> dict[str, Any]:
+    """Ask a person whether the workflow may run; a refused one is left with a notice."""
+    workflow = Workflow.model_validate(state["workflow"])
+    answer = interrupt({"gate": "workflow", "id": workflow.id, "steps": [[s.tool, s.purpose] for s in workflow.steps]})
+    if _approved(answer):
+        return {"route": "fill"}
+    steps = tuple(s.model_copy(update={"status": "skipped", "note": "refused at the gate"}) for s in workflow.steps)
+    return {
+        "workflow": workflow.model_copy(update={"steps": steps}).model_dump(mode="json"),
+        "cursor": len(steps),
+        "notices": [f"{workflow.id} was refused at the approval gate"],
+        "route": "fill",
+    }
+
+
+# ----------------------------------------------------------------------------------------------------- executing
+
+
+def fill(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Fix the parameters of the next step from the actual results of its inputs."""
+    services = runtime.context
+    workflow = Workflow.model_validate(state["workflow"])
+    cursor = state["cursor"]
+    while cursor < len(workflow.steps) and workflow.steps[cursor].status != "planned":
+        cursor += 1
+    if cursor == len(workflow.steps):
+        return {"cursor": cursor, "route": "conclude"}
+    step = workflow.steps[cursor]
+    lost = _lost_inputs(step, workflow, state)
+    if lost:
+        skipped = step.model_copy(update={"status": "skipped", "note": f"needs {lost}, which was not made"})
+        return {"workflow": _with(workflow, cursor, skipped), "cursor": cursor, "route": "execute"}
+    context = _context(state, services, step_id=step.id)
+    draft = services.decide(DecisionKind.FILL_PARAMS, f"{step.id}#{step.attempt}", context, ParamsDraft)
+    filled = step.model_copy(update={"params": {**draft.params, **step.params}})
+    tool = registry.get(step.tool)
+    risky = tool.capability in (Capability.NETWORK, Capability.EXEC) or tool.seconds > COSTLY_SECONDS
+    gate = services.approval == "always" or (services.approval == "costly" and risky)
+    return {
+        "workflow": _with(workflow, cursor, filled),
+        "cursor": cursor,
+        "route": "gate_tool" if gate else "execute",
+    }
+
+
+def gate_tool(state: ObjectiveState) -> dict[str, Any]:
+    """Ask a person whether the step may run."""
+    workflow = Workflow.model_validate(state["workflow"])
+    step = workflow.steps[state["cursor"]]
+    answer = interrupt({"gate": "tool", "id": step.id, "tool": step.tool, "params": step.params, "purpose": step.purpose})
+    if _approved(answer):
+        return {}
+    refused = step.model_copy(update={"status": "skipped", "note": "refused at the gate"})
+    return {"workflow": _with(workflow, state["cursor"], refused), "notices": [f"{step.id} was refused at the approval gate"]}
+
+
+def execute(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Run the step under the cursor."""
+    services = runtime.context
+    workflow = Workflow.model_validate(state["workflow"])
+    cursor = state["cursor"]
+    if cursor >= len(workflow.steps) or workflow.steps[cursor].status != "planned":
+        return {"route": "assess"}
+    step = workflow.steps[cursor]
+    tool = registry.get(step.tool)
+    try:
+        services.budget.reserve({}, "steps", 1, seconds=tool.seconds)
+        if state["steps_left"] < 1:
+            raise BudgetExceeded("this objective's share of the step budget is used up", where="budget")
+        call = services.execute(step, step.params, _all_calls(state), _all_outputs(state))
+    except BudgetExceeded as error:
+        services.emit("budget_warning", step.id, reason=error.what)
+        return {"route": "conclude", "notices": [explain(error)], "outputs": {"stop": error.what}}
+    except PlanError as error:
+        failed = step.model_copy(update={"status": "failed", "note": explain(error)})
+        services.emit("step_failed", step.id, tool=step.tool, error=str(error))
+        return {"workflow": _with(workflow, cursor, failed), "route": "assess", "notices": [f"{step.id}: {explain(error)}"]}
+    done = step.model_copy(update={"status": "done" if call.status is CallStatus.OK else "failed", "call_key": call.key})
+    return {
+        "workflow": _with(workflow, cursor, done),
+        "calls": {step.id: call.key},
+        "used": {"steps": 1, "tool_calls": 1},
+        "steps_left": state["steps_left"] - 1,
+        "route": "assess",
+    }
+
+
+def assess(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Judge the step that just ran, and say where to go."""
+    services = runtime.context
+    workflow = Workflow.model_validate(state["workflow"])
+    cursor = state["cursor"]
+    if cursor >= len(workflow.steps) or workflow.steps[cursor].status == "skipped":
+        return {"cursor": cursor + 1, "route": "fill"}
+    step = workflow.steps[cursor]
+    answer = services.decide(
+        DecisionKind.ASSESS_STEP, f"{step.id}#{step.attempt}", _context(state, services, step_id=step.id), StepAssessment
+    )
+    judged = step.model_copy(update={"verdict": answer.verdict, "note": "; ".join(answer.diagnostics) or step.note})
+    services.emit("step_assessed", step.id, verdict=answer.verdict, diagnostics=list(answer.diagnostics), surprise=answer.surprise)
+    update: dict[str, Any] = {"surprise": answer.surprise or "", "route": "fill", "cursor": cursor + 1}
+    if answer.verdict == "retry" and step.attempt <= services.budget.limits.retries:
+        judged = judged.model_copy(
+            update={"status": "planned", "attempt": step.attempt + 1, "params": {**step.params, **answer.params}, "call_key": None}
+        )
+        update["cursor"] = cursor
+    elif step.status == "failed":
+        update["notices"] = [f"{step.id} ({step.tool}) failed: {_failure(services, step)}"]
+    workflow_json = _with(workflow, cursor, judged)
+    update["workflow"] = workflow_json
+    if answer.verdict == "fail":
+        update["route"] = "conclude"
+    elif (answer.surprise or answer.verdict in ("replace", "insert")) and _may_refine(state, services):
+        update["route"] = "refine"
+    update["outputs"] = _shared_outputs(services, judged, Objective.model_validate(state["objective"]))
+    return update
+
+
+def refine(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Edit the steps that have not run, because of a result. Executed steps never change."""
+    services = runtime.context
+    workflow = Workflow.model_validate(state["workflow"])
+    number = state.get("refinements", 0) + 1
+    context = _context(state, services, step_id=workflow.steps[min(state["cursor"], len(workflow.steps)) - 1].id)
+    answer = services.decide(
+        DecisionKind.REFINE_WORKFLOW,
+        f"{workflow.id}#{number}",
+        context.model_copy(update={"errors": (state["surprise"],)}),
+        Refinement,
+    )
+    refined = _apply(workflow, answer.edits)
+    return {"workflow": refined.model_dump(mode="json"), "refinements": number, "surprise": "", "used": {"refinements": 1}}
+
+
+def conclude(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Close the objective, give it another workflow, or leave children for the run to take up."""
+    services = runtime.context
+    objective = Objective.model_validate(state["objective"])
+    workflow = Workflow.model_validate(state["workflow"])
+    services.repository.save_workflow(services.run_id, workflow)
+    stopped = "stop" in state.get("outputs", {})
+    answer = services.decide(
+        DecisionKind.ASSESS_OBJECTIVE, f"{objective.id}#{state['workflow_number']}", _context(state, services), ObjectiveAssessment
+    )
+    if answer.verdict == "new_workflow" and state["workflow_number"] < 2 and not stopped and not state.get("plan_errors"):
+        return {"route": "plan", "plan_attempts": 0}
+    closed = objective.model_copy(
+        update={
+            "status": "abandoned" if answer.verdict == "abandon" else "done",
+            "outcome": answer.summary,
+            "cites": tuple(dict.fromkeys([*objective.cites, *answer.cites])),
+        }
+    )
+    services.repository.save_objective(services.run_id, closed)
+    services.emit("objective_closed", objective.id, status=closed.status)
+    children = [] if stopped else [child.model_dump(mode="json") for child in answer.children]
+    return {
+        "objectives": {objective.id: closed.model_dump(mode="json")},
+        "children": {objective.id: children} if children else {},
+        "used": {"workflows": state["workflow_number"]},
+        "route": END,
+    }
+
+
+# ------------------------------------------------------------------------------------------------------- helpers
+
+
+def _context(state: ObjectiveState, services: Services, step_id: str | None = None) -> DecisionContext:
+    calls = _all_calls(state)
+    workflow = Workflow.model_validate(state["workflow"]) if state.get("workflow") else None
+    own = [step.id for step in workflow.steps if step.id in calls] if workflow else []
+    shared = sorted({reference.partition("/")[0] for reference in state["run_outputs"].values()} - set(own))
+    return DecisionContext(
+        question=services.question,
+        profile=services.profile(calls, state["run_outputs"]),
+        objective=Objective.model_validate(state["objective"]),
+        workflow=workflow,
+        step_id=step_id,
+        calls=tuple(services.view(one, calls[one]) for one in [*shared, *own] if one in calls),
+        run_outputs=_all_outputs(state),
+        limits={"steps": float(state["steps_left"])},
+    )
+
+
+def _memories(services: Services, objective: Objective) -> tuple[Any, ...]:
+    return services.recall_similar("workflows", objective.statement)
+
+
+def _all_calls(state: ObjectiveState) -> dict[str, str]:
+    return {**state["run_calls"], **state.get("calls", {})}
+
+
+def _all_outputs(state: ObjectiveState) -> dict[str, str]:
+    return {**state["run_outputs"], **state.get("outputs", {})}
+
+
+def _with(workflow: Workflow, position: int, step: PlannedStep) -> dict[str, Any]:
+    steps = [*workflow.steps]
+    steps[position] = step
+    return workflow.model_copy(update={"steps": tuple(steps)}).model_dump(mode="json")
+
+
+def _lost_inputs(step: PlannedStep, workflow: Workflow, state: ObjectiveState) -> str:
+    lost = {one.id for one in workflow.steps if one.status in ("failed", "skipped")}
+    for reference in step.inputs.values():
+        for one in reference.values() if isinstance(reference, dict) else [reference]:
+            owner = one.partition("/")[0]
+            if owner in lost:
+                return owner
+    return ""
+
+
+def _failure(services: Services, step: PlannedStep) -> str:
+    if step.call_key is None:
+        return step.note
+    return (services.call(step.call_key).error or step.note).replace("\n  mend: ", " — ")
+
+
+def _may_refine(state: ObjectiveState, services: Services) -> bool:
+    return state.get("refinements", 0) < services.budget.limits.refinements
+
+
+def _approved(answer: Any) -> bool:
+    return answer is True or (isinstance(answer, dict) and answer.get("approve") is True)
+
+
+def _shared_outputs(services: Services, step: PlannedStep, objective: Objective) -> dict[str, str]:
+    """Register a finished step's results that the run builds on."""
+    if step.status != "done" or step.call_key is None:
+        return {}
+    names = services.call(step.call_key).outputs
+    well_known = WELL_KNOWN.get(objective.kind, {})
+    shared = {well_known[name]: f"{step.id}/{name}" for name in names if name in well_known}
+    return shared | {f"{objective.id}:{name}": f"{step.id}/{name}" for name in names}
+
+
+def _apply(workflow: Workflow, edits: tuple[EditDraft, ...]) -> Workflow:
+    """A new version of the workflow. Positions refer to the version that was seen; inserted steps get new ids."""
+    steps: list[PlannedStep] = [*workflow.steps]
+    log: list[Edit] = [*workflow.edits]
+    fresh = sum(1 for step in steps)
+    offset = 0
+    for edit in sorted(edits, key=lambda one: one.position):
+        index = edit.position - 1 + offset
+        if edit.op != "insert" and not 0 <= index < len(steps):
+            raise PlanError(f"position {edit.position} does not exist", where=workflow.id, mend=f"there are {len(steps)} steps")
+        if index < len(steps) and steps[index].status != "planned":
+            if edit.op == "insert":
+                index = next((i for i, one in enumerate(steps) if one.status == "planned"), len(steps))
+            else:
+                raise PlanError(f"step {steps[index].id} has run and cannot be edited", where=workflow.id)
+        if edit.op in ("insert", "replace"):
+            if edit.step is None:
+                raise PlanError(f"{edit.op} names no step", where=workflow.id)
+            fresh += 1
+            new = planned(edit.step, f"{workflow.id}.S{fresh}", workflow.id)
+            if edit.op == "insert":
+                steps.insert(min(index, len(steps)), new)
+                offset += 1
+            else:
+                steps[index] = new
+            touched = new.id
+        elif edit.op == "remove":
+            touched = steps.pop(index).id
+            offset -= 1
+        else:
+            steps[index] = steps[index].model_copy(update={"params": {**steps[index].params, **edit.params}})
+            touched = steps[index].id
+        log.append(Edit(op=edit.op, step_id=touched, reason=edit.reason, trigger=edit.trigger))
+    return workflow.model_copy(update={"version": workflow.version + 1, "steps": tuple(steps), "edits": tuple(log)})

@@ -1,0 +1,193 @@
+"""What the nodes of the research graph work with, and the two things that every node does: decide and execute."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from nereus.agents.planner.budget import BudgetKeeper
+from nereus.agents.policies.base import SCHEMAS, CallView, DecisionContext, DecisionKind, MemoryView, Policy, ProfileView, View
+from nereus.errors import NereusError, PlanError, PolicyError
+from nereus.memory.artifacts import ArtifactStore
+from nereus.memory.records import ArtifactRef, CallStatus, Decision, PlannedStep, ToolCall
+from nereus.memory.runs import RunRepository
+from nereus.memory.vectors import VectorIndex
+from nereus.tools import registry
+from nereus.tools.steps import StepRunner, canonical_json
+
+Payload = TypeVar("Payload", bound=View)
+
+# Tables of `profile_dataset` that policies see, with the most rows that are shown.
+_PROFILE_TABLES = {"columns": 60, "factors": 60, "confounding": 60, "contrasts": 60, "associations": 30, "variance": 60, "samples": 400}
+
+
+@dataclass
+class Services:
+    """Dependencies of a run, handed to the nodes as LangGraph's runtime context."""
+
+    run_id: str
+    question: str | None
+    seed: int
+    approval: str
+    repository: RunRepository
+    artifacts: ArtifactStore
+    runner: StepRunner
+    policy: Policy
+    budget: BudgetKeeper
+    inputs: dict[str, ArtifactRef]
+    """``data`` and, where given, ``samples``."""
+    recall: VectorIndex | None = None
+    computed: list[str] = field(default_factory=list)
+
+    # -------------------------------------------------------------------------------- events
+
+    def emit(self, type_: str, subject: str = "", **payload: Any) -> None:
+        """Add to the run's event stream, once per (type, subject, payload): a node that runs again repeats nothing."""
+        key = hashlib.sha256(canonical_json([type_, subject, payload]).encode()).hexdigest()[:32]
+        self.repository.events.append(self.run_id, type_, subject, payload, key=key)
+
+    # ------------------------------------------------------------------------------ decisions
+
+    def decide(self, kind: DecisionKind, subject: str, context: DecisionContext, schema: type[Payload]) -> Payload:
+        """Ask the policy, check its answer and record it. A recorded decision on an equal context is replayed."""
+        if schema is not SCHEMAS[kind]:
+            raise PolicyError(f"{kind.value} answers with {SCHEMAS[kind].__name__}, not {schema.__name__}")
+        context_hash = hashlib.sha256(canonical_json(context.model_dump(mode="json")).encode()).hexdigest()[:16]
+        identity = f"{kind.value}@{subject}"
+        known = self.repository.find_decision(self.run_id, identity, context_hash)
+        if known is not None:
+            return schema.model_validate(known.payload)
+        start = time.perf_counter()
+        verdict = self.policy.decide(kind, context, seed=self.seed)
+        try:
+            payload = schema.model_validate(verdict.payload.model_dump())
+        except ValidationError as error:
+            raise PolicyError(str(error), where=f"policy {verdict.policy!r}, decision {identity}") from error
+        decision = Decision(
+            id=identity,
+            kind=kind.value,
+            subject=subject,
+            policy=verdict.policy,
+            payload=payload.model_dump(mode="json"),
+            rationale=verdict.rationale,
+            cites=verdict.cites,
+            fallback=verdict.fallback,
+            context_hash=context_hash,
+            tokens=verdict.tokens,
+            ms=round((time.perf_counter() - start) * 1000, 3),
+        )
+        self.repository.save_decision(self.run_id, decision)
+        if verdict.fallback:
+            self.emit("policy_fallback", subject, kind=kind.value, reason=verdict.fallback_reason)
+        return payload
+
+    # ------------------------------------------------------------------------------- execution
+
+    def resolve(self, reference: str, calls: Mapping[str, str], outputs: Mapping[str, str]) -> ArtifactRef:
+        """The artifact behind ``run/<name>`` or ``<step id>/<output>``."""
+        owner, _, output = reference.partition("/")
+        if owner == "run":
+            if output in self.inputs:
+                return self.inputs[output]
+            if output not in outputs:
+                raise PlanError(f"the run holds no {output!r}", where=reference)
+            owner, _, output = outputs[output].partition("/")
+        if owner not in calls:
+            raise PlanError(f"step {owner} has not run", where=reference)
+        call = self.call(calls[owner])
+        if output not in call.outputs:
+            raise PlanError(f"step {owner} ({call.spec.tool}) made no {output!r}", where=reference)
+        return call.outputs[output]
+
+    def call(self, key: str) -> ToolCall:
+        """A recorded tool call."""
+        call = self.runner.ledger.find_call(key)
+        if call is None:
+            raise PlanError(f"tool call {key[:12]} is not recorded")
+        return call
+
+    def execute(
+        self,
+        step: PlannedStep,
+        params: Mapping[str, Any],
+        calls: Mapping[str, str],
+        outputs: Mapping[str, str],
+    ) -> ToolCall:
+        """Run one planned step, or find it recorded, and tell the event stream."""
+        tool = registry.get(step.tool)
+        resolved: dict[str, ArtifactRef | Mapping[str, ArtifactRef] | None] = {
+            name: {key: self.resolve(one, calls, outputs) for key, one in reference.items()}
+            if isinstance(reference, dict)
+            else self.resolve(reference, calls, outputs)
+            for name, reference in step.inputs.items()
+        }
+        self.emit("step_started", step.id, tool=step.tool, purpose=step.purpose, attempt=step.attempt)
+        call = self.runner.run(tool, params, resolved)
+        if call.status is CallStatus.OK:
+            self.emit("step_finished", step.id, tool=step.tool, summary=call.summary, warnings=list(call.warnings))
+        else:
+            self.emit("step_failed", step.id, tool=step.tool, error=call.error)
+        return call
+
+    # -------------------------------------------------------------------------------- contexts
+
+    def recall_similar(self, collection: str, text: str) -> tuple[MemoryView, ...]:
+        """Up to three similar records of earlier runs: quoted to the policy, never obeyed."""
+        if self.recall is None:
+            return ()
+        found = self.recall.recall(collection, text, 3, exclude_run=self.run_id)
+        return tuple(
+            MemoryView(id=one.id, run_id=one.run_id, text=one.text, similarity=round(one.similarity, 4), metadata=one.metadata)
+            for one in found
+        )
+
+    def view(self, step_id: str, key: str) -> CallView:
+        """A finished step as a policy sees it."""
+        call = self.call(key)
+        return CallView(
+            step_id=step_id,
+            tool=call.spec.tool,
+            status="ok" if call.status is CallStatus.OK else "failed",
+            summary=call.summary,
+            values=call.values,
+            outputs=tuple(sorted(call.outputs)),
+            warnings=call.warnings,
+            complete=call.complete,
+            params=call.spec.params,
+            error=call.error,
+        )
+
+    def profile(self, calls: Mapping[str, str], outputs: Mapping[str, str]) -> ProfileView:
+        """The profile as a policy sees it; empty before the data were profiled."""
+        if "profile" not in outputs:
+            return ProfileView()
+        call = self.call(calls[outputs["profile"].partition("/")[0]])
+        tables = {}
+        for name, most in _PROFILE_TABLES.items():
+            if name in call.outputs:
+                table = self.artifacts.table(call.outputs[name]).head(most)
+                tables[name] = [
+                    {column: scalar(value) for column, value in row.items()} for row in table.to_dict("records")
+                ]
+        return ProfileView(values=call.values, tables=tables)
+
+
+def scalar(value: Any) -> bool | int | float | str | None:
+    """A table cell as a JSON scalar; what is not finite becomes None."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    return value if isinstance(value, bool | int | str) else str(value)
+
+
+def explain(error: NereusError) -> str:
+    """An error as a notice in the report: what and where, on one line."""
+    return str(error).replace("\n  mend: ", " — ")
