@@ -1,0 +1,156 @@
+"""Where LangGraph keeps the state of a run's graph: a SQLite file of its own, or PostgreSQL by URL.
+
+Checkpoints have their own file so that the checkpointer and the run database never wait for each other.
+What is stored is plain JSON written as msgpack; nothing is ever pickled, and on reading only LangGraph's
+own small types (messages, `Send`, `Interrupt`, dates, sets ...) are rebuilt.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from nereus.errors import StoreError
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+BUSY_S = 60.0
+
+
+def serializer() -> JsonPlusSerializer:
+    """Make LangGraph's serializer without pickle; it rebuilds only classes on its list of safe ones."""
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+    return JsonPlusSerializer(pickle_fallback=False, allowed_json_modules=None, allowed_msgpack_modules=None)
+
+
+@contextmanager
+def open_checkpoints(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
+    """Open the checkpointer for ``graph.compile(checkpointer=...)``.
+
+    Parameters
+    ----------
+    url
+        ``sqlite:///file`` or ``postgresql://...`` (setting `checkpoint_url`).
+
+    Raises
+    ------
+    StoreError
+        The file or server cannot be used, or the driver is not installed.
+    """
+    scheme, _, path = url.partition("///")
+    if scheme.startswith("sqlite"):
+        with _sqlite(Path(path.partition("?")[0]).expanduser().absolute()) as saver:
+            yield saver
+    else:
+        with _postgres(url) as saver:
+            yield saver
+
+
+@contextmanager
+def _sqlite(file: Path) -> Iterator[BaseCheckpointSaver[Any]]:
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # IMMEDIATE: a write takes the lock when it begins, and so waits instead of failing half-way.
+        connection = sqlite3.connect(
+            file, timeout=BUSY_S, check_same_thread=False, isolation_level="IMMEDIATE"
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise _broken(file, error) from error
+    with closing(connection):
+        saver = SqliteSaver(connection, serde=serializer())
+        try:
+            # A killed process loses nothing; a power cut may lose the last checkpoint, whose node then runs
+            # again.
+            connection.execute("PRAGMA synchronous=NORMAL")
+            with FileLock(
+                f"{file}.lock", timeout=BUSY_S
+            ):  # two processes may not switch to write-ahead at once
+                saver.setup()
+        except (sqlite3.Error, OSError) as error:
+            raise _broken(file, error) from error
+        yield saver
+
+
+@contextmanager
+def _postgres(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
+    try:
+        from langgraph.checkpoint.postgres import PostgresSaver
+        from psycopg import Connection, OperationalError  # type: ignore[import-not-found,unused-ignore]
+        from psycopg.rows import dict_row  # type: ignore[import-not-found,unused-ignore]
+    except ImportError as error:
+        raise StoreError(
+            f"checkpoints in PostgreSQL need a driver: {error}",
+            where="checkpoint_url",
+            mend="pip install 'nereus[postgres]'",
+        ) from error
+    address = url.replace("postgresql+psycopg://", "postgresql://", 1)
+    try:
+        connection = Connection.connect(address, autocommit=True, prepare_threshold=0, row_factory=dict_row)
+    except OperationalError as error:
+        raise StoreError(
+            f"the checkpoints cannot be used: {error}",
+            where="checkpoint_url",
+            mend="check that the server runs and the URL is right",
+        ) from error
+    with closing(connection):
+        saver = PostgresSaver(connection, serde=serializer())
+        saver.setup()
+        yield saver
+
+
+def prune(saver: BaseCheckpointSaver[Any], run_id: str) -> int:
+    """Drop all but the newest checkpoint of a run (of each of its subgraphs); returns how many were dropped.
+
+    A finished run needs no history: the database has its record. The graph's state must not use LangGraph's
+    delta channels, whose values are spread over the history; ours does not.
+    """
+    newest: dict[str, str] = {}
+    older: list[tuple[str, str]] = []
+    for one in saver.list({"configurable": {"thread_id": run_id}}):  # newest first
+        where = one.config["configurable"]
+        space, identity = where.get("checkpoint_ns", ""), where["checkpoint_id"]
+        if newest.setdefault(space, identity) != identity:
+            older.append((space, identity))
+    if not older:
+        return 0
+    mark, writes = _dialect(saver)
+    with saver.cursor() if mark == "?" else saver.conn.transaction(), closing(saver.conn.cursor()) as cursor:  # type: ignore[attr-defined]
+        for table in ("checkpoints", writes):
+            cursor.executemany(
+                f"DELETE FROM {table}"
+                f" WHERE thread_id = {mark} AND checkpoint_ns = {mark} AND checkpoint_id = {mark}",
+                [(run_id, space, identity) for space, identity in older],
+            )
+    return len(older)
+
+
+def _dialect(saver: BaseCheckpointSaver[Any]) -> tuple[str, str]:
+    """Tell the placeholder and the table of pending writes, by kind of saver."""
+    return ("?", "writes") if type(saver).__name__ == "SqliteSaver" else ("%s", "checkpoint_writes")
+
+
+def size(url: str) -> int | None:
+    """Bytes on disk with the write-ahead log; None for a server."""
+    if not url.startswith("sqlite"):
+        return None
+    file = Path(url.partition("///")[2]).expanduser()
+    parts = (file, file.with_name(file.name + "-wal"))
+    return sum(part.stat().st_size for part in parts if part.exists())
+
+
+def _broken(file: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"the checkpoints cannot be used: {error}",
+        where=str(file),
+        mend="check the folder, or move the file away: finished runs do not need it",
+    )

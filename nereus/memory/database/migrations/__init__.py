@@ -1,0 +1,1 @@
+"""Migrations of the run database (Alembic). `nereus.memory.database.engine` runs them on first use."""

@@ -1,0 +1,329 @@
+"""Every setting of Nereus, in one class.
+
+A setting is looked for in this order, and the first place that names it wins:
+
+1. arguments of `load_settings` (the options of the command line end here),
+2. environment variables ``NEREUS_<NAME>``,
+3. the file ``.env`` in the working directory, with the same names,
+4. ``nereus.toml`` in the working directory, with lower-case names,
+5. ``nereus.toml`` in the home folder (setting `home`),
+6. the defaults below.
+
+Settings that contradict each other are an error at once; none of them wins in silence. Secrets are never
+printed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.sources import DotEnvSettingsSource, EnvSettingsSource
+
+from nereus.errors import SettingsError
+
+PREFIX = "NEREUS_"
+CONFIG_FILE = "nereus.toml"
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_WEB = ("http", "https")
+
+
+def default_home() -> Path:
+    """Tell where state is kept unless set otherwise: the platform's folder for data of a user's programs."""
+    return Path(platformdirs.user_data_dir("nereus", appauthor=False))
+
+
+def _in_home(name: str) -> Callable[[dict[str, Any]], Path]:
+    return lambda values: values.get("home", default_home()) / name
+
+
+def _sqlite_in_home(name: str) -> Callable[[dict[str, Any]], str]:
+    return lambda values: f"sqlite:///{values.get('home', default_home()) / name}"
+
+
+class Settings(BaseSettings):
+    """All settings; immutable. `load_settings` makes one, and explains what is wrong with a bad value."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_ignore_empty=True, use_attribute_docstrings=True
+    )
+
+    home: Path = Field(default_factory=default_home)
+    """Folder of everything that Nereus keeps: database, checkpoints, artifacts, vector index."""
+    data: Path | None = None
+    """Folder of larger public data sets, which some tests and benchmarks read."""
+
+    database_url: str = Field(default_factory=_sqlite_in_home("nereus.sqlite"))
+    """SQLAlchemy URL of the run database: ``sqlite:///file`` or ``postgresql://...``."""
+    checkpoint_url: str = Field(default_factory=_sqlite_in_home("checkpoints.sqlite"))
+    """URL of the graph checkpoints: a SQLite file of its own, or PostgreSQL."""
+    vector_path: Path = Field(default_factory=_in_home("vectors"))
+    """Folder of the embedded vector index."""
+    vector_url: str | None = None
+    """A Chroma server to use in place of the embedded index."""
+    artifact_root: Path = Field(default_factory=_in_home("artifacts"))
+    """Folder of the content-addressed artifacts."""
+    embedder: Literal["hashed"] = "hashed"
+    """What turns a text into a vector: ``hashed`` needs no weights and no network."""
+
+    policy: Literal["rules", "llm"] = "rules"
+    """Who decides: the embedded rules, or a chat model."""
+    llm_base_url: str | None = None
+    """OpenAI-compatible endpoint. Without one, `llm_api_key` is used at the provider's own address."""
+    llm_model: str | None = None
+    """Name of the chat model at the endpoint."""
+    llm_api_key: SecretStr | None = None
+    """Key of the endpoint."""
+
+    workers: int = Field(default=2, ge=1, le=256)
+    """How many objectives are worked on side by side. Results do not depend on it."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Seed of everything random in a run."""
+    approval: Literal["never", "costly", "always"] = "never"
+    """When a run asks before it goes on."""
+    offline: bool = False
+    """Refuse every address outside this machine."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Use the layers of the module's docstring in place of pydantic-settings' own."""
+        del env_settings, dotenv_settings, file_secret_settings
+        return (init_settings, *(_Layer(settings_cls, values) for _, values in _layers(init_settings())))
+
+    @field_validator("home", "data", "vector_path", "artifact_root", mode="after")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else Path(os.path.abspath(path.expanduser()))
+
+    @field_validator("database_url", "checkpoint_url", mode="after")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        kind = url.partition(":")[0].partition("+")[0]
+        if kind not in ("sqlite", "postgresql"):
+            raise ValueError("write sqlite:///path/to/file or postgresql://user:password@host/name")
+        if kind == "sqlite" and sqlite_file(url) is None:
+            raise ValueError("a SQLite database must be a file: write sqlite:///path/to/file")
+        return url
+
+    @field_validator("llm_base_url", "vector_url", mode="after")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is not None and (urlsplit(url).scheme not in _WEB or not urlsplit(url).hostname):
+            raise ValueError("write an address such as http://127.0.0.1:8000/v1")
+        return url
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.policy == "llm" and not self.llm_model:
+            raise ValueError(
+                "policy 'llm' needs llm_model (and llm_base_url, or llm_api_key for the provider's address)"
+            )
+        if self.policy == "llm" and self.llm_base_url is None and self.llm_api_key is None:
+            raise ValueError("policy 'llm' needs llm_base_url, or llm_api_key for the provider's own address")
+        if self.vector_url is not None and "vector_path" in self.model_fields_set:
+            raise ValueError(
+                "vector_path and vector_url are both set: keep the folder or the server, not both"
+            )
+        if sqlite_file(self.database_url) and sqlite_file(self.database_url) == sqlite_file(
+            self.checkpoint_url
+        ):
+            raise ValueError(
+                "database_url and checkpoint_url are one SQLite file: give each a file of its own"
+            )
+        if self.offline:
+            for name in ("llm_base_url", "vector_url", "database_url", "checkpoint_url"):
+                host = urlsplit(getattr(self, name) or "").hostname
+                if host is not None and host not in _LOOPBACK:
+                    raise ValueError(
+                        f"offline is set but {name} names the host {host!r}: unset one of the two"
+                    )
+            if self.policy == "llm" and self.llm_base_url is None:
+                raise ValueError(
+                    "offline is set but policy 'llm' without llm_base_url calls the provider: unset one"
+                )
+        return self
+
+    def public(self) -> dict[str, Any]:
+        """All settings as JSON values, for records and reports: secrets and passwords in URLs are masked."""
+        shown = self.model_dump(mode="json")
+        for name in ("database_url", "checkpoint_url", "vector_url", "llm_base_url"):
+            if shown[name] is not None:
+                shown[name] = mask_password(shown[name])
+        return shown
+
+    def of_results(self) -> dict[str, Any]:
+        """Select the settings that may change what a run finds: part of its fingerprint."""
+        names = ("seed", "policy", "embedder") + (
+            ("llm_model", "llm_base_url") if self.policy == "llm" else ()
+        )
+        return {name: self.public()[name] for name in names}
+
+
+class _Layer(PydanticBaseSettingsSource):
+    """One place that settings come from, already read."""
+
+    def __init__(self, settings_cls: type[BaseSettings], values: Mapping[str, Any]) -> None:
+        super().__init__(settings_cls)
+        self._values = dict(values)
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """See `PydanticBaseSettingsSource`; `__call__` gives all at once."""
+        del field
+        return self._values.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(self._values)
+
+
+def _layers(overrides: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """(name of the place, settings found there), strongest first; arguments themselves left out."""
+    layers = [
+        ("environment", EnvSettingsSource(Settings)()),
+        (".env", _dotenv(Path(".env"))),
+        (CONFIG_FILE, _toml(Path(CONFIG_FILE))),
+    ]
+    named = next(
+        (values["home"] for values in (overrides, *(found for _, found in layers)) if values.get("home")),
+        None,
+    )
+    home = default_home() if named is None else Path(str(named)).expanduser()
+    file = home / CONFIG_FILE
+    if file.absolute() != Path(CONFIG_FILE).absolute():
+        layers.append((str(file), _toml(file)))
+    return layers
+
+
+def _dotenv(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        return DotEnvSettingsSource(Settings, env_file=file, env_file_encoding="utf-8")()
+    except UnicodeDecodeError as error:
+        raise SettingsError("the file is not UTF-8", where=str(file), mend="save it as UTF-8") from error
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        with file.open("rb") as stream:
+            values = tomllib.load(stream)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"not readable as TOML: {error}",
+            where=str(file),
+            mend='write lines such as seed = 1 or policy = "rules"',
+        ) from error
+    except OSError as error:
+        raise SettingsError(
+            f"cannot be read: {error.strerror}", where=str(file), mend="make it readable or remove it"
+        ) from error
+    return values
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read and check all settings.
+
+    Parameters
+    ----------
+    **overrides
+        Settings by name, which win over every other place. None means "not given".
+
+    Raises
+    ------
+    SettingsError
+        A value is invalid, a name is unknown or two settings contradict each other; says where it was set.
+
+    Examples
+    --------
+    >>> load_settings(home="/tmp/nereus-example", seed=3).seed
+    3
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    layers: list[tuple[str, dict[str, Any]]] = [("argument", given), *_layers(given)]
+    _refuse_near_misses()
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        raise _explained(name, first["msg"].removeprefix("Value error, "), first["input"], layers) from None
+
+
+def _explained(
+    name: str, problem: str, value: Any, layers: list[tuple[str, dict[str, Any]]]
+) -> SettingsError:
+    if not name:
+        return SettingsError(problem, where=_places(problem, layers), mend="change one of the settings named")
+    place = next((place for place, values in layers if name in values), "default")
+    where = (
+        f"{PREFIX}{name.upper()} in the environment"
+        if place == "environment"
+        else f"setting {name!r} ({place})"
+    )
+    if name not in Settings.model_fields:
+        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        return SettingsError(
+            f"there is no setting {name!r}",
+            where=place,
+            mend=f"did you mean {near[0]!r}?"
+            if near
+            else f"settings are {', '.join(sorted(Settings.model_fields))}",
+        )
+    shown = "" if "key" in name else f" (got {mask_password(value) if isinstance(value, str) else value!r})"
+    return SettingsError(
+        f"{problem}{shown}", where=where, mend=f"{name}: {Settings.model_fields[name].description}"
+    )
+
+
+def _places(problem: str, layers: list[tuple[str, dict[str, Any]]]) -> str:
+    """Where each setting that the message names was set."""
+    found: list[str] = []
+    for name in Settings.model_fields:
+        if name in problem.replace("'", " ").split() or f"{name}:" in problem.split():
+            found.append(f"{name} ({next((place for place, values in layers if name in values), 'default')})")
+    return ", ".join(found) or "settings"
+
+
+def _refuse_near_misses() -> None:
+    """Refuse an environment variable that is nearly a setting: misspelt, it would be ignored in silence."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for variable in sorted(os.environ):
+        if variable.startswith(PREFIX) and variable not in known:
+            near = difflib.get_close_matches(variable, known, n=1, cutoff=0.88)
+            if near:
+                raise SettingsError(
+                    f"{variable} is no setting", where="environment", mend=f"did you mean {near[0]}?"
+                )
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Find the file of a SQLite URL; None for any other URL and for a database in memory."""
+    scheme, separator, path = url.partition("///")
+    if not separator or scheme.partition("+")[0].partition(":")[0] != "sqlite" or path in ("", ":memory:"):
+        return None
+    return Path(path.partition("?")[0]).expanduser().absolute()
+
+
+def mask_password(url: str) -> str:
+    """Put ``***`` in place of the password in a URL."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    account, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{account.partition(':')[0]}:***@{host}"))
