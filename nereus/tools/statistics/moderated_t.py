@@ -76,6 +76,7 @@ def fit_contrast(
     weights: FloatArray | None = None,
     centre: Centre = "none",
     moderate: bool = True,
+    linear: LinearFit | None = None,
 ) -> ContrastFit:
     """Test ``contrast @ coefficients = 0`` (or ``|.| <= lfc_min``) for every feature by moderated t.
 
@@ -104,6 +105,8 @@ def fit_contrast(
         (``intensity``): what most features show is taken for the reference.
     moderate
         False gives the ordinary t.
+    linear
+        The least-squares fit, where it was made already with the same arguments.
 
     Returns
     -------
@@ -129,7 +132,8 @@ def fit_contrast(
     if block is not None and block_model == "correlated":
         rho = consensus_correlation(values, design, block) if correlation is None else correlation
         rho = rho if np.isfinite(rho) else 0.0
-    linear = fit_linear_model(values, design, contrast, weights=weights, block=block, correlation=rho)
+    if linear is None:
+        linear = fit_linear_model(values, design, contrast, weights=weights, block=block, correlation=rho)
     testable = np.isfinite(linear.unscaled_sd)
     if moderate:
         along = prior_covariate if prior_covariate is not None else linear.mean if trend else None
