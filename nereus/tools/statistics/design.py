@@ -1,5 +1,4 @@
-"""From the sample sheet to a design matrix: who is compared with whom, given what, and whether that can be
-told.
+"""From the sample sheet to a design matrix: who is compared with whom, given what, and can that be told.
 
 Everything about a comparison that can be wrong before a single abundance is looked at is found here: unknown
 columns and levels, too few samples or subjects, covariates that do not vary, and factors that cannot be
@@ -19,13 +18,14 @@ import pandas as pd
 
 from nereus.errors import InputError
 from nereus.memory.records import Contrast
+from nereus.tools.statistics.levels import level_text
 from nereus.tools.statistics.linear_model import FloatArray, IntArray
 from nereus.tools.statistics.moderated_t import BlockModel
 
 _PARTLY_CONFOUNDED = 0.8
 """Cramér's V from which a contrast is still tested but with a warning."""
 _SPANNED = 1e-9
-"""Share of a column's sum of squares left after the other columns, below which it is a combination of them."""
+"""Share of a column's variation left after the other columns, below which it is a combination of them."""
 
 BlockChoice = Literal["auto", "fixed", "correlated"]
 
@@ -83,7 +83,7 @@ class Design:
         return int(np.sum(self.group == 0.0))
 
     def relabelled(self, group: FloatArray) -> Design:
-        """The same design for other labels of the same samples: one permutation."""
+        """Return the same design for other labels of the same samples: one permutation."""
         matrix = self.matrix.copy()
         matrix[:, 1] = group
         return replace(self, matrix=matrix, group=np.asarray(group, dtype=np.float64))
@@ -251,16 +251,6 @@ def build_variable_design(
 # ------------------------------------------------------------------------------------------ reading the sheet
 
 
-def level_text(value: Any) -> str | None:
-    """A cell of the sample sheet as the name of a level: whole numbers without decimals, None where missing."""
-    if value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA:
-        return None
-    if isinstance(value, float | np.floating):
-        return f"{value:g}"
-    text = str(value).strip()
-    return text or None
-
-
 def require_columns(obs: pd.DataFrame, columns: Iterable[str], where: str) -> None:
     """`InputError` naming the nearest columns when one is unknown."""
     known = [str(column) for column in obs.columns]
@@ -275,7 +265,7 @@ def require_columns(obs: pd.DataFrame, columns: Iterable[str], where: str) -> No
 
 
 def subset_mask(obs: pd.DataFrame, subset: dict[str, str], where: str) -> npt.NDArray[np.bool_]:
-    """Samples whose columns equal the values of the subset, shape (samples,)."""
+    """Tell which samples have the values of the subset, shape (samples,)."""
     require_columns(obs, subset, where)
     kept = np.ones(len(obs), dtype=bool)
     for column, level in subset.items():
@@ -295,8 +285,7 @@ def subset_mask(obs: pd.DataFrame, subset: dict[str, str], where: str) -> npt.ND
 
 
 def cramers_v(a: Iterable[Any], b: Iterable[Any]) -> float:
-    """Cramér's V of two categorical columns: 0 independent, 1 one determines the other; NaN for a constant
-    one."""
+    """Cramér's V of two categorical columns: 0 independent, 1 one determines the other, NaN undefined."""
     table = pd.crosstab(pd.Series(list(a)), pd.Series(list(b))).to_numpy(dtype=np.float64)
     least = min(table.shape) - 1
     if least < 1:
@@ -376,8 +365,9 @@ def _blocks(
     model: BlockModel = ("fixed" if both.all() else "correlated") if choice == "auto" else choice
     if model == "fixed" and not both.any():
         raise InputError(
-            f"cannot separate {levels[0]!r} from {levels[1]!r}: each {block!r} has one of them only; Cramér's
-            V = 1.00", where=where,
+            f"cannot separate {levels[0]!r} from {levels[1]!r}: each {block!r} has one of them only; "
+            f"Cramér's V = 1.00",
+            where=where,
             mend="use correlated blocks, or average the samples of each block first (aggregate_replicates)",
         )
     if model == "fixed" and both.sum() < 2:
@@ -396,8 +386,8 @@ def _blocks(
     notes = []
     if model == "fixed" and not both.all():
         notes.append(
-            f"{int((~both).sum())} of {n_blocks} {block!r} lack one level and tell nothing under fixed
-            effects"
+            f"{int((~both).sum())} of {n_blocks} {block!r} lack one level and tell nothing under fixed "
+            f"effects"
         )
     if model == "correlated":
         notes.append(
@@ -484,11 +474,11 @@ def _check_separable(
                 else f"Cramér's V = {cramers_v(group, sheet[covariate].map(level_text)):.2f}"
             )
             raise InputError(
-                f"cannot separate {contrast.a!r} from {contrast.b!r}: {contrast.factor!r} is fully confounded
-                with " f"{covariate!r}; {strength}",
+                f"cannot separate {contrast.a!r} from {contrast.b!r}: {contrast.factor!r} is fully "
+                f"confounded with "
+                f"{covariate!r}; {strength}",
                 where=where,
-                mend=f"no analysis can tell {contrast.factor!r} from {covariate!r} here; new samples that
-                cross them can",
+                mend=f"add samples that cross {contrast.factor!r} and {covariate!r}",
             )
     joint = sheet[list(_once(contrast.covariates))].map(level_text).astype(str).agg(" / ".join, axis=1)
     raise InputError(
