@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from math import comb
 from typing import Any, Literal
 
 import numpy as np
@@ -81,6 +82,18 @@ class Design:
     def n_b(self) -> int:
         """Samples in level b."""
         return int(np.sum(self.group == 0.0))
+
+    @property
+    def n_splits(self) -> float:
+        """Distinct ways to split the exchangeable units into groups of these sizes; swaps within pairs."""
+        if self.block is None:
+            return float(comb(len(self.group), self.n_a))
+        n_blocks = int(self.block.max()) + 1
+        in_a = np.bincount(self.block, self.group == 1.0, n_blocks) > 0
+        in_b = np.bincount(self.block, self.group == 0.0, n_blocks) > 0
+        return float(
+            2.0 ** int((in_a & in_b).sum()) * comb(int((in_a != in_b).sum()), int((in_a & ~in_b).sum()))
+        )
 
     def relabelled(self, group: FloatArray) -> Design:
         """Return the same design for other labels of the same samples: one permutation."""

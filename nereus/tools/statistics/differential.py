@@ -12,8 +12,9 @@ from pydantic import Field
 from nereus.errors import InputError
 from nereus.memory.records import Contrast
 from nereus.tools.base import Params, Result, finite, tool
+from nereus.tools.statistics.background import against_background, fit_background, needs_background
 from nereus.tools.statistics.design import BlockChoice, Design, build_design
-from nereus.tools.statistics.linear_model import FloatArray
+from nereus.tools.statistics.linear_model import FloatArray, fit_linear_model
 from nereus.tools.statistics.moderated_t import (
     Centre,
     ContrastFit,
@@ -22,8 +23,9 @@ from nereus.tools.statistics.moderated_t import (
     fit_contrast,
 )
 from nereus.tools.statistics.result_table import Estimates, feature_values, observed_units, result_table
+from nereus.tools.statistics.variance_trend import expected_log_variance
 
-PriorCovariate = Literal["none", "intensity", "peptides"]
+PriorCovariate = Literal["none", "intensity", "peptides", "precision"]
 
 
 class DifferentialParams(Params):
@@ -38,11 +40,14 @@ class DifferentialParams(Params):
     robust: bool = False
     """Moderate hypervariable features less."""
     prior_covariate: PriorCovariate = "none"
-    """What the prior variance follows: mean abundance or peptide counts (var column ``n_peptides``)."""
+    """What the prior variance follows: abundance, peptide counts (var column ``n_peptides``), or both."""
     lfc_min: float = Field(default=0.0, ge=0.0)
     """Least absolute log2 fold change of interest (TREAT); 0 tests for any difference."""
     centre: Centre = "none"
     """Subtract the robust centre of all effects, or its running value over mean abundance."""
+    background: Literal["none", "auto", "always"] = "none"
+    """Test against the spread of features that nobody changed (`background.py`): ``auto`` where the design has
+    too few label splits to prove anything by itself."""
     weights: Literal["none", "peptides"] = "none"
     """``peptides`` weighs each value by the peptides behind it in its sample (layer ``n_peptides``)."""
     block_model: BlockChoice = "auto"
@@ -96,6 +101,7 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
     Smyth 2004, Stat Appl Genet Mol Biol 3:3; Sartor et al. 2006; Phipson et al. 2016; McCarthy & Smyth 2009;
     blocks: Smyth, Michaud & Scott 2005. ``background_spread`` is the robust standard deviation of all effects
     about their running centre.
+    ``precision`` predicts the variance from abundance and peptide counts together.
 
     Examples
     --------
@@ -114,13 +120,15 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
     n_a, n_b = observed_units(values, design)
     enough = (n_a >= params.min_per_group) & (n_b >= params.min_per_group)
     warnings = list(design.warnings)
+    covariate = params.prior_covariate
+    testable = np.where(enough[:, None], values, np.nan)
     fit = fit_contrast(
-        np.where(enough[:, None], values, np.nan),
+        testable,
         design.matrix,
         design.contrast,
-        trend=params.trend,
+        trend=params.trend or covariate == "intensity",
         robust=params.robust,
-        prior_covariate=prior_covariate(dataset, params.prior_covariate, values),
+        prior_covariate=_prior_covariate(dataset, covariate, testable, design),
         lfc_min=params.lfc_min,
         block=design.block,
         block_model=design.block_model,
@@ -128,6 +136,16 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
         centre=params.centre,
         moderate=params.method == "moderated_t",
     )
+    background = None
+    splits_prove = not needs_background(int(np.isfinite(fit.p).sum()), design.n_splits)
+    if params.background == "always" or (params.background == "auto" and not splits_prove):
+        linear = fit.linear
+        along = expected_log_variance(linear.variance, linear.df, linear.mean, peptide_counts(dataset))
+        background = fit_background(fit, along)
+        if background is None:
+            warnings.append("too few features to estimate the background: it was left out")
+        else:
+            fit = against_background(fit, background, params.lfc_min)
     q = benjamini_hochberg(fit.p)
     low, high = fit.interval()
     mean = np.full(len(values), np.nan)
@@ -166,6 +184,9 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
             "correlation": finite(fit.correlation),
             "level": params.level,
             "lfc_min": params.lfc_min,
+            "background_applied": background is not None,
+            "background_ratio": finite(background.ratio) if background else None,
+            "background_inflation": finite(background.inflation) if background else None,
             **variance_values(fit, tested),
             **effect_values(fit, tested),
         },
@@ -176,33 +197,32 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
     )
 
 
-def prior_covariate(dataset: AnnData, choice: PriorCovariate, values: FloatArray) -> FloatArray | None:
-    """Covariate of the prior variance, shape (features,), or None for a prior common to all features.
-
-    Raises
-    ------
-    InputError
-        When peptide counts are asked for and the data set has none.
-    """
-    if choice == "none":
+def peptide_counts(dataset: AnnData) -> FloatArray | None:
+    """Peptides behind each feature, shape (features,), NaN unknown; None where the data set knows none."""
+    if "n_peptides" not in dataset.var:
         return None
-    if choice == "intensity":
-        seen = np.isfinite(values)
-        total = np.where(seen, values, 0.0).sum(axis=1)
-        mean = np.full(len(values), np.nan)
-        return np.asarray(np.divide(total, seen.sum(axis=1), out=mean, where=seen.any(axis=1)))
-    counts = (
-        dataset.var["n_peptides"].to_numpy(dtype=np.float64)
-        if "n_peptides" in dataset.var
-        else np.array([np.nan])
-    )
-    if not np.isfinite(counts).any():
+    counts = dataset.var["n_peptides"].to_numpy(dtype=np.float64)
+    return counts if np.isfinite(counts).any() else None
+
+
+def _prior_covariate(
+    dataset: AnnData, choice: PriorCovariate, values: FloatArray, design: Design
+) -> FloatArray | None:
+    """Covariate of the prior variance, shape (features,); None for mean abundance or no covariate."""
+    counts = peptide_counts(dataset)
+    if choice == "precision":
+        block = design.block if design.block_model == "fixed" else None
+        plain = fit_linear_model(values, design.matrix, design.contrast, block=block)
+        return expected_log_variance(plain.variance, plain.df, plain.mean, counts)
+    if choice != "peptides":
+        return None
+    if counts is None:
         raise InputError(
             "the data set has no peptide counts",
             where="var column 'n_peptides'",
             mend="use prior_covariate='intensity', or load a table that has them",
         )
-    return np.where(np.isfinite(counts), np.log2(np.maximum(counts, 0.0) + 1.0), np.nan)
+    return np.asarray(np.where(np.isfinite(counts), np.log2(np.maximum(counts, 0.0) + 1.0), np.nan))
 
 
 def only(tested: np.ndarray, estimates: Estimates) -> Estimates:
