@@ -1,0 +1,561 @@
+"""What earlier runs asked, did and found, recalled by similarity of text.
+
+The texts are rows of the table ``memories``: SQL is the truth. Chroma holds one vector for each distinct text
+and proposes candidates; similarities, order and what is returned are computed from SQL. So the index can be
+lost, damaged or owned by another process, and what is recalled stays the same.
+
+One process at a time owns the folder of the embedded index: it holds a lock that the operating system frees
+when the process dies. Any other process searches the texts of SQL exactly, with the same embedder, and does
+not touch the folder. What it remembers meanwhile enters the index when the owner looks next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Table, bindparam, delete, func, select
+
+from nereus.errors import StoreError
+from nereus.memory.database.engine import now
+from nereus.memory.database.models import MemoryRow, RunRow
+from nereus.memory.embedding import Embedder, HashedEmbedder
+from nereus.memory.records import Record, RunRecord, Scalar
+from nereus.memory.runs import RunRepository, natural_order
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nereus.settings import Settings
+
+COLLECTIONS = ("objectives", "workflows", "hypotheses")
+
+_MEMORIES = cast(Table, MemoryRow.__table__)
+_RUNS = cast(Table, RunRow.__table__)
+_CANDIDATES = 64  # asked of Chroma at least; the exact order is found among them
+_DIGITS = 6  # similarities are equal when they agree to this many decimals; ties go by the text's hash
+_REFERENCE = re.compile(r"\{\{[^{}]*\}\}")
+
+T = TypeVar("T")
+
+
+class Memory(Record):
+    """Something that an earlier run asked, did or found."""
+
+    id: str
+    """Id of the objective, workflow or hypothesis within its run."""
+    run_id: str
+    """The newest run with this text."""
+    text: str
+    similarity: float
+    """Cosine of the two texts' vectors, at most 1."""
+    metadata: dict[str, Scalar]
+    """Columns of the record, and `times`: how many runs have this text."""
+
+
+class Owner(Record):
+    """The process that owns the folder of the embedded index."""
+
+    pid: int
+    host: str
+    started: str
+
+
+class VectorIndex:
+    """Recall over all runs of a database.
+
+    Parameters
+    ----------
+    repository
+        The runs; the truth.
+    path
+        Folder of the embedded index.
+    url
+        A Chroma server to use instead; it has no owner.
+    embedder
+        Turns texts into vectors.
+    """
+
+    def __init__(
+        self, repository: RunRepository, path: Path, url: str | None = None, embedder: Embedder | None = None
+    ) -> None:
+        self._repository = repository
+        self._database = repository.database
+        self._path = path
+        self._url = url
+        self._embedder = embedder or HashedEmbedder()
+        self._lock = threading.RLock()
+        self._owned: FileLock | None = None
+        self._process = os.getpid()
+        self._client: Any = None
+        self._collections: dict[str, Any] = {}
+        self._in_step: dict[str, set[str]] = {}
+        self._vectors: dict[str, NDArray[np.float32]] = {}
+        self.notices: list[str] = []
+        """What went wrong with the index and was mended; nothing that changes what is recalled."""
+
+    # ------------------------------------------------------------------ remembering and recalling
+
+    def remember_run(self, record: RunRecord) -> int:
+        """Keep the objectives, workflows and hypotheses of an ended run; return how many texts.
+
+        Remembering a run again replaces what it had. The rows are kept even when the index cannot be written.
+        """
+        count = self._store(record)
+        with self._lock:
+            self._bring_all_in_step()
+        return count
+
+    def recall(self, collection: str, text: str, n: int = 5, exclude_run: str | None = None) -> list[Memory]:
+        """Find the `n` texts most similar to `text`, most similar first; equal texts of many runs are one.
+
+        Parameters
+        ----------
+        collection
+            ``objectives``, ``workflows`` or ``hypotheses``.
+        text
+            What to look for.
+        n
+            How many at most. A text that shares nothing is not returned.
+        exclude_run
+            A run whose own texts do not count.
+
+        Raises
+        ------
+        StoreError
+            There is no such collection, or the Chroma server holds vectors of another embedder.
+        """
+        if collection not in COLLECTIONS:
+            raise StoreError(
+                f"there is no collection {collection!r}",
+                where="vectors",
+                mend=f"one of {', '.join(COLLECTIONS)}",
+            )
+        with self._lock:
+            known = self._texts(collection, exclude_run)
+            if n < 1 or not known:
+                return []
+            query = self._embedder.embed([text])[0]
+            candidates = self._candidates(collection, query, n, known)
+            ranked = sorted((-self._similarity(query, one, known[one]), one) for one in candidates)
+            best = [(-similarity, one) for similarity, one in ranked if similarity < 0][:n]
+            return self._memories(collection, best, exclude_run)
+
+    def rebuild(self) -> int:
+        """Make everything anew from the recorded runs; return how many texts there are.
+
+        Raises
+        ------
+        StoreError
+            Another process owns the index; the message names it.
+        """
+        with self._lock:
+            if self._url is None and not self._own():
+                raise self._owned_elsewhere()
+            with self._database.write() as connection:
+                connection.execute(delete(_MEMORIES))
+            count = 0
+            for header in reversed(self._repository.list_runs()):
+                if header.status in ("finished", "stopped"):
+                    count += self._store(self._repository.load(header.id))
+            self._start_afresh()
+            self._bring_all_in_step()
+            return count
+
+    def owner(self) -> Owner | None:
+        """Who owns the embedded index now; None when nobody does."""
+        with self._lock:
+            if self._url is not None:
+                return None
+            if self._owned is None and self._try_lock() is not None:
+                self._release()
+                return None
+            return self._written_owner()
+
+    def lag(self) -> dict[str, int]:
+        """Count, by collection, the texts of SQL that the index does not hold; opens the index."""
+        with self._lock:
+            missing: dict[str, int] = {}
+            for name in COLLECTIONS:
+                wanted = set(self._texts(name, None))
+                held = self._with_collection(
+                    name, lambda collection: set(collection.get(include=[])["ids"]), in_step=False
+                )
+                missing[name] = len(wanted - (held or set()))
+            return missing
+
+    def close(self) -> None:
+        """Let go of the index, so that another process can own it."""
+        with self._lock:
+            self._let_go()
+            self._release()
+
+    def __enter__(self) -> Self:
+        """Use as a context manager; nothing is opened before it is needed."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """See `close`."""
+        self.close()
+
+    # ------------------------------------------------------------------ SQL: the truth
+
+    def _store(self, record: RunRecord) -> int:
+        stamp, run_id = now(), record.header.id
+        rows = [
+            {
+                "collection": name,
+                "run_id": run_id,
+                "id": identity,
+                "created_at": stamp,
+                "text_id": hashlib.sha256(text.encode()).hexdigest()[:32],
+                "text": text,
+                "document": json.dumps(metadata, sort_keys=True),
+            }
+            for name, identity, text, metadata in memories_of(record)
+        ]
+        with self._database.write() as connection:
+            connection.execute(delete(_MEMORIES).where(_MEMORIES.c.run_id == run_id))
+            self._database.put(connection, _MEMORIES, rows)
+        return len(rows)
+
+    def _texts(self, collection: str, exclude_run: str | None) -> dict[str, str]:
+        """Text id -> text."""
+        query = select(_MEMORIES.c.text_id, func.min(_MEMORIES.c.text)).where(
+            _MEMORIES.c.collection == collection
+        )
+        if exclude_run is not None:
+            query = query.where(_MEMORIES.c.run_id != exclude_run)
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query.group_by(_MEMORIES.c.text_id))}
+
+    def _memories(
+        self, collection: str, best: list[tuple[float, str]], exclude_run: str | None
+    ) -> list[Memory]:
+        query = (
+            select(_MEMORIES, _RUNS.c.created_at.label("run_made"))
+            .join(_RUNS, _RUNS.c.id == _MEMORIES.c.run_id)
+            .where(_MEMORIES.c.collection == collection, _MEMORIES.c.text_id == bindparam("wanted"))
+        )
+        if exclude_run is not None:
+            query = query.where(_MEMORIES.c.run_id != exclude_run)
+        found: list[Memory] = []
+        with self._database.read() as connection:
+            for similarity, text_id in best:
+                rows = connection.execute(query, {"wanted": text_id}).all()
+                if not rows:  # its run was deleted a moment ago
+                    continue
+                newest = max(
+                    rows, key=lambda row: (row.run_made, natural_order(row.run_id), natural_order(row.id))
+                )
+                metadata = {**json.loads(newest.document), "times": len({row.run_id for row in rows})}
+                found.append(
+                    Memory(
+                        id=newest.id,
+                        run_id=newest.run_id,
+                        text=newest.text,
+                        similarity=similarity,
+                        metadata=metadata,
+                    )
+                )
+        return found
+
+    # ------------------------------------------------------------------ similarity
+
+    def _similarity(self, query: NDArray[np.float32], text_id: str, text: str) -> float:
+        vector = self._vector_of({text_id: text})[0]
+        return round(float(query.astype("float64") @ vector.astype("float64")), _DIGITS)
+
+    def _vector_of(self, texts: dict[str, str]) -> list[NDArray[np.float32]]:
+        new = {text_id: text for text_id, text in texts.items() if text_id not in self._vectors}
+        if new:
+            self._vectors |= dict(zip(new, self._embedder.embed(list(new.values())), strict=True))
+        return [self._vectors[text_id] for text_id in texts]
+
+    def _candidates(
+        self, collection: str, query: NDArray[np.float32], n: int, known: dict[str, str]
+    ) -> Iterable[str]:
+        """Find texts that can be among the `n` best: from the index where it may be used, else all."""
+        wanted = max(_CANDIDATES, 8 * n)
+        if float(query @ query) > 0:  # a query without words has no direction
+
+            def nearest(index: Any) -> list[str]:
+                # Texts of the excluded run are in the index too, so more may be needed than are kept.
+                for ask in (wanted, 4 * wanted, index.count()):
+                    reply = index.query(
+                        query_embeddings=[query.tolist()], n_results=min(ask, index.count()), include=[]
+                    )
+                    kept = [one for one in reply["ids"][0] if one in known]
+                    if len(kept) >= min(wanted, len(known)) or ask >= index.count():
+                        return kept
+                return kept
+
+            found = self._with_collection(collection, nearest)
+            if found is not None:
+                return found
+        self._vector_of(known)
+        return known
+
+    # ------------------------------------------------------------------ Chroma: the index
+
+    def _with_collection(self, name: str, use: Callable[[Any], T], in_step: bool = True) -> T | None:
+        """Use a collection that holds the texts of SQL; None when the index is not ours or beyond repair."""
+        if os.getpid() != self._process or (self._url is None and not self._own()):
+            return None
+        for attempt in (1, 2):
+            try:
+                collection = self._collections.get(name)
+                if collection is None:
+                    collection = self._collections[name] = self._open_collection(name)
+                if in_step:
+                    self._bring_in_step(name, collection)
+                return use(collection)
+            except StoreError:
+                raise
+            except BaseException as error:  # foreign storage: a failure must only cost the index
+                if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                    raise
+                self._failed(error, last=attempt == 2)
+        return None
+
+    def _failed(self, error: BaseException, last: bool) -> None:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        if self._url is not None or last:
+            self._note(f"the vector index cannot be used ({reason}); the database was searched")
+            self._let_go()
+        else:
+            self._note(f"the vector index was damaged ({reason}) and was made anew from the database")
+            self._start_afresh()
+
+    def _note(self, text: str) -> None:
+        if text not in self.notices:
+            self.notices.append(text)
+
+    def _open_collection(self, name: str) -> Any:
+        client = self._open_client()
+        collection = client.get_or_create_collection(
+            name,
+            embedding_function=None,  # vectors are always given; Chroma's default would fetch a model
+            metadata={"embedder": self._embedder.id},
+            configuration={
+                "hnsw": {
+                    "space": "cosine",
+                    "ef_construction": 256,
+                    "ef_search": 512,
+                    "max_neighbors": 32,
+                    "num_threads": 1,  # the graph then depends on the order of the texts only
+                }
+            },
+        )
+        found = (collection.metadata or {}).get("embedder")
+        if found == self._embedder.id:
+            return collection
+        if self._url is not None:
+            raise StoreError(
+                f"collection {name!r} holds vectors of embedder {found!r}, not {self._embedder.id!r}",
+                where=self._url,
+                mend="vectors of two embedders are not mixed: name another server, or set the embedder back",
+            )
+        self._note(
+            f"the vector index was made by embedder {found!r} and was made anew by {self._embedder.id!r}"
+        )
+        self._start_afresh()
+        return self._open_collection(name)
+
+    def _open_client(self) -> Any:
+        if self._client is not None:
+            return self._client
+        import chromadb
+        from chromadb.config import Settings as ChromaSettings
+
+        quiet = ChromaSettings(anonymized_telemetry=False)
+        if self._url is None:
+            folder = self._folder()
+            folder.mkdir(parents=True, exist_ok=True)
+            self._client = chromadb.PersistentClient(path=str(folder), settings=quiet)
+        else:
+            parts = urlsplit(self._url)
+            secure = parts.scheme == "https"
+            port = parts.port or (443 if secure else 8000)
+            self._client = chromadb.HttpClient(
+                host=parts.hostname or "", port=port, ssl=secure, settings=quiet
+            )
+        return self._client
+
+    def _bring_all_in_step(self) -> None:
+        for name in COLLECTIONS:
+            self._with_collection(name, lambda index: index.count())
+
+    def _bring_in_step(self, name: str, collection: Any) -> None:
+        """Add the texts that SQL has and the index lacks, and drop the others."""
+        wanted = self._texts(name, None)
+        if self._in_step.get(name) == wanted.keys():
+            return
+        held = set(collection.get(include=[])["ids"])
+        for part in _batches(sorted(held - wanted.keys())):
+            collection.delete(ids=list(part))
+        for part in _batches(sorted(wanted.keys() - held)):
+            texts = {text_id: wanted[text_id] for text_id in part}
+            collection.add(ids=list(part), embeddings=[vector.tolist() for vector in self._vector_of(texts)])
+        self._in_step[name] = set(wanted)
+
+    def _folder(self) -> Path:
+        """Find the newest generation: a damaged index is left behind, as Chroma may still hold its files."""
+        return self._path / f"index-{max(self._generations(), default=1)}"
+
+    def _generations(self) -> list[int]:
+        names = (one.name.removeprefix("index-") for one in self._path.glob("index-*"))
+        return [int(name) for name in names if name.isdigit()]
+
+    def _start_afresh(self) -> None:
+        if self._url is not None:
+            client = self._open_client()
+            for name in COLLECTIONS:
+                if name in {one.name for one in client.list_collections()}:
+                    client.delete_collection(name)
+            self._collections, self._in_step = {}, {}
+            return
+        self._let_go()
+        before = self._generations()
+        (self._path / f"index-{max(before, default=0) + 1}").mkdir(parents=True, exist_ok=True)
+        for number in before:
+            shutil.rmtree(self._path / f"index-{number}", ignore_errors=True)
+
+    def _let_go(self) -> None:
+        self._collections, self._in_step = {}, {}
+        client, self._client = self._client, None
+        if client is not None and os.getpid() == self._process:
+            try:
+                client.close()
+            except Exception as error:  # noqa: BLE001 - a damaged index may fail to close; it is given up anyway
+                self._note(f"the vector index did not close: {type(error).__name__}")
+
+    # ------------------------------------------------------------------ one owner
+
+    def _own(self) -> bool:
+        """Own the folder, if nobody else does."""
+        if self._owned is None:
+            self._owned = self._try_lock()
+            if self._owned is not None:
+                me = Owner(pid=os.getpid(), host=platform.node(), started=now())
+                partial = self._owner_file().with_suffix(f".{os.getpid()}")
+                partial.write_text(me.model_dump_json())
+                partial.replace(self._owner_file())
+        return self._owned is not None
+
+    def _try_lock(self) -> FileLock | None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self._path.with_name(f"{self._path.name}.lock"), thread_local=False)
+            lock.acquire(blocking=False)
+        except Timeout:
+            return None
+        except OSError as error:
+            self._note(f"the vector index cannot be locked ({error.strerror}); the database is searched")
+            return None
+        return lock
+
+    def _release(self) -> None:
+        lock, self._owned = self._owned, None
+        if lock is not None and os.getpid() == self._process:
+            self._owner_file().unlink(missing_ok=True)
+            lock.release()
+
+    def _owner_file(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.owner.json")
+
+    def _written_owner(self) -> Owner | None:
+        try:
+            return Owner.model_validate_json(self._owner_file().read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _owned_elsewhere(self) -> StoreError:
+        owner = self._written_owner()
+        who = (
+            "another process"
+            if owner is None
+            else f"process {owner.pid} on {owner.host} since {owner.started}"
+        )
+        return StoreError(
+            f"the vector index is in use by {who}",
+            where=str(self._path),
+            mend="wait until it has ended, or end it",
+        )
+
+
+@contextmanager
+def open_vectors(settings: Settings, repository: RunRepository) -> Iterator[VectorIndex]:
+    """Open the index that the settings name; nothing is read or locked before it is used."""
+    index = VectorIndex(repository, settings.vector_path, settings.vector_url)
+    try:
+        yield index
+    finally:
+        index.close()
+
+
+def memories_of(record: RunRecord) -> Iterator[tuple[str, str, str, dict[str, Scalar]]]:
+    """List what a run leaves for later ones: (collection, id, text, columns to show with it)."""
+    header = record.header
+    common: dict[str, Scalar] = {
+        "data": header.inputs["data"].name if "data" in header.inputs else None,
+        "data_id": header.inputs["data"].id if "data" in header.inputs else None,
+    }
+    objectives = {one.id: one for one in record.objectives}
+    for objective in record.objectives:
+        columns: dict[str, Scalar] = {
+            "kind": objective.kind.value,
+            "status": objective.status,
+            "outcome": _plain(objective.outcome),
+            "contrast": objective.contrast.label if objective.contrast else None,
+            "variable": objective.variable,
+        }
+        yield "objectives", objective.id, _plain(objective.statement), {**common, **columns}
+    for workflow in record.workflows:
+        done = [step.tool for step in workflow.steps if step.status == "done"]
+        asked = objectives.get(workflow.objective_id)
+        if not done:
+            continue
+        columns = {
+            "objective_id": workflow.objective_id,
+            "kind": asked.kind.value if asked else None,
+            "template": workflow.template,
+            "version": workflow.version,
+            "n_steps": len(workflow.steps),
+            "n_done": len(done),
+            "n_edits": len(workflow.edits),
+            "outcome": _plain(asked.outcome) if asked else None,
+        }
+        statement = _plain(asked.statement) if asked else workflow.objective_id
+        yield "workflows", workflow.id, f"{statement}: {', '.join(done)}", {**common, **columns}
+    for hypothesis in record.hypotheses:
+        columns = {
+            "status": hypothesis.status,
+            "key": hypothesis.key,
+            "rank": hypothesis.rank,
+            "confidence": hypothesis.confidence,
+            "contrast": hypothesis.claim.contrast,
+            "entities": ", ".join(entity.name for entity in hypothesis.claim.entities[:20]),
+        }
+        yield "hypotheses", hypothesis.id, _plain(hypothesis.statement), {**common, **columns}
+
+
+def _plain(text: str) -> str:
+    """Leave out references to evidence: numbers of one run say nothing to another."""
+    return " ".join(_REFERENCE.sub("", text).split())
+
+
+def _batches(items: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
