@@ -11,49 +11,25 @@ from pydantic import Field
 
 from nereus.errors import InputError
 from nereus.memory.records import Contrast
-from nereus.tools.base import Params, Result, finite, tool
-from nereus.tools.statistics.background import against_background, fit_background, needs_background
-from nereus.tools.statistics.design import BlockChoice, Design, build_design
-from nereus.tools.statistics.linear_model import FloatArray, fit_linear_model
+from nereus.tools.base import Result, finite, tool
+from nereus.tools.statistics.contrast_test import TestOptions, compare, peptide_counts
+from nereus.tools.statistics.design import Design, build_design
+from nereus.tools.statistics.linear_model import FloatArray
 from nereus.tools.statistics.moderated_t import (
-    Centre,
     ContrastFit,
     benjamini_hochberg,
     effect_centre,
-    fit_contrast,
 )
-from nereus.tools.statistics.result_table import Estimates, feature_values, observed_units, result_table
-from nereus.tools.statistics.variance_trend import expected_log_variance
-
-PriorCovariate = Literal["none", "intensity", "peptides", "precision"]
+from nereus.tools.statistics.result_table import Estimates, result_table
 
 
-class DifferentialParams(Params):
+class DifferentialParams(TestOptions):
     """Parameters of `differential_abundance`."""
 
     contrast: Contrast
     """Levels a and b of a factor; effects are a minus b."""
-    method: Literal["moderated_t", "ordinary_t"] = "moderated_t"
-    """``moderated_t`` shrinks the variances towards a common prior, ``ordinary_t`` takes each as it is."""
-    trend: bool = False
-    """Let the prior variance follow the mean abundance (or `prior_covariate`)."""
-    robust: bool = False
-    """Moderate hypervariable features less."""
-    prior_covariate: PriorCovariate = "none"
-    """What the prior variance follows: abundance, peptide counts (var column ``n_peptides``), or both."""
-    lfc_min: float = Field(default=0.0, ge=0.0)
-    """Least absolute log2 fold change of interest (TREAT); 0 tests for any difference."""
-    centre: Centre = "none"
-    """Subtract the robust centre of all effects, or its running value over mean abundance."""
-    background: Literal["none", "auto", "always"] = "none"
-    """Test against the spread of features that nobody changed (`background.py`): ``auto`` where the design has
-    too few label splits to prove anything by itself."""
     weights: Literal["none", "peptides"] = "none"
     """``peptides`` weighs each value by the peptides behind it in its sample (layer ``n_peptides``)."""
-    block_model: BlockChoice = "auto"
-    """How samples of one block are modelled; see `build_design`."""
-    min_per_group: int = Field(default=2, ge=1)
-    """Least number of units with a value in each group for a feature to be tested."""
     level: float = Field(default=0.05, gt=0.0, lt=1.0)
     """False discovery rate at which features are counted as significant."""
 
@@ -87,7 +63,8 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
     Result
         Table ``differential``: feature, gene, effect (log2 fold change a - b, after centring), se, 95 %
         interval, statistic, df, p, q (Benjamini-Hochberg), n_a, n_b (units with a value), mean (log2), and
-        ``offset`` (what centring subtracted), ``sd`` (moderated residual standard deviation). Values:
+        ``offset`` (what centring subtracted), ``sd`` (moderated residual standard deviation), ``background_sd``
+        (what the background adds to `se` in quadrature). Values:
         n_tested, n_significant, n_up, n_down, prior_df, prior_sd, median_effect, background_spread,
         correlation ...
 
@@ -116,36 +93,20 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
     (1, 'P0')
     """
     design = build_design(dataset.obs, params.contrast, block_model=params.block_model)
-    values = feature_values(dataset, design)
-    n_a, n_b = observed_units(values, design)
-    enough = (n_a >= params.min_per_group) & (n_b >= params.min_per_group)
+    if params.prior_covariate == "peptides" and peptide_counts(dataset) is None:
+        raise InputError(
+            "the data set has no peptide counts",
+            where="var column 'n_peptides'",
+            mend="use prior_covariate='intensity', or load a table that has them",
+        )
+    weights = _peptide_weights(dataset, design) if params.weights == "peptides" else None
+    compared = compare(dataset, design, params, weights=weights)
+    values = compared.values
+    n_a, n_b = compared.counts()
     warnings = list(design.warnings)
-    covariate = params.prior_covariate
-    testable = np.where(enough[:, None], values, np.nan)
-    fit = fit_contrast(
-        testable,
-        design.matrix,
-        design.contrast,
-        trend=params.trend or covariate == "intensity",
-        robust=params.robust,
-        prior_covariate=_prior_covariate(dataset, covariate, testable, design),
-        lfc_min=params.lfc_min,
-        block=design.block,
-        block_model=design.block_model,
-        weights=_peptide_weights(dataset, design) if params.weights == "peptides" else None,
-        centre=params.centre,
-        moderate=params.method == "moderated_t",
-    )
-    background = None
-    splits_prove = not needs_background(int(np.isfinite(fit.p).sum()), design.n_splits)
-    if params.background == "always" or (params.background == "auto" and not splits_prove):
-        linear = fit.linear
-        along = expected_log_variance(linear.variance, linear.df, linear.mean, peptide_counts(dataset))
-        background = fit_background(fit, along)
-        if background is None:
-            warnings.append("too few features to estimate the background: it was left out")
-        else:
-            fit = against_background(fit, background, params.lfc_min)
+    fit, background = compared.test_with_background()
+    if params.background == "always" and background is None:
+        warnings.append("too few features to estimate the background: it was left out")
     q = benjamini_hochberg(fit.p)
     low, high = fit.interval()
     mean = np.full(len(values), np.nan)
@@ -157,6 +118,9 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
     extra = {
         "offset": np.where(tested, fit.offset, np.nan),
         "sd": np.where(tested, np.sqrt(fit.variance), np.nan),
+        "background_sd": np.where(
+            tested, 0.0 if background is None else np.sqrt(background.variance), np.nan
+        ),
     }
     table = result_table(dataset, estimates, n_a, n_b, mean, extra)
     found = q <= params.level
@@ -195,34 +159,6 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
         n_total=len(values),
         n_returned=len(values),
     )
-
-
-def peptide_counts(dataset: AnnData) -> FloatArray | None:
-    """Peptides behind each feature, shape (features,), NaN unknown; None where the data set knows none."""
-    if "n_peptides" not in dataset.var:
-        return None
-    counts = dataset.var["n_peptides"].to_numpy(dtype=np.float64)
-    return counts if np.isfinite(counts).any() else None
-
-
-def _prior_covariate(
-    dataset: AnnData, choice: PriorCovariate, values: FloatArray, design: Design
-) -> FloatArray | None:
-    """Covariate of the prior variance, shape (features,); None for mean abundance or no covariate."""
-    counts = peptide_counts(dataset)
-    if choice == "precision":
-        block = design.block if design.block_model == "fixed" else None
-        plain = fit_linear_model(values, design.matrix, design.contrast, block=block)
-        return expected_log_variance(plain.variance, plain.df, plain.mean, counts)
-    if choice != "peptides":
-        return None
-    if counts is None:
-        raise InputError(
-            "the data set has no peptide counts",
-            where="var column 'n_peptides'",
-            mend="use prior_covariate='intensity', or load a table that has them",
-        )
-    return np.asarray(np.where(np.isfinite(counts), np.log2(np.maximum(counts, 0.0) + 1.0), np.nan))
 
 
 def only(tested: np.ndarray, estimates: Estimates) -> Estimates:

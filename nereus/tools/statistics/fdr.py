@@ -1,0 +1,153 @@
+"""Run-wide false discovery rate: families of tests first, then tests within the selected families."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from nereus.errors import InputError
+from nereus.tools.base import Params, Result, finite, tool
+from nereus.tools.statistics.moderated_t import FloatArray, benjamini_hochberg
+
+
+class FdrParams(Params):
+    """Parameters of `run_wide_fdr`."""
+
+    level: float = Field(default=0.05, gt=0.0, lt=1.0)
+    """False discovery rate over all families of the run."""
+    within: Literal["auto", "p", "q"] = "auto"
+    """What is compared within a family: BH-adjusted ``p`` of the family, or the table's own ``q``
+    (``auto``: its own q where the table says by a column ``discrete`` that its q-values account for
+    discrete tests, else p).
+    """
+
+
+@tool(
+    "run_wide_fdr",
+    version="1",
+    summary="Hierarchical false discovery rate over every test table of a run.",
+    outputs=("table:families", "table:findings"),
+    seconds=0.2,
+)
+def run_wide_fdr(tables: dict[str, pd.DataFrame], params: FdrParams, *, seed: int) -> Result:  # noqa: ARG001
+    """Select families by Benjamini-Hochberg on their Simes p-values, then tests within the selected families.
+
+    With R of m families selected at `level`, each selected family is tested at ``level * R / m`` (Benjamini &
+    Bogomolov 2014), which controls the false discovery rate averaged over the selected families.
+
+    Parameters
+    ----------
+    tables
+        Family name -> table of tests or of sets, with a text key in its first column, ``p`` and perhaps
+        ``q``. Families without a finite p do not count.
+    params
+        See `FdrParams`.
+    seed
+        Not used: the result is deterministic.
+
+    Returns
+    -------
+    Result
+        Table ``families``: family, n_tests, simes_p, simes_q, selected, level (within the family), n_found.
+        Table ``findings``: finding (``family|key``), family, key, p, q (adjusted within the family), q_run
+        (smallest run-wide level, with this selection of families, at which it would be found: ``q m / R``),
+        direction, effect. Values: n_families, n_selected, level_within, n_findings.
+
+    Raises
+    ------
+    InputError
+        A table without a column ``p``.
+
+    Notes
+    -----
+    Benjamini & Bogomolov 2014, J R Stat Soc B 76:297. Simes p of a family is its smallest BH-adjusted
+    p-value, and so a family holds a finding at its own level whenever it is selected.
+
+    Examples
+    --------
+    >>> one = pd.DataFrame({"feature": ["A", "B", "C"], "effect": [2.0, 0.1, 0.2], "p": [1e-5, 0.4, 0.9]})
+    >>> two = pd.DataFrame({"feature": ["A", "B", "C"], "effect": [0.3, 0.1, 0.2], "p": [0.2, 0.4, 0.9]})
+    >>> result = run_wide_fdr({"drug": one, "sex": two})
+    >>> result.table("findings")["finding"].tolist(), round(result.values["level_within"], 3)
+    (['drug|A'], 0.025)
+    """
+    adjusted: dict[str, FloatArray] = {}
+    for name, table in tables.items():
+        if "p" not in table.columns:
+            raise InputError(
+                f"the table of family {name!r} has no column 'p'",
+                where="run_wide_fdr",
+                mend=f"its columns are {[str(c) for c in table.columns][:12]}",
+            )
+        adjusted[name] = _within(table, params.within)
+    families = pd.DataFrame({"family": list(tables)})
+    families["n_tests"] = [int(np.isfinite(adjusted[name]).sum()) for name in tables]
+    families["simes_p"] = [
+        float(np.nanmin(adjusted[name])) if np.isfinite(adjusted[name]).any() else np.nan for name in tables
+    ]
+    families["simes_q"] = benjamini_hochberg(families["simes_p"].to_numpy(dtype=np.float64))
+    families["selected"] = (families["simes_q"] <= params.level).to_numpy(dtype=bool)
+    n_families, n_selected = int(families["simes_p"].notna().sum()), int(families["selected"].sum())
+    within = params.level * n_selected / n_families if n_families else 0.0
+    families["level"] = np.where(families["selected"], within, 0.0)
+    parts = []
+    for name, table in tables.items():
+        q = adjusted[name]
+        selected = bool(families.loc[families["family"] == name, "selected"].iloc[0])
+        found = (q <= within) & selected
+        part = pd.DataFrame(
+            {
+                "finding": [f"{name}|{key}" for key in table.iloc[:, 0][found]],
+                "family": name,
+                "key": table.iloc[:, 0][found].astype(str).to_numpy(),
+                "p": table["p"].to_numpy(dtype=np.float64)[found],
+                "q": q[found],
+                "q_run": np.minimum(q[found] * n_families / max(n_selected, 1), 1.0),
+                "direction": _direction(table)[found],
+                "effect": table["effect"].to_numpy(dtype=np.float64)[found] if "effect" in table else np.nan,
+            }
+        )
+        parts.append(part.sort_values(["q", "p", "key"], kind="stable"))
+    columns = ["finding", "family", "key", "p", "q", "q_run", "direction", "effect"]
+    findings = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    families["n_found"] = [int((findings["family"] == name).sum()) for name in tables]
+    return Result(
+        summary=(
+            f"{n_selected} of {n_families} families of tests hold something at a run-wide rate of "
+            f"{params.level:g}; {len(findings)} findings within them at {within:.4g}."
+        ),
+        values={
+            "n_families": n_families,
+            "n_selected": n_selected,
+            "n_tests": int(families["n_tests"].sum()),
+            "level": params.level,
+            "level_within": finite(within),
+            "n_findings": len(findings),
+        },
+        tables={"families": families, "findings": findings},
+        warnings=() if n_families else ("no family has a test",),
+        n_total=int(families["n_tests"].sum()),
+        n_returned=len(findings),
+    )
+
+
+def _within(table: pd.DataFrame, choice: str) -> FloatArray:
+    """Adjust the p-values of one family, shape (tests,)."""
+    own = choice == "q" or (
+        choice == "auto" and "discrete" in table.columns and bool(table["discrete"].astype(bool).all())
+    )
+    if own and "q" in table.columns:
+        return np.asarray(table["q"], dtype=np.float64)
+    return benjamini_hochberg(np.asarray(table["p"], dtype=np.float64))
+
+
+def _direction(table: pd.DataFrame) -> np.ndarray:
+    if "direction" in table.columns:
+        return np.asarray(table["direction"].astype(str))
+    if "effect" not in table.columns:
+        return np.full(len(table), "")
+    effect = table["effect"].to_numpy(dtype=np.float64)
+    return np.where(effect > 0, "up", np.where(effect < 0, "down", ""))
