@@ -63,8 +63,8 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
     Result
         Table ``differential``: feature, gene, effect (log2 fold change a - b, after centring), se, 95 %
         interval, statistic, df, p, q (Benjamini-Hochberg), n_a, n_b (units with a value), mean (log2), and
-        ``offset`` (what centring subtracted), ``sd`` (moderated residual standard deviation), ``background_sd``
-        (what the background adds to `se` in quadrature). Values:
+        ``offset`` (what centring subtracted), ``sd`` (moderated residual standard deviation),
+        ``background_sd`` (what the background adds to `se` in quadrature). Values:
         n_tested, n_significant, n_up, n_down, prior_df, prior_sd, median_effect, background_spread,
         correlation ...
 
