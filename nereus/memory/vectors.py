@@ -184,6 +184,10 @@ class VectorIndex:
                 return None
             return self._written_owner()
 
+    def count(self) -> int:
+        """Count the texts that can be recalled."""
+        return sum(len(self._texts(name, None)) for name in COLLECTIONS)
+
     def lag(self) -> dict[str, int]:
         """Count, by collection, the texts of SQL that the index does not hold; opens the index."""
         with self._lock:

@@ -233,7 +233,7 @@ class Database:
 
                     with self.write() as connection:
                         upgrade(connection)
-        except DBAPIError as error:
+        except (DBAPIError, OSError) as error:  # the lock's timeout is an OSError
             raise self._broken(error) from error
 
     def _is_current(self) -> bool:
