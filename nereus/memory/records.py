@@ -110,6 +110,10 @@ class Contrast(Record):
         kept = ", ".join(f"{column} = {level}" for column, level in sorted(self.subset.items()))
         return f"{self.a} vs {self.b}" + (f" ({kept})" if kept else "")
 
+    def asks_the_same(self, other: Contrast) -> bool:
+        """Whether both compare the same groups of the same samples, whatever they adjust for."""
+        return (self.factor, self.a, self.b, self.subset) == (other.factor, other.a, other.b, other.subset)
+
 
 class ObjectiveKind(StrEnum):
     """The kinds of question that this slice can ask; later slices add theirs."""

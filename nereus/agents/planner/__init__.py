@@ -1,0 +1,1 @@
+"""The planner (PROTEUS): from a raw data set to ranked hypotheses."""

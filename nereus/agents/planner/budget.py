@@ -18,8 +18,13 @@ class BudgetKeeper:
 
     def __init__(self, limits: Budget, wall_used_s: float = 0.0) -> None:
         for name, limit in limits.model_dump().items():
-            if limit < 0 or (limit == 0 and name in ("wall_s", "steps", "tool_calls", "objectives", "workflows", "hypotheses")):
-                raise InputError(f"budget {name} is {limit:g}", where="--budget", mend="give a positive number")
+            if limit < 0 or (
+                limit == 0
+                and name in ("wall_s", "steps", "tool_calls", "objectives", "workflows", "hypotheses")
+            ):
+                raise InputError(
+                    f"budget {name} is {limit:g}", where="--budget", mend="give a positive number"
+                )
         self.limits = limits
         self._before = wall_used_s
         self._start = time.monotonic()
@@ -29,12 +34,16 @@ class BudgetKeeper:
         """Seconds used so far, over all processes that worked on the run."""
         return self._before + time.monotonic() - self._start
 
-    def reserve(self, used: Mapping[str, float], kind: str, amount: float = 1.0, seconds: float = 0.0) -> None:
+    def reserve(
+        self, used: Mapping[str, float], kind: str, amount: float = 1.0, seconds: float = 0.0
+    ) -> None:
         """Raise `BudgetExceeded` when `amount` more of `kind`, taking about `seconds`, would pass a limit."""
         limit = float(getattr(self.limits, kind))
         if used.get(kind, 0.0) + amount > limit:
             raise BudgetExceeded(
-                f"the limit of {limit:g} {kind} is reached", where="budget", mend=f"raise it with --budget {kind}=N"
+                f"the limit of {limit:g} {kind} is reached",
+                where="budget",
+                mend=f"raise it with --budget {kind}=N",
             )
         if self.wall_s + seconds > self.limits.wall_s:
             raise BudgetExceeded(
@@ -52,13 +61,21 @@ def parse_budget(items: list[str] | None, base: Budget | None = None) -> Budget:
     for item in items or []:
         name, sign, text = item.partition("=")
         if not sign or name not in allowed:
-            raise InputError(f"{item!r} is no budget", where="--budget", mend=f"write name=number with one of {sorted(allowed)}")
+            raise InputError(
+                f"{item!r} is no budget",
+                where="--budget",
+                mend=f"write name=number with one of {sorted(allowed)}",
+            )
         try:
             number = float(text)
         except ValueError:
-            raise InputError(f"{text!r} is no number", where=f"--budget {name}", mend="write a number") from None
+            raise InputError(
+                f"{text!r} is no number", where=f"--budget {name}", mend="write a number"
+            ) from None
         if not 0 <= number < float("inf"):
-            raise InputError(f"budget {name} is {text}", where="--budget", mend="give a positive, finite number")
+            raise InputError(
+                f"budget {name} is {text}", where="--budget", mend="give a positive, finite number"
+            )
         changes[name] = number if isinstance(allowed[name], float) else int(number)
     budget = base.model_copy(update=changes)
     BudgetKeeper(budget)

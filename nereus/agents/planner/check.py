@@ -18,10 +18,15 @@ def materialise(draft: WorkflowDraft, objective_id: str, number: int) -> Workflo
     """Give a drafted workflow and its steps their ids, and turn ``#2/differential`` into ``O2.W1.S2/differential``."""
     workflow_id = f"{objective_id}.W{number}"
     steps = tuple(
-        planned(step, f"{workflow_id}.S{position}", workflow_id) for position, step in enumerate(draft.steps, start=1)
+        planned(step, f"{workflow_id}.S{position}", workflow_id)
+        for position, step in enumerate(draft.steps, start=1)
     )
     return Workflow(
-        id=workflow_id, objective_id=objective_id, template=draft.template, steps=steps, stop_rule=draft.stop_rule
+        id=workflow_id,
+        objective_id=objective_id,
+        template=draft.template,
+        steps=steps,
+        stop_rule=draft.stop_rule,
     )
 
 
@@ -35,13 +40,17 @@ def planned(step: StepDraft, step_id: str, workflow_id: str) -> PlannedStep:
         return f"{workflow_id}.S{position}/{output}"
 
     inputs: dict[str, str | dict[str, str]] = {
-        name: {key: absolute(one) for key, one in reference.items()} if isinstance(reference, dict) else absolute(reference)
+        name: {key: absolute(one) for key, one in reference.items()}
+        if isinstance(reference, dict)
+        else absolute(reference)
         for name, reference in step.inputs.items()
     }
     return PlannedStep(id=step_id, tool=step.tool, purpose=step.purpose, params=step.params, inputs=inputs)
 
 
-def check_workflow(workflow: Workflow, run_outputs: Mapping[str, str], known_steps: Mapping[str, str], steps_left: int) -> list[str]:
+def check_workflow(
+    workflow: Workflow, run_outputs: Mapping[str, str], known_steps: Mapping[str, str], steps_left: int
+) -> list[str]:
     """Everything that is wrong with a plan, one line each; empty when it may run.
 
     Parameters
@@ -69,7 +78,10 @@ def check_workflow(workflow: Workflow, run_outputs: Mapping[str, str], known_ste
     for step in workflow.steps:
         tool = tools.get(step.id)
         if tool is not None and step.status == "planned":
-            errors += [f"{step.id}: {text}" for text in _check_step(step, tool, seen, tools, run_outputs, known_steps)]
+            errors += [
+                f"{step.id}: {text}"
+                for text in _check_step(step, tool, seen, tools, run_outputs, known_steps)
+            ]
         seen.add(step.id)
     return errors
 
@@ -92,8 +104,12 @@ def _check_step(
         for one in reference.values() if isinstance(reference, dict) else [reference]:
             errors += _check_reference(one, spec, seen, tools, run_outputs, known_steps)
         if isinstance(reference, dict) != (spec.kind == "tables"):
-            errors.append(f"input {name!r} takes {'several tables' if spec.kind == 'tables' else 'one ' + spec.kind}")
-    errors += [f"input {s.name!r} is missing" for s in tool.inputs if not s.optional and s.name not in step.inputs]
+            errors.append(
+                f"input {name!r} takes {'several tables' if spec.kind == 'tables' else 'one ' + spec.kind}"
+            )
+    errors += [
+        f"input {s.name!r} is missing" for s in tool.inputs if not s.optional and s.name not in step.inputs
+    ]
     errors += check_params(tool, step.params)
     return errors
 
@@ -124,7 +140,11 @@ def _check_reference(
         if output not in run_outputs and output not in ("data", "samples"):
             return [f"the run holds no {output!r} yet; it holds {sorted(run_outputs)}"]
         if output in ("data", "samples"):
-            return [] if spec.kind == "file" else [f"{output!r} is a file, input {spec.name!r} takes a {spec.kind}"]
+            return (
+                []
+                if spec.kind == "file"
+                else [f"{output!r} is a file, input {spec.name!r} takes a {spec.kind}"]
+            )
         owner, _, output = run_outputs[output].partition("/")
     if owner in tools and owner not in seen and owner not in known_steps:
         return [f"{owner} is used before it runs"]
@@ -134,7 +154,7 @@ def _check_reference(
         producer = registry.get(known_steps[owner])
     else:
         return [f"there is no step {owner!r}"]
-    offered = dict(reversed(declared.split(":", 1)) for declared in producer.outputs)
+    offered = {name: kind for kind, _, name in (declared.partition(":") for declared in producer.outputs)}
     if output not in offered:
         return [f"{producer.name} makes no {output!r}; it makes {sorted(offered)}"]
     wanted = "table" if spec.kind == "tables" else spec.kind

@@ -6,23 +6,20 @@ so a node that runs twice after a crash cites the same evidence.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from nereus.agents.planner.services import Services, scalar
 from nereus.memory.records import Evidence, Scalar, ToolCall
+from nereus.memory.runs import natural_order
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# What objective summaries use before evidence has ids: {{O2.W1.S1#n_significant}} or {{O2.W1.S1#effect|.2f}}.
-_VALUE_REFERENCE = re.compile(r"\{\{([^{}#|]+)#([^{}#|]+)(\|[^{}]*)?\}\}")
-
 
 def in_order(ids: Iterable[str]) -> list[str]:
     """Ids sorted by their numbers: O2 before O10, O2.W1.S9 before O2.W1.S10."""
-    return sorted(ids, key=lambda one: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", one)])
+    return sorted(ids, key=natural_order)
 
 
 class EvidenceBook:
@@ -31,7 +28,7 @@ class EvidenceBook:
     def __init__(self, services: Services, calls: Mapping[str, str]) -> None:
         self._services = services
         self._calls = calls
-        self._known = {_pointer(one): one for one in services.repository.load_evidence(services.run_id)}
+        self._known = {_pointer(one): one for one in services.repository.evidence(services.run_id)}
         self._fresh: list[Evidence] = []
         self._rows: dict[str, dict[str, int]] = {}
 
@@ -50,7 +47,9 @@ class EvidenceBook:
             )
         )
 
-    def cell(self, step_id: str, table: str, row: str, column: str, quantity: str | None = None, unit: str = "") -> Evidence:
+    def cell(
+        self, step_id: str, table: str, row: str, column: str, quantity: str | None = None, unit: str = ""
+    ) -> Evidence:
         """Cite one cell of a step's table; the row is named by the table's first column."""
         call = self._call(step_id)
         ref = call.outputs[table]
@@ -80,17 +79,6 @@ class EvidenceBook:
     def has(self, step_id: str, output: str) -> bool:
         """Whether the step ran and made the output."""
         return step_id in self._calls and output in self._call(step_id).outputs
-
-    def cite_values(self, text: str) -> str:
-        """Turn ``{{step#value|format}}`` references into evidence references."""
-
-        def cite(match: re.Match[str]) -> str:
-            evidence = self.value(match[1], match[2])
-            return f"{{{{{evidence.id}{match[3] or ''}}}}}"
-
-        cited = _VALUE_REFERENCE.sub(cite, text)
-        self.flush()
-        return cited
 
     def flush(self) -> None:
         """Write new evidence to the database."""

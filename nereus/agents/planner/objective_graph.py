@@ -111,7 +111,11 @@ def check(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     if errors:
         services.emit("plan_rejected", workflow.id, errors=errors, version=workflow.version)
         if workflow.version > 1 or state["plan_attempts"] >= MAX_PLAN_ATTEMPTS:
-            return {"plan_errors": errors, "route": "conclude", "notices": [f"{workflow.id}: plan refused: {errors[0]}"]}
+            return {
+                "plan_errors": errors,
+                "route": "conclude",
+                "notices": [f"{workflow.id}: plan refused: {errors[0]}"],
+            }
         return {"plan_errors": errors, "route": "plan"}
     services.repository.save_workflow(services.run_id, workflow)
     services.emit(
@@ -129,10 +133,14 @@ def check(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
 def gate_workflow(state: ObjectiveState) -> dict[str, Any]:
     """Ask a person whether the workflow may run; a refused one is left with a notice."""
     workflow = Workflow.model_validate(state["workflow"])
-    answer = interrupt({"gate": "workflow", "id": workflow.id, "steps": [[s.tool, s.purpose] for s in workflow.steps]})
+    answer = interrupt(
+        {"gate": "workflow", "id": workflow.id, "steps": [[s.tool, s.purpose] for s in workflow.steps]}
+    )
     if _approved(answer):
         return {"route": "fill"}
-    steps = tuple(s.model_copy(update={"status": "skipped", "note": "refused at the gate"}) for s in workflow.steps)
+    steps = tuple(
+        s.model_copy(update={"status": "skipped", "note": "refused at the gate"}) for s in workflow.steps
+    )
     return {
         "workflow": workflow.model_copy(update={"steps": steps}).model_dump(mode="json"),
         "cursor": len(steps),
@@ -175,11 +183,16 @@ def gate_tool(state: ObjectiveState) -> dict[str, Any]:
     """Ask a person whether the step may run."""
     workflow = Workflow.model_validate(state["workflow"])
     step = workflow.steps[state["cursor"]]
-    answer = interrupt({"gate": "tool", "id": step.id, "tool": step.tool, "params": step.params, "purpose": step.purpose})
+    answer = interrupt(
+        {"gate": "tool", "id": step.id, "tool": step.tool, "params": step.params, "purpose": step.purpose}
+    )
     if _approved(answer):
         return {}
     refused = step.model_copy(update={"status": "skipped", "note": "refused at the gate"})
-    return {"workflow": _with(workflow, state["cursor"], refused), "notices": [f"{step.id} was refused at the approval gate"]}
+    return {
+        "workflow": _with(workflow, state["cursor"], refused),
+        "notices": [f"{step.id} was refused at the approval gate"],
+    }
 
 
 def execute(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
@@ -202,8 +215,14 @@ def execute(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]
     except PlanError as error:
         failed = step.model_copy(update={"status": "failed", "note": explain(error)})
         services.emit("step_failed", step.id, tool=step.tool, error=str(error))
-        return {"workflow": _with(workflow, cursor, failed), "route": "assess", "notices": [f"{step.id}: {explain(error)}"]}
-    done = step.model_copy(update={"status": "done" if call.status is CallStatus.OK else "failed", "call_key": call.key})
+        return {
+            "workflow": _with(workflow, cursor, failed),
+            "route": "assess",
+            "notices": [f"{step.id}: {explain(error)}"],
+        }
+    done = step.model_copy(
+        update={"status": "done" if call.status is CallStatus.OK else "failed", "call_key": call.key}
+    )
     return {
         "workflow": _with(workflow, cursor, done),
         "calls": {step.id: call.key},
@@ -222,14 +241,30 @@ def assess(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
         return {"cursor": cursor + 1, "route": "fill"}
     step = workflow.steps[cursor]
     answer = services.decide(
-        DecisionKind.ASSESS_STEP, f"{step.id}#{step.attempt}", _context(state, services, step_id=step.id), StepAssessment
+        DecisionKind.ASSESS_STEP,
+        f"{step.id}#{step.attempt}",
+        _context(state, services, step_id=step.id),
+        StepAssessment,
     )
-    judged = step.model_copy(update={"verdict": answer.verdict, "note": "; ".join(answer.diagnostics) or step.note})
-    services.emit("step_assessed", step.id, verdict=answer.verdict, diagnostics=list(answer.diagnostics), surprise=answer.surprise)
+    judged = step.model_copy(
+        update={"verdict": answer.verdict, "note": "; ".join(answer.diagnostics) or step.note}
+    )
+    services.emit(
+        "step_assessed",
+        step.id,
+        verdict=answer.verdict,
+        diagnostics=list(answer.diagnostics),
+        surprise=answer.surprise,
+    )
     update: dict[str, Any] = {"surprise": answer.surprise or "", "route": "fill", "cursor": cursor + 1}
     if answer.verdict == "retry" and step.attempt <= services.budget.limits.retries:
         judged = judged.model_copy(
-            update={"status": "planned", "attempt": step.attempt + 1, "params": {**step.params, **answer.params}, "call_key": None}
+            update={
+                "status": "planned",
+                "attempt": step.attempt + 1,
+                "params": {**step.params, **answer.params},
+                "call_key": None,
+            }
         )
         update["cursor"] = cursor
     elif step.status == "failed":
@@ -249,7 +284,9 @@ def refine(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     services = runtime.context
     workflow = Workflow.model_validate(state["workflow"])
     number = state.get("refinements", 0) + 1
-    context = _context(state, services, step_id=workflow.steps[min(state["cursor"], len(workflow.steps)) - 1].id)
+    context = _context(
+        state, services, step_id=workflow.steps[min(state["cursor"], len(workflow.steps)) - 1].id
+    )
     answer = services.decide(
         DecisionKind.REFINE_WORKFLOW,
         f"{workflow.id}#{number}",
@@ -257,7 +294,12 @@ def refine(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
         Refinement,
     )
     refined = _apply(workflow, answer.edits)
-    return {"workflow": refined.model_dump(mode="json"), "refinements": number, "surprise": "", "used": {"refinements": 1}}
+    return {
+        "workflow": refined.model_dump(mode="json"),
+        "refinements": number,
+        "surprise": "",
+        "used": {"refinements": 1},
+    }
 
 
 def conclude(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
@@ -268,9 +310,17 @@ def conclude(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any
     services.repository.save_workflow(services.run_id, workflow)
     stopped = "stop" in state.get("outputs", {})
     answer = services.decide(
-        DecisionKind.ASSESS_OBJECTIVE, f"{objective.id}#{state['workflow_number']}", _context(state, services), ObjectiveAssessment
+        DecisionKind.ASSESS_OBJECTIVE,
+        f"{objective.id}#{state['workflow_number']}",
+        _context(state, services),
+        ObjectiveAssessment,
     )
-    if answer.verdict == "new_workflow" and state["workflow_number"] < 2 and not stopped and not state.get("plan_errors"):
+    if (
+        answer.verdict == "new_workflow"
+        and state["workflow_number"] < 2
+        and not stopped
+        and not state.get("plan_errors")
+    ):
         return {"route": "plan", "plan_attempts": 0}
     closed = objective.model_copy(
         update={
@@ -279,7 +329,7 @@ def conclude(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any
             "cites": tuple(dict.fromkeys([*objective.cites, *answer.cites])),
         }
     )
-    services.repository.save_objective(services.run_id, closed)
+    services.repository.save_objectives(services.run_id, [closed])
     services.emit("objective_closed", objective.id, status=closed.status)
     children = [] if stopped else [child.model_dump(mode="json") for child in answer.children]
     return {
@@ -371,7 +421,11 @@ def _apply(workflow: Workflow, edits: tuple[EditDraft, ...]) -> Workflow:
     for edit in sorted(edits, key=lambda one: one.position):
         index = edit.position - 1 + offset
         if edit.op != "insert" and not 0 <= index < len(steps):
-            raise PlanError(f"position {edit.position} does not exist", where=workflow.id, mend=f"there are {len(steps)} steps")
+            raise PlanError(
+                f"position {edit.position} does not exist",
+                where=workflow.id,
+                mend=f"there are {len(steps)} steps",
+            )
         if index < len(steps) and steps[index].status != "planned":
             if edit.op == "insert":
                 index = next((i for i, one in enumerate(steps) if one.status == "planned"), len(steps))
@@ -395,4 +449,6 @@ def _apply(workflow: Workflow, edits: tuple[EditDraft, ...]) -> Workflow:
             steps[index] = steps[index].model_copy(update={"params": {**steps[index].params, **edit.params}})
             touched = steps[index].id
         log.append(Edit(op=edit.op, step_id=touched, reason=edit.reason, trigger=edit.trigger))
-    return workflow.model_copy(update={"version": workflow.version + 1, "steps": tuple(steps), "edits": tuple(log)})
+    return workflow.model_copy(
+        update={"version": workflow.version + 1, "steps": tuple(steps), "edits": tuple(log)}
+    )

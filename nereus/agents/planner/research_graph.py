@@ -14,13 +14,14 @@ At most two objectives run in one round, whatever the number of workers, so resu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send, interrupt
 
-from nereus.agents.planner.evidence import EvidenceBook, in_order
+from nereus.agents.planner.evidence import in_order
 from nereus.agents.planner.hypotheses import compose, judge
 from nereus.agents.planner.objective_graph import build_objective_graph
 from nereus.agents.planner.services import Services
@@ -38,6 +39,9 @@ from nereus.memory.records import Objective, ObjectiveKind
 GRAPH_VERSION = "1"
 """Part of a run's fingerprint: raise it whenever a change of the graph changes results."""
 
+FIXED_KINDS = (ObjectiveKind.DATA, ObjectiveKind.QUALITY, ObjectiveKind.SYNTHESIS)
+"""Objectives that every run has; they do not count against the budget of objectives."""
+
 ROUND_SIZE = 2
 MAX_DEPTH = 2
 
@@ -46,7 +50,19 @@ def build_research_graph(checkpointer: Any) -> Any:
     """The compiled graph; `Services` is its runtime context."""
     graph = StateGraph(RunState, context_schema=Services)
     graph.add_node("objective", build_objective_graph())
-    for node in (begin, select, collect, propose, gate_objectives, refuse, compose, verify, judge, gate_report, report):
+    for node in (
+        begin,
+        select,
+        collect,
+        propose,
+        gate_objectives,
+        refuse,
+        compose,
+        verify,
+        judge,
+        gate_report,
+        report,
+    ):
         graph.add_node(node.__name__, node)
     graph.add_node("verify_context", verify_context)
     graph.add_edge(START, "begin")
@@ -80,8 +96,13 @@ def begin(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
         rationale="Everything is decided from the computed profile of the data.",
         priority=1.0,
     )
-    services.repository.save_objective(services.run_id, first)
-    return {"objectives": {"O0": first.model_dump(mode="json")}, "round": 0, "proposals": 0, "status": "running"}
+    services.repository.save_objectives(services.run_id, [first])
+    return {
+        "objectives": {"O0": first.model_dump(mode="json")},
+        "round": 0,
+        "proposals": 0,
+        "status": "running",
+    }
 
 
 def select(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
@@ -99,7 +120,10 @@ def select(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
         chosen = []
         if opened and not stop:
             answer = services.decide(
-                DecisionKind.CHOOSE_OBJECTIVES, f"round {state['round'] + 1}", _context(state, services), ObjectivesChoice
+                DecisionKind.CHOOSE_OBJECTIVES,
+                f"round {state['round'] + 1}",
+                _context(state, services),
+                ObjectivesChoice,
             )
             chosen = [one for one in answer.ids if objectives[one].status == "open"][:ROUND_SIZE]
             if not chosen:
@@ -108,7 +132,7 @@ def select(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
             return _start_synthesis(state, services, stop or "all objectives are closed")
     selected = {one: objectives[one].model_copy(update={"status": "running"}) for one in in_order(chosen)}
     for one in selected.values():
-        services.repository.save_objective(services.run_id, one)
+        services.repository.save_objectives(services.run_id, [one])
         services.emit("objective_selected", one.id, statement=one.statement, priority=one.priority)
     return {
         "selected": list(selected),
@@ -119,11 +143,16 @@ def select(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
 
 def _start_synthesis(state: RunState, services: Services, reason: str) -> dict[str, Any]:
     objectives = _objectives(state)
-    update: dict[str, Any] = {"stop_reason": reason, "selected": [], "outputs": {"synthesis": ""}, "objectives": {}}
+    update: dict[str, Any] = {
+        "stop_reason": reason,
+        "selected": [],
+        "outputs": {"synthesis": ""},
+        "objectives": {},
+    }
     for one in objectives.values():
         if one.status == "open":
             left = one.model_copy(update={"status": "abandoned", "outcome": f"not pursued: {reason}"})
-            services.repository.save_objective(services.run_id, left)
+            services.repository.save_objectives(services.run_id, [left])
             services.emit("objective_closed", one.id, status="abandoned")
             update["objectives"][one.id] = left.model_dump(mode="json")
     if not any(":differential" in name or ":association" in name for name in state.get("outputs", {})):
@@ -136,7 +165,7 @@ def _start_synthesis(state: RunState, services: Services, reason: str) -> dict[s
         status="running",
         priority=1.0,
     )
-    services.repository.save_objective(services.run_id, last)
+    services.repository.save_objectives(services.run_id, [last])
     services.emit("objective_selected", last.id, statement=last.statement, priority=1.0)
     update["objectives"][last.id] = last.model_dump(mode="json")
     update["selected"] = [last.id]
@@ -164,17 +193,10 @@ def _fan_out(state: RunState) -> list[Send] | str:
 
 
 def collect(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
-    """After a round: cite what the objectives found, and give children their ids, in the order of the objectives."""
+    """After a round: give the children of the closed objectives their ids, in the order of their parents."""
     services = runtime.context
-    objectives = _objectives(state)
     update: dict[str, Any] = {"objectives": {}, "children": {}}
-    book = EvidenceBook(services, state.get("calls", {}))
-    for one in state["selected"]:
-        closed = objectives[one]
-        cited = closed.model_copy(update={"outcome": book.cite_values(closed.outcome)})
-        services.repository.save_objective(services.run_id, cited)
-        update["objectives"][one] = cited.model_dump(mode="json")
-    known = {**objectives, **{name: Objective.model_validate(value) for name, value in update["objectives"].items()}}
+    known = _objectives(state)
     for parent in in_order(state.get("children", {})):
         for item in state["children"][parent]:
             draft = ObjectiveDraft.model_validate(item)
@@ -199,17 +221,27 @@ def propose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     for draft in answer.objectives:
         same = _same(draft, objectives.values())
         if same is not None:
-            if same.status == "open" and (same.priority, same.rationale) != (draft.priority, draft.rationale):
-                ranked = same.model_copy(
-                    update={"priority": draft.priority, "priority_parts": draft.priority_parts, "rationale": draft.rationale}
+            kept = ("statement", "contrast", "covariates", "rationale", "cites", "priority", "priority_parts")
+            revised = {
+                name: getattr(draft, name) for name in kept if getattr(draft, name) != getattr(same, name)
+            }
+            if same.status == "open" and revised:
+                ranked = same.model_copy(update=revised)
+                services.repository.save_objectives(services.run_id, [ranked])
+                services.emit(
+                    "objective_refined",
+                    same.id,
+                    changed=sorted(revised),
+                    before=same.priority,
+                    after=draft.priority,
                 )
-                services.repository.save_objective(services.run_id, ranked)
-                services.emit("objective_reranked", same.id, before=same.priority, after=draft.priority)
                 objectives[same.id] = ranked
                 update["objectives"][same.id] = ranked.model_dump(mode="json")
             continue
-        if sum(1 for one in objectives.values() if one.kind is not ObjectiveKind.DATA) >= limit:
-            services.emit("objective_dropped", draft.statement, reason=f"the budget allows {limit} objectives")
+        if sum(1 for one in objectives.values() if one.depth == 0 and one.kind not in FIXED_KINDS) >= limit:
+            services.emit(
+                "objective_dropped", draft.statement, reason=f"the budget allows {limit} objectives"
+            )
             update["notices"].append(f"not pursued: {draft.statement} (the budget allows {limit} objectives)")
             continue
         fresh = _open(draft, len(objectives), services)
@@ -224,13 +256,17 @@ def propose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
 def gate_objectives(state: RunState) -> dict[str, Any]:
     """Ask a person which of the open objectives to keep. The answer may drop some: ``{"drop": ["O3"]}``."""
     opened = [one for one in _objectives(state).values() if one.status == "open"]
-    answer = interrupt({"gate": "objectives", "objectives": [[one.id, one.statement, one.priority] for one in opened]})
+    answer = interrupt(
+        {"gate": "objectives", "objectives": [[one.id, one.statement, one.priority] for one in opened]}
+    )
     dropped = set(answer.get("drop", [])) if isinstance(answer, dict) else set()
     if answer is False:
         dropped = {one.id for one in opened if one.kind is not ObjectiveKind.QUALITY}
     return {
         "objectives": {
-            one.id: one.model_copy(update={"status": "abandoned", "outcome": "dropped at the approval gate"}).model_dump(mode="json")
+            one.id: one.model_copy(
+                update={"status": "abandoned", "outcome": "dropped at the approval gate"}
+            ).model_dump(mode="json")
             for one in opened
             if one.id in dropped
         }
@@ -277,7 +313,9 @@ def gate_report(state: RunState) -> dict[str, Any]:
 def report(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     """Keep what the report needs beside the records; the files are written by the caller from the finished record."""
     services = runtime.context
-    services.repository.save_outputs(services.run_id, {k: v for k, v in state.get("outputs", {}).items() if v})
+    services.repository.save_outputs(
+        services.run_id, {k: v for k, v in state.get("outputs", {}).items() if v}
+    )
     services.repository.save_notices(services.run_id, state.get("notices", []))
     reason = state.get("stop_reason", "")
     services.emit("run_finished", services.run_id, reason=reason)
@@ -309,14 +347,22 @@ def _context(state: RunState, services: Services) -> DecisionContext:
     )
 
 
-def _same(draft: ObjectiveDraft, known: Any) -> Objective | None:
+def _same(draft: ObjectiveDraft, known: Iterable[Objective]) -> Objective | None:
     for one in known:
-        if (one.kind, one.contrast, one.variable) == (draft.kind, draft.contrast, draft.variable):
+        if (one.kind, one.variable, one.contrast is None) != (
+            draft.kind,
+            draft.variable,
+            draft.contrast is None,
+        ):
+            continue
+        if one.contrast is None or draft.contrast is None or one.contrast.asks_the_same(draft.contrast):
             return one
     return None
 
 
-def _open(draft: ObjectiveDraft, number: int, services: Services, parent: Objective | None = None) -> Objective:
+def _open(
+    draft: ObjectiveDraft, number: int, services: Services, parent: Objective | None = None
+) -> Objective:
     objective = Objective(
         id=f"O{number}",
         kind=draft.kind,
@@ -331,6 +377,12 @@ def _open(draft: ObjectiveDraft, number: int, services: Services, parent: Object
         parent_id=parent.id if parent else None,
         depth=parent.depth + 1 if parent else 0,
     )
-    services.repository.save_objective(services.run_id, objective)
-    services.emit("objective_proposed", objective.id, statement=objective.statement, priority=objective.priority, why=draft.rationale)
+    services.repository.save_objectives(services.run_id, [objective])
+    services.emit(
+        "objective_proposed",
+        objective.id,
+        statement=objective.statement,
+        priority=objective.priority,
+        why=draft.rationale,
+    )
     return objective

@@ -5,15 +5,25 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from nereus.agents.planner.budget import BudgetKeeper
-from nereus.agents.policies.base import SCHEMAS, CallView, DecisionContext, DecisionKind, MemoryView, Policy, ProfileView, View
+from nereus.agents.policies.base import (
+    SCHEMAS,
+    CallView,
+    DecisionContext,
+    DecisionKind,
+    MemoryView,
+    Policy,
+    ProfileView,
+    View,
+)
 from nereus.errors import NereusError, PlanError, PolicyError
 from nereus.memory.artifacts import ArtifactStore
+from nereus.memory.events import EventStream
 from nereus.memory.records import ArtifactRef, CallStatus, Decision, PlannedStep, ToolCall
 from nereus.memory.runs import RunRepository
 from nereus.memory.vectors import VectorIndex
@@ -23,7 +33,16 @@ from nereus.tools.steps import StepRunner, canonical_json
 Payload = TypeVar("Payload", bound=View)
 
 # Tables of `profile_dataset` that policies see, with the most rows that are shown.
-_PROFILE_TABLES = {"columns": 60, "factors": 60, "confounding": 60, "contrasts": 60, "associations": 30, "variance": 60, "samples": 400}
+_PROFILE_TABLES = {
+    "columns": 60,
+    "factors": 60,
+    "confounding": 60,
+    "contrasts": 60,
+    "associations": 30,
+    "samples": 400,
+}
+# Later results that refine the picture: well-known name -> the most rows that are shown.
+_LATER_TABLES = {"screen": 60, "batch": 60, "quality_checks": 30}
 
 
 @dataclass
@@ -35,32 +54,38 @@ class Services:
     seed: int
     approval: str
     repository: RunRepository
+    events: EventStream
     artifacts: ArtifactStore
     runner: StepRunner
     policy: Policy
     budget: BudgetKeeper
     inputs: dict[str, ArtifactRef]
     """``data`` and, where given, ``samples``."""
+    load: dict[str, Any]
+    """Parameters of the reader that the user gave."""
     recall: VectorIndex | None = None
-    computed: list[str] = field(default_factory=list)
 
     # -------------------------------------------------------------------------------- events
 
     def emit(self, type_: str, subject: str = "", **payload: Any) -> None:
         """Add to the run's event stream, once per (type, subject, payload): a node that runs again repeats nothing."""
         key = hashlib.sha256(canonical_json([type_, subject, payload]).encode()).hexdigest()[:32]
-        self.repository.events.append(self.run_id, type_, subject, payload, key=key)
+        self.events.append(self.run_id, type_, subject, payload, key=key)
 
     # ------------------------------------------------------------------------------ decisions
 
-    def decide(self, kind: DecisionKind, subject: str, context: DecisionContext, schema: type[Payload]) -> Payload:
+    def decide(
+        self, kind: DecisionKind, subject: str, context: DecisionContext, schema: type[Payload]
+    ) -> Payload:
         """Ask the policy, check its answer and record it. A recorded decision on an equal context is replayed."""
         if schema is not SCHEMAS[kind]:
             raise PolicyError(f"{kind.value} answers with {SCHEMAS[kind].__name__}, not {schema.__name__}")
-        context_hash = hashlib.sha256(canonical_json(context.model_dump(mode="json")).encode()).hexdigest()[:16]
+        context_hash = hashlib.sha256(canonical_json(context.model_dump(mode="json")).encode()).hexdigest()[
+            :16
+        ]
         identity = f"{kind.value}@{subject}"
-        known = self.repository.find_decision(self.run_id, identity, context_hash)
-        if known is not None:
+        known = self.repository.decision(self.run_id, identity)
+        if known is not None and known.context_hash == context_hash:
             return schema.model_validate(known.payload)
         start = time.perf_counter()
         verdict = self.policy.decide(kind, context, seed=self.seed)
@@ -81,7 +106,7 @@ class Services:
             tokens=verdict.tokens,
             ms=round((time.perf_counter() - start) * 1000, 3),
         )
-        self.repository.save_decision(self.run_id, decision)
+        self.repository.save_decisions(self.run_id, [decision])
         if verdict.fallback:
             self.emit("policy_fallback", subject, kind=kind.value, reason=verdict.fallback_reason)
         return payload
@@ -129,7 +154,9 @@ class Services:
         self.emit("step_started", step.id, tool=step.tool, purpose=step.purpose, attempt=step.attempt)
         call = self.runner.run(tool, params, resolved)
         if call.status is CallStatus.OK:
-            self.emit("step_finished", step.id, tool=step.tool, summary=call.summary, warnings=list(call.warnings))
+            self.emit(
+                "step_finished", step.id, tool=step.tool, summary=call.summary, warnings=list(call.warnings)
+            )
         else:
             self.emit("step_failed", step.id, tool=step.tool, error=call.error)
         return call
@@ -142,7 +169,13 @@ class Services:
             return ()
         found = self.recall.recall(collection, text, 3, exclude_run=self.run_id)
         return tuple(
-            MemoryView(id=one.id, run_id=one.run_id, text=one.text, similarity=round(one.similarity, 4), metadata=one.metadata)
+            MemoryView(
+                id=one.id,
+                run_id=one.run_id,
+                text=one.text,
+                similarity=round(one.similarity, 4),
+                metadata=one.metadata,
+            )
             for one in found
         )
 
@@ -167,13 +200,16 @@ class Services:
         if "profile" not in outputs:
             return ProfileView()
         call = self.call(calls[outputs["profile"].partition("/")[0]])
+        shown = {name: (call, name, most) for name, most in _PROFILE_TABLES.items()}
+        for name, most in _LATER_TABLES.items():
+            if name in outputs:
+                step_id, _, output = outputs[name].partition("/")
+                shown[name] = (self.call(calls[step_id]), output, most)
         tables = {}
-        for name, most in _PROFILE_TABLES.items():
-            if name in call.outputs:
-                table = self.artifacts.table(call.outputs[name]).head(most)
-                tables[name] = [
-                    {column: scalar(value) for column, value in row.items()} for row in table.to_dict("records")
-                ]
+        for name, (owner, output, most) in shown.items():
+            if output in owner.outputs:
+                rows = self.artifacts.table(owner.outputs[output]).head(most).to_dict("records")
+                tables[name] = [{str(column): scalar(value) for column, value in row.items()} for row in rows]
         return ProfileView(values=call.values, tables=tables)
 
 

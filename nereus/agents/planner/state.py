@@ -38,6 +38,8 @@ class RunState(TypedDict, total=False):
     limits: dict[str, float]
     """Budget limits by name, and 1 under ``gate_objectives`` and ``gate_report`` where a person is asked."""
     notices: Annotated[list[str], append_sorted]
+    claimed: dict[str, int]
+    """Objective id -> how many of its claims became hypotheses."""
     selected: list[str]
     round: int
     proposals: int

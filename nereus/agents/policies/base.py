@@ -16,7 +16,6 @@ from nereus.memory.records import (
     Atom,
     Claim,
     Contrast,
-    Entity,
     Evidence,
     Objective,
     ObjectiveKind,
@@ -225,7 +224,7 @@ class ObjectiveAssessment(View):
 
     verdict: Literal["done", "new_workflow", "spawn_children", "abandon"]
     summary: str
-    """At most 80 words, numbers only as ``{{V:<step id>#<value name>}}`` references."""
+    """At most 80 words, numbers only as ``{{<step id>.<value name>}}`` references."""
     cites: tuple[str, ...] = ()
     children: tuple[ObjectiveDraft, ...] = Field(default=(), max_length=2)
 
@@ -268,7 +267,15 @@ class Critique(View):
     """Answer to CRITIQUE: flaws and five scores of one draft."""
 
     flaws: tuple[
-        Literal["confounded", "pseudo_replicated", "underpowered", "circular", "contradicts_evidence", "not_testable", "duplicate"],
+        Literal[
+            "confounded",
+            "pseudo_replicated",
+            "underpowered",
+            "circular",
+            "contradicts_evidence",
+            "not_testable",
+            "duplicate",
+        ],
         ...,
     ] = ()
     scores: Scores
@@ -317,4 +324,3 @@ class Policy(Protocol):
 
 
 DecisionContext.model_rebuild()
-

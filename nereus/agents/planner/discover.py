@@ -1,0 +1,477 @@
+"""Start, resume and look at runs: what `nereus.discover`, `nereus resume` and the command line call."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from nereus import __version__
+from nereus.agents.planner.budget import BudgetKeeper, parse_budget
+from nereus.agents.planner.research_graph import GRAPH_VERSION, build_research_graph
+from nereus.agents.planner.services import Services
+from nereus.agents.policies import make_policy
+from nereus.agents.reporter.bundle import refuse_foreign_folder, write_bundle
+from nereus.errors import InputError, ResumeRefused, StoreError
+from nereus.memory.artifacts import ArtifactStore
+from nereus.memory.checkpoints import open_checkpoints
+from nereus.memory.database import Database, DatabaseLedger
+from nereus.memory.events import EventStream, Listener
+from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, RunHeader, RunRecord
+from nereus.memory.runs import RESUMABLE, RunRepository, check_resume, fingerprint, fingerprint_parts
+from nereus.memory.vectors import open_vectors
+from nereus.settings import Settings, load_settings
+from nereus.tools import registry
+from nereus.tools.steps import StepRunner
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nereus.agents.policies.base import Policy
+
+Ask = Callable[[Mapping[str, Any]], Any]
+"""Answers a question of an approval gate: True, False, or a dictionary of edits."""
+
+_VERSIONED = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "scikit-learn",
+    "statsmodels",
+    "anndata",
+    "gseapy",
+    "matplotlib",
+    "langgraph",
+)
+
+
+class Run:
+    """A run and what came out of it, read from the record.
+
+    Attributes
+    ----------
+    record
+        The complete typed record.
+    artifacts
+        Where its tables, data sets and figures are.
+    """
+
+    def __init__(self, record: RunRecord, artifacts: ArtifactStore) -> None:
+        self.record = record
+        self.artifacts = artifacts
+
+    @property
+    def id(self) -> str:
+        """Identifier, as `nereus show` and `nereus resume` take it."""
+        return self.record.header.id
+
+    @property
+    def status(self) -> str:
+        """``finished``, ``stopped`` (by a budget), ``waiting`` (for an approval), ``running``, ``refused`` or ``failed``."""
+        return self.record.header.status
+
+    @property
+    def directory(self) -> Path:
+        """Folder of the report."""
+        return Path(self.record.header.out_dir)
+
+    @property
+    def hypotheses(self) -> tuple[Hypothesis, ...]:
+        """All hypotheses, best first; refuted ones are kept."""
+        return self.record.hypotheses
+
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        """Every feature-level claim at the run's error level, with ``claims.csv``'s columns first."""
+        import pandas as pd
+
+        if "claims" not in self.record.outputs:
+            return pd.DataFrame(
+                columns=["contrast", "feature", "gene", "direction", "effect", "q", "confidence", "kind"]
+            )
+        return self.output("claims")
+
+    def output(self, name: str) -> pd.DataFrame:
+        """A well-known table of the run, by a name of ``run.record.outputs``."""
+        step_id, _, output = self.record.outputs[name].partition("/")
+        return self.table(step_id, output)
+
+    def table(self, step_id: str, name: str) -> pd.DataFrame:
+        """A table that a step made."""
+        keys = {step.id: step.call_key for step in self.record.steps()}
+        key = keys.get(step_id)
+        if key is None:
+            raise InputError(
+                f"there is no finished step {step_id!r}",
+                where=f"run {self.id}",
+                mend="see run.record.steps()",
+            )
+        return self.artifacts.table(self.record.calls[key].outputs[name])
+
+    def __repr__(self) -> str:
+        supported = sum(one.status == "supported" for one in self.hypotheses)
+        return f"<Run {self.id}: {self.status}, {supported} supported of {len(self.hypotheses)} hypotheses, {self.directory}>"
+
+    def _repr_html_(self) -> str:
+        from nereus.agents.reporter.card import card_html
+
+        return card_html(self.record)
+
+
+@dataclass
+class Workspace:
+    """Open stores of one NEREUS_HOME."""
+
+    settings: Settings
+    database: Database
+    repository: RunRepository
+    events: EventStream
+    artifacts: ArtifactStore
+
+
+@contextmanager
+def open_workspace(settings: Settings) -> Iterator[Workspace]:
+    """Open database and artifacts."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database_url)
+    try:
+        yield Workspace(
+            settings,
+            database,
+            RunRepository(database),
+            EventStream(database),
+            ArtifactStore(settings.artifact_root),
+        )
+    finally:
+        database.close()
+
+
+def discover(
+    data: str | Path,
+    samples: str | Path | None = None,
+    *,
+    question: str | None = None,
+    out: str | Path | None = None,
+    budget: list[str] | Budget | None = None,
+    load: Mapping[str, Any] | None = None,
+    ask: Ask | None = None,
+    on_event: Listener | None = None,
+    policy: Policy | None = None,
+    **settings: Any,
+) -> Run:
+    """Turn a raw proteomics table into ranked and traceable hypotheses.
+
+    Parameters
+    ----------
+    data
+        Table of intensities (MaxQuant, DIA-NN, any wide CSV/TSV/XLSX, h5ad); the software is recognised from content.
+    samples
+        Sample sheet: one row a sample. Without one, groups are guessed from the sample names.
+    question
+        What you want to know, in your words; objectives that match it come first.
+    out
+        Folder of the report; default ``nereus-<data name>`` in the working directory.
+    budget
+        Limits: ``["steps=40", "wall_s=300"]`` or a `Budget`.
+    load
+        Parameters of the reader where it should not decide alone, e.g. ``{"subject": "MouseID"}``.
+    ask
+        Answers approval gates; without one, every gate is answered with its default.
+    on_event
+        Called with every event of the run as it happens.
+    policy
+        A policy object in place of the one that the settings name.
+    **settings
+        Any setting of `nereus.settings.Settings`: ``seed``, ``workers``, ``policy`` as text is ``policy_name`` ...
+
+    Returns
+    -------
+    Run
+        The record and its tables; the report is in ``run.directory``.
+
+    Raises
+    ------
+    InputError
+        When the data cannot be analysed; says which file, row or column, and what to do.
+    """
+    loaded = load_settings(**settings)
+    limits = budget if isinstance(budget, Budget) else parse_budget(budget)
+    files = {"data": _existing(data, "data")}
+    if samples is not None:
+        files["samples"] = _existing(samples, "sample sheet")
+    out_dir = Path(out) if out is not None else Path(f"nereus-{_stem(files['data'])}")
+    refuse_foreign_folder(out_dir)
+    chosen = policy or make_policy(loaded, limits)
+    with open_workspace(loaded) as workspace:
+        inputs = {role: workspace.artifacts.put_file(path) for role, path in files.items()}
+        options = dict(load or {})
+        _read_once(workspace, inputs, options, loaded.seed)
+        parts = _parts(loaded, chosen, question, options, limits, inputs)
+        header = workspace.repository.create_run(
+            RunHeader(
+                id="",
+                status="running",
+                question=question,
+                seed=loaded.seed,
+                policy=chosen.id,
+                workers=loaded.workers,
+                out_dir=str(out_dir.expanduser().absolute()),
+                inputs=inputs,
+                fingerprint=fingerprint(parts),
+                fingerprint_parts=parts,
+                settings={**loaded.public(), "load": options},
+                versions=versions(),
+                budget=limits,
+            )
+        )
+        return _drive(workspace, header, chosen, ask, on_event)
+
+
+def resume(
+    run_id: str | None = None,
+    *,
+    ask: Ask | None = None,
+    on_event: Listener | None = None,
+    policy: Policy | None = None,
+    data: str | Path | None = None,
+    **settings: Any,
+) -> Run:
+    """Go on with a run that was interrupted, stopped by a budget or waits for an approval.
+
+    Parameters
+    ----------
+    run_id
+        The run; None takes the newest that can be resumed.
+    data
+        The data file, where you want it checked against the one that the run was started with.
+    **settings
+        Settings; one that changes results and differs from the run's is refused.
+
+    Raises
+    ------
+    ResumeRefused
+        Graph, settings or data differ from those of the run, or another process is working on it.
+    """
+    loaded = load_settings(**settings)
+    with open_workspace(loaded) as workspace:
+        header = (
+            workspace.repository.header(run_id) if run_id else workspace.repository.last_run(resumable=True)
+        )
+        if header is None:
+            raise InputError(
+                "no run can be resumed", where=str(loaded.home), mend="start one with `nereus discover`"
+            )
+        if header.status not in (*RESUMABLE, "finished"):
+            raise ResumeRefused(
+                f"the run ended as {header.status!r}: {header.stop_reason}",
+                where=f"run {header.id}",
+                mend="start a new run",
+            )
+        explicit = loaded.model_fields_set
+        started = {
+            name: header.settings[name]
+            for name in loaded.of_results()
+            if name in header.settings and name not in explicit
+        }
+        same = load_settings(**{**settings, **started})
+        chosen = policy or make_policy(same, header.budget)
+        inputs = dict(header.inputs)
+        if data is not None:
+            inputs["data"] = workspace.artifacts.put_file(_existing(data, "data"))
+        check_resume(
+            header,
+            _parts(same, chosen, header.question, header.settings.get("load", {}), header.budget, inputs),
+        )
+        return _drive(workspace, header, chosen, ask, on_event)
+
+
+def load_run(run_id: str | None = None, **settings: Any) -> Run:
+    """A recorded run; None takes the newest."""
+    with open_workspace(load_settings(**settings)) as workspace:
+        header = workspace.repository.header(run_id) if run_id else workspace.repository.last_run()
+        if header is None:
+            raise InputError(
+                "there is no run yet",
+                where=str(workspace.settings.home),
+                mend="start one with `nereus discover`",
+            )
+        return Run(workspace.repository.load(header.id), workspace.artifacts)
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that computes."""
+    found = {"nereus": __version__, "python": platform.python_version()}
+    for name in _VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------- driving
+
+
+def _drive(
+    workspace: Workspace, header: RunHeader, policy: Policy, ask: Ask | None, on_event: Listener | None
+) -> Run:
+    """Run the graph from its last checkpoint to its end, write the report, and remember the run."""
+    from threadpoolctl import threadpool_limits
+
+    settings, repository = workspace.settings, workspace.repository
+    keeper = BudgetKeeper(header.budget, header.wall_s)
+    with ExitStack() as stack:
+        stack.enter_context(_only_process(settings, header.id))
+        if on_event is not None:
+            stack.callback(workspace.events.subscribe(on_event))
+        saver = stack.enter_context(open_checkpoints(settings.checkpoint_url))
+        index = stack.enter_context(open_vectors(settings, repository))
+        # One thread a linear-algebra call: sums then come out the same on every number of processors.
+        stack.enter_context(threadpool_limits(limits=1))
+        services = Services(
+            run_id=header.id,
+            question=header.question,
+            seed=header.seed,
+            approval=settings.approval,
+            repository=repository,
+            events=workspace.events,
+            artifacts=workspace.artifacts,
+            runner=StepRunner(
+                workspace.artifacts, DatabaseLedger(workspace.database, header.id), header.seed
+            ),
+            policy=policy,
+            budget=keeper,
+            inputs=header.inputs,
+            load=header.settings.get("load", {}),
+            recall=index,
+        )
+        graph = build_research_graph(saver)
+        config = {
+            "configurable": {"thread_id": header.id},
+            "max_concurrency": max(1, settings.workers),
+            "recursion_limit": 20 + 12 * int(header.budget.steps),
+        }
+        repository.set_status(header.id, "running")
+        started = bool(graph.get_state(config).values)
+        payload: Any = None if started else {"limits": _limits(header.budget, settings.approval)}
+        while True:
+            state = graph.invoke(payload, config, context=services)
+            questions = state.get("__interrupt__") or ()
+            if not questions:
+                break
+            answers = {one.id: _answer(workspace, header.id, one.id, one.value, ask) for one in questions}
+            from langgraph.types import Command
+
+            payload = Command(resume=answers)
+        if state["status"] == "refused":
+            repository.set_status(header.id, "refused", state["stop_reason"], wall_s=keeper.wall_s)
+            raise InputError(state["stop_reason"], where=header.inputs["data"].name)
+        repository.update_header(header.id, used=state.get("used", {}), wall_s=round(keeper.wall_s, 3))
+        repository.set_status(header.id, state["status"], state.get("stop_reason", ""))
+        record = repository.load(header.id)
+        write_bundle(record, workspace.artifacts, header.out_dir)
+        if index is not None:
+            index.remember_run(record)
+        return Run(record, workspace.artifacts)
+
+
+def _limits(budget: Budget, approval: str) -> dict[str, float]:
+    asked = float(approval == "always")
+    return {
+        "steps": float(budget.steps),
+        "objectives": float(budget.objectives),
+        "hypotheses": float(budget.hypotheses),
+        "gate_objectives": asked,
+        "gate_report": asked,
+    }
+
+
+def _answer(
+    workspace: Workspace, run_id: str, identity: str, request: Mapping[str, Any], ask: Ask | None
+) -> Any:
+    """Ask through the approvals table, so that a page or another process could answer as well."""
+    approval = workspace.repository.request_approval(run_id, identity, str(request.get("gate", "")), request)
+    workspace.events.append(run_id, "approval_requested", identity, dict(request), key=f"ask {identity}")
+    if approval.answer is None:
+        answer = ask(request) if ask is not None else True
+        approval = workspace.repository.answer_approval(
+            run_id, identity, {"answer": answer}, by="person" if ask else "default"
+        )
+    workspace.events.append(
+        run_id, "approval_given", identity, dict(approval.answer or {}), key=f"answer {identity}"
+    )
+    return (approval.answer or {}).get("answer")
+
+
+@contextmanager
+def _only_process(settings: Settings, run_id: str) -> Iterator[None]:
+    folder = settings.home / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{run_id}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ResumeRefused(
+            "another process is working on it", where=f"run {run_id}", mend="wait for it, or end that process"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read_once(
+    workspace: Workspace, inputs: Mapping[str, ArtifactRef], options: Mapping[str, Any], seed: int
+) -> None:
+    """Read the data before a run is opened, so that bad input leaves nothing behind; the run finds the step recorded."""
+    runner = StepRunner(workspace.artifacts, DatabaseLedger(workspace.database), seed)
+    call = runner.run(registry.get("load_dataset"), options, inputs)
+    if call.status is CallStatus.FAILED:
+        raise InputError(call.error or call.summary)
+
+
+def _parts(
+    settings: Settings,
+    policy: Policy,
+    question: str | None,
+    options: Mapping[str, Any],
+    limits: Budget,
+    inputs: Mapping[str, ArtifactRef],
+) -> dict[str, str]:
+    chosen = {
+        **settings.of_results(),
+        "policy": f"{policy.id} {policy.version}",
+        "question": question,
+        "load": dict(options),
+        "budget": limits.model_dump(exclude={"wall_s"}),
+    }
+    return fingerprint_parts(
+        f"{__version__} graph {GRAPH_VERSION}", chosen, {role: ref.id for role, ref in inputs.items()}
+    )
+
+
+def _existing(path: str | Path, what: str) -> Path:
+    found = Path(path).expanduser()
+    if not found.exists():
+        raise InputError(f"there is no file {os.fspath(path)!r}", where=what, mend="check the path")
+    if found.is_dir():
+        raise InputError(f"{os.fspath(path)!r} is a folder", where=what, mend="name the table inside it")
+    return found
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    while (suffix := Path(name).suffix) and len(suffix) <= 8:
+        name = name[: -len(suffix)]
+    return name or "report"
+
+
+__all__ = ["Run", "StoreError", "discover", "load_run", "resume", "versions"]

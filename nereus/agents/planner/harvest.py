@@ -1,0 +1,372 @@
+"""From tables to evidence groups: everything the run knows about one entity in one context, each number cited.
+
+Three grains: single proteins (claims, and candidates that did not hold), sets, and entities seen in more than one
+independent analysis. A comparison that found nothing is a group as well: its refutation is a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nereus.agents.planner.evidence import EvidenceBook, in_order
+from nereus.agents.planner.services import Services
+from nereus.agents.policies.base import EvidenceGroup
+from nereus.memory.records import Claim, Entity, Objective, ObjectiveKind, Scalar
+
+ROWS_A_TABLE = 25
+CANDIDATES_A_TABLE = 5
+SETS_A_TABLE = 10
+SHOWN_FROM = 0.4
+"""Calibrated confidence below which a claim is no hypothesis (it stays in the claims table)."""
+
+# Columns of a claims row that are cited, with what they are called in the report.
+_CLAIM_COLUMNS = {
+    "effect": "log2 fold change",
+    "ci_low": "lower limit of the confidence interval",
+    "ci_high": "upper limit of the confidence interval",
+    "p": "p",
+    "q": "q",
+    "confidence": "calibrated confidence",
+    "stability": "share of half-samples in which it holds",
+    "n_a": "n in a",
+    "n_b": "n in b",
+    "n_seen_a": "samples of a in which it is seen",
+    "n_seen_b": "samples of b in which it is seen",
+}
+_SET_COLUMNS = {
+    "effect": "normalised enrichment score",
+    "p": "p",
+    "q": "q",
+    "n_hits": "members that drive it",
+    "n_measured": "members measured",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One tested objective and where its tables are."""
+
+    objective: Objective
+    main: str
+    """``differential`` or ``association``."""
+    references: dict[str, str]
+    """Output name -> step id, of this objective and of the synthesis about it."""
+
+    @property
+    def label(self) -> str:
+        """Contrast or variable."""
+        return self.objective.contrast.label if self.objective.contrast else str(self.objective.variable)
+
+
+def sources(
+    objectives: Mapping[str, Objective], outputs: Mapping[str, str], claims: Mapping[str, str]
+) -> list[Source]:
+    """Every tested objective in order.
+
+    Parameters
+    ----------
+    objectives
+        All objectives of the run.
+    outputs
+        Well-known results; ``<objective id>:<output>`` are the tables of an objective.
+    claims
+        Objective id -> step that composed its claims.
+    """
+    found = []
+    for one in in_order(objectives):
+        objective = objectives[one]
+        main = {ObjectiveKind.DIFFERENTIAL: "differential", ObjectiveKind.ASSOCIATION: "association"}.get(
+            objective.kind
+        )
+        if main is None or f"{one}:{main}" not in outputs:
+            continue
+        references = {
+            name.partition(":")[2]: reference.partition("/")[0]
+            for name, reference in outputs.items()
+            if name.startswith(f"{one}:")
+        }
+        if one in claims:
+            references["claims"] = claims[one]
+        found.append(Source(objective, main, references))
+    return found
+
+
+def harvest(
+    services: Services,
+    book: EvidenceBook,
+    found: list[Source],
+    objectives: Mapping[str, Objective],
+    outputs: Mapping[str, str],
+    limit: int,
+) -> list[EvidenceGroup]:
+    """All groups, the best supported first within each kind, at most `limit`."""
+    entities: list[EvidenceGroup] = []
+    candidates: list[EvidenceGroup] = []
+    empty: list[EvidenceGroup] = []
+    for source in found:
+        claims = _table(book, source, "claims")
+        rows = _ranked(claims)
+        entities += [
+            _entity_group(book, source, claims, row, claimed=True)
+            for row in rows.head(ROWS_A_TABLE).to_dict("records")
+        ]
+        candidates += list(_candidates(book, source, claims))
+        if claims.empty:
+            empty.append(_nothing_group(book, source))
+    sets = list(_set_groups(book, objectives, outputs))
+    cross = list(_cross_groups(entities))
+    # Best claims first, but refutations are results: each kind keeps a share.
+    share = max(1, limit // 8)
+    kept = cross[:share] + sets[: 2 * share] + empty[:share] + candidates[:share]
+    entities.sort(
+        key=lambda group: (
+            -(_number(group.values.get("confidence")) or 0.0),
+            _number(group.values.get("p")) or 1.0,
+            group.id,
+        )
+    )
+    ordered = entities[: limit - len(kept)] + kept
+    book.flush()
+    return ordered
+
+
+def _ranked(claims: pd.DataFrame) -> pd.DataFrame:
+    if claims.empty:
+        return claims
+    shown = claims[claims["confidence"].fillna(0) >= SHOWN_FROM] if "confidence" in claims else claims
+    order = [name for name in ("confidence", "stability") if name in shown]
+    return shown.sort_values(
+        [*order, "p", "feature"], ascending=[False] * len(order) + [True, True], kind="stable"
+    )
+
+
+def _entity_group(
+    book: EvidenceBook, source: Source, table: pd.DataFrame, row: dict[str, Any], claimed: bool
+) -> EvidenceGroup:
+    name = "claims" if claimed else source.main
+    step_id = source.references[name]
+    key = str(row[table.columns[0]])
+    evidence: dict[str, str] = {}
+    values: dict[str, Scalar] = {}
+    for column, quantity in _CLAIM_COLUMNS.items():
+        if column in table.columns and not _missing(row[column]):
+            cited = book.cell(step_id, name, key, column, quantity)
+            evidence[column], values[column] = cited.id, cited.value
+    _cite_source(book, source, evidence, values)
+    feature, gene = str(row["feature"]), str(row.get("gene") or "")
+    kind = str(row.get("kind") or ("association" if source.main == "association" else "abundance"))
+    effect = float(row["effect"])
+    if kind == "detection":
+        direction = "present" if effect > 0 else "absent"
+    elif kind == "association":
+        direction = "positive" if effect > 0 else "negative"
+    else:
+        direction = "up" if effect > 0 else "down"
+    values["claimed"] = claimed
+    return EvidenceGroup(
+        id=f"{source.objective.id}|{feature}|{kind}",
+        grain="entity",
+        claim=Claim(
+            relation="detection"
+            if kind == "detection"
+            else "association"
+            if kind == "association"
+            else "abundance",
+            entities=(
+                Entity(kind="protein", id=feature, name=gene or feature.split(";")[0], direction=direction),
+            ),
+            contrast=source.label,
+            context=source.objective.contrast.factor if source.objective.contrast else "",
+        ),
+        objective_ids=(source.objective.id,),
+        evidence=evidence,
+        values=values,
+    )
+
+
+def _candidates(book: EvidenceBook, source: Source, claims: pd.DataFrame) -> Iterator[EvidenceGroup]:
+    """Features that one table alone would have called significant, but that did not hold over the run."""
+    table = _table(book, source, source.main)
+    if table.empty or "q" not in table:
+        return
+    claimed = set(claims["feature"]) if len(claims) else set()
+    # The first column of a test table is the feature.
+    hits = table[(table["q"] <= 0.05) & ~table["feature"].isin(claimed)].sort_values(["p", "feature"])
+    for row in hits.head(CANDIDATES_A_TABLE).to_dict("records"):
+        group = _entity_group(book, source, table, row, claimed=False)
+        stability = source.references.get("stability")
+        if stability and book.has(stability, "stability"):
+            held = book.table(stability, "stability")
+            if row["feature"] in set(held.iloc[:, 0]):
+                cited = book.cell(
+                    stability, "stability", str(row["feature"]), "stability", _CLAIM_COLUMNS["stability"]
+                )
+                group = group.model_copy(
+                    update={
+                        "evidence": {**group.evidence, "stability": cited.id},
+                        "values": {**group.values, "stability": cited.value},
+                    }
+                )
+        yield group
+
+
+def _nothing_group(book: EvidenceBook, source: Source) -> EvidenceGroup:
+    evidence: dict[str, str] = {}
+    values: dict[str, Scalar] = {"claimed": False}
+    _cite_source(book, source, evidence, values)
+    contrast = source.objective.contrast
+    entity = Entity(kind="sample_group", id=source.label, name=source.label)
+    return EvidenceGroup(
+        id=f"{source.objective.id}|nothing",
+        grain="entity",
+        claim=Claim(
+            relation="association" if contrast is None else "abundance",
+            entities=(entity,),
+            contrast=source.label,
+            context=contrast.factor if contrast else "",
+        ),
+        objective_ids=(source.objective.id,),
+        evidence=evidence,
+        values=values,
+    )
+
+
+def _cite_source(
+    book: EvidenceBook, source: Source, evidence: dict[str, str], values: dict[str, Scalar]
+) -> None:
+    """What holds for the whole comparison: how many were tested and found, the null, the power."""
+    wanted = {
+        source.main: ("n_tested", "n_significant"),
+        "null": ("observed", "null_mean", "null_p95"),
+        "power": ("n_per_group", "detectable_effect"),
+    }
+    for output, names in wanted.items():
+        step_id = source.references.get(output)
+        if step_id is None:
+            continue
+        for name in names:
+            try:
+                cited = book.value(step_id, name)
+            except KeyError:
+                continue
+            if cited.value is not None:
+                evidence[name], values[name] = cited.id, cited.value
+
+
+def _set_groups(
+    book: EvidenceBook, objectives: Mapping[str, Objective], outputs: Mapping[str, str]
+) -> Iterator[EvidenceGroup]:
+    findings = _selected_sets(book, outputs)
+    for one in in_order(objectives):
+        objective = objectives[one]
+        if objective.kind is not ObjectiveKind.PATHWAY or f"{one}:sets" not in outputs:
+            continue
+        step_id = outputs[f"{one}:sets"].partition("/")[0]
+        table = book.table(step_id, "sets")
+        chosen = table[table["set_id"].isin(findings.get(one, set()))]
+        if "representative" in chosen:
+            chosen = chosen[chosen["representative"].astype(bool)]
+        label = objective.contrast.label if objective.contrast else str(objective.variable)
+        for row in chosen.sort_values(["p", "set_id"]).head(SETS_A_TABLE).to_dict("records"):
+            evidence: dict[str, str] = {}
+            values: dict[str, Scalar] = {
+                "claimed": True,
+                "leading_edge": str(row.get("leading_edge") or "")[:400],
+            }
+            for column, quantity in _SET_COLUMNS.items():
+                if column in table.columns and not _missing(row[column]):
+                    cited = book.cell(step_id, "sets", str(row[table.columns[0]]), column, quantity)
+                    evidence[column], values[column] = cited.id, cited.value
+            yield EvidenceGroup(
+                id=f"{one}|{row['set_id']}|set",
+                grain="set",
+                claim=Claim(
+                    relation="enrichment",
+                    entities=(
+                        Entity(
+                            kind="set",
+                            id=str(row["set_id"]),
+                            name=str(row["name"]),
+                            direction=str(row["direction"]),
+                        ),
+                    ),
+                    contrast=label,
+                    context=objective.contrast.factor if objective.contrast else "",
+                ),
+                objective_ids=(one,),
+                evidence=evidence,
+                values=values,
+            )
+
+
+def _selected_sets(book: EvidenceBook, outputs: Mapping[str, str]) -> dict[str, set[str]]:
+    """Objective id -> sets that hold at the run's error level."""
+    if "findings" not in outputs:
+        return {}
+    findings = book.table(outputs["findings"].partition("/")[0], "findings")
+    chosen: dict[str, set[str]] = {}
+    for row in findings.to_dict("records"):
+        owner, _, output = str(row["family"]).partition(" ")
+        if output == "sets":
+            chosen.setdefault(owner, set()).add(str(row["feature"]))
+    return chosen
+
+
+def _cross_groups(entities: list[EvidenceGroup]) -> Iterator[EvidenceGroup]:
+    """Entities that more than one objective claims."""
+    seen: dict[str, list[EvidenceGroup]] = {}
+    for group in entities:
+        seen.setdefault(group.claim.entities[0].id, []).append(group)
+    for feature, groups in seen.items():
+        by_objective = {group.objective_ids[0]: group for group in reversed(groups)}
+        if len(by_objective) < 2:
+            continue
+        members = [by_objective[one] for one in in_order(by_objective)]
+        evidence = {
+            f"{role}:{group.objective_ids[0]}": group.evidence[role]
+            for group in members
+            for role in ("effect", "q")
+            if role in group.evidence
+        }
+        confidence = min((_number(group.values.get("confidence")) or 0.0) for group in members)
+        weakest = next(
+            group for group in members if (_number(group.values.get("confidence")) or 0.0) == confidence
+        )
+        if "confidence" in weakest.evidence:
+            evidence["confidence"] = weakest.evidence["confidence"]
+        yield EvidenceGroup(
+            id=f"cross|{feature}",
+            grain="cross",
+            claim=Claim(
+                relation="abundance",
+                entities=tuple(group.claim.entities[0] for group in members),
+                contrast=" and ".join(group.claim.contrast for group in members),
+                context="seen in independent analyses",
+            ),
+            objective_ids=tuple(in_order(by_objective)),
+            evidence=evidence,
+            values={
+                "claimed": True,
+                "confidence": confidence,
+                "contexts": " | ".join(group.claim.contrast for group in members),
+            },
+        )
+
+
+def _table(book: EvidenceBook, source: Source, name: str) -> pd.DataFrame:
+    step_id = source.references.get(name)
+    if step_id is None or not book.has(step_id, name):
+        return pd.DataFrame(columns=["feature"])
+    return book.table(step_id, name)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _number(value: Scalar) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,366 @@
+"""Hypotheses: composed from evidence, decomposed into atoms, verified or refuted, merged, scored and ranked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from nereus.agents.planner import harvest
+from nereus.agents.planner.evidence import EvidenceBook, in_order
+from nereus.agents.planner.services import Services
+from nereus.agents.planner.state import RunState
+from nereus.agents.planner.verification import MAIN_TABLE
+from nereus.agents.policies.base import (
+    Atoms,
+    Critique,
+    DecisionContext,
+    DecisionKind,
+    EvidenceGroup,
+    HypothesisDraft,
+    HypothesisDrafts,
+    MergeVerdict,
+)
+from nereus.memory.records import Atom, Hypothesis, Objective, Scores
+
+STABLE = 0.7
+FAMILY_LIMIT = 3
+CONFIDENCE_WORDS = ((0.9, "strong"), (0.7, "likely"), (0.4, "tentative"))
+_UNSCORED = Scores(reliability=0.0, coherence=0.0, literature=None, novelty=1.0, evaluability=0.0)
+
+
+def compose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Gather evidence, let the policy write one draft a group, and decompose the drafts into atoms."""
+    services = runtime.context
+    groups = _groups(state, services)
+    if not groups:
+        return {"claimed": {}, "notices": _nothing_notice(state)}
+    context = _context(state, services).model_copy(update={"groups": tuple(groups)})
+    drafts = services.decide(DecisionKind.COMPOSE_HYPOTHESES, "hypotheses", context, HypothesisDrafts).drafts
+    atoms = services.decide(
+        DecisionKind.DECOMPOSE, "atoms", context.model_copy(update={"drafts": drafts}), Atoms
+    ).atoms
+    hypotheses = [
+        _proposed(number, draft, atoms.get(draft.group_id, ()))
+        for number, draft in enumerate(drafts, start=1)
+    ]
+    services.repository.save_hypotheses(services.run_id, hypotheses)
+    for one in hypotheses:
+        services.emit("hypothesis_proposed", one.id, statement=one.statement, grain=one.grain)
+    claimed = {
+        objective: sum(
+            objective in group.objective_ids and bool(group.values.get("claimed")) for group in groups
+        )
+        for group in groups
+        for objective in group.objective_ids
+    }
+    return {"claimed": claimed, "used": {"hypotheses": len(hypotheses)}}
+
+
+def judge(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Give every atom its verdict, score and rank the hypotheses, and merge what says the same."""
+    services = runtime.context
+    groups = {group.id: group for group in _groups(state, services)}
+    book = EvidenceBook(services, state.get("calls", {}))
+    known = services.repository.hypotheses(services.run_id)
+    by_group = dict(zip(_draft_ids(state, services), known, strict=True)) if known else {}
+    outputs = state.get("outputs", {})
+    judged: list[tuple[EvidenceGroup, Hypothesis]] = []
+    for group_id, one in by_group.items():
+        group = groups[group_id]
+        atoms = tuple(_verdict(atom, one, group, book, outputs) for atom in one.atoms)
+        judged.append((group, one.model_copy(update={"atoms": atoms})))
+    book.flush()
+    scored = [_scored(group, one, state, services) for group, one in judged]
+    merged = _merge([(group, one) for (group, _), one in zip(judged, scored, strict=True)], state, services)
+    ranked = _ranked(merged)
+    services.repository.save_hypotheses(services.run_id, ranked)
+    for one in ranked:
+        services.emit(
+            f"hypothesis_{'verified' if one.status in ('supported', 'tentative') else one.status}",
+            one.id,
+            rank=one.rank,
+            status=one.status,
+        )
+    return {"status": "judged"}
+
+
+# ------------------------------------------------------------------------------------------------------- composing
+
+
+def _groups(state: RunState, services: Services) -> list[EvidenceGroup]:
+    objectives = {
+        name: Objective.model_validate(value) for name, value in state.get("objectives", {}).items()
+    }
+    calls, outputs = (
+        state.get("calls", {}),
+        {name: value for name, value in state.get("outputs", {}).items() if value},
+    )
+    book = EvidenceBook(services, calls)
+    claims = {
+        str(services.call(key).spec.params.get("family")): step
+        for step, key in calls.items()
+        if services.call(key).spec.tool == "compose_claims" and "claims" in services.call(key).outputs
+    }
+    found = harvest.sources(objectives, outputs, claims)
+    return harvest.harvest(services, book, found, objectives, outputs, int(state["limits"]["hypotheses"]))
+
+
+def _draft_ids(state: RunState, services: Services) -> list[str]:
+    decision = services.repository.decision(
+        services.run_id, f"{DecisionKind.COMPOSE_HYPOTHESES.value}@hypotheses"
+    )
+    return [draft["group_id"] for draft in decision.payload["drafts"]] if decision else []
+
+
+def _context(state: RunState, services: Services) -> DecisionContext:
+    calls, outputs = state.get("calls", {}), state.get("outputs", {})
+    objectives = tuple(
+        Objective.model_validate(state["objectives"][one]) for one in in_order(state.get("objectives", {}))
+    )
+    adjusted = {
+        f"adjusted:{one.id}": 1.0
+        for one in objectives
+        if one.covariates or (one.contrast and one.contrast.covariates)
+    }
+    return DecisionContext(
+        question=services.question,
+        profile=services.profile(calls, {name: value for name, value in outputs.items() if value}),
+        objectives=objectives,
+        limits=adjusted,
+    )
+
+
+def _proposed(number: int, draft: HypothesisDraft, atoms: tuple[Atom, ...]) -> Hypothesis:
+    identity = f"H{number}"
+    return Hypothesis(
+        id=identity,
+        rank=number,
+        status="proposed",
+        grain=draft.grain,
+        key=canonical_key(draft),
+        statement=draft.statement,
+        claim=draft.claim,
+        confidence=None,
+        scores=_UNSCORED,
+        evidence_ids=draft.evidence_ids,
+        atoms=tuple(atom.model_copy(update={"id": f"{identity}.{atom.id}"}) for atom in atoms),
+        alternatives=draft.alternatives,
+        experiment=draft.experiment,
+        caveats=draft.caveats,
+    )
+
+
+def canonical_key(draft: HypothesisDraft) -> str:
+    """Sorted entities, relation, contrast and directions: what makes two hypotheses the same claim."""
+    entities = ",".join(sorted(f"{entity.kind}:{entity.id}" for entity in draft.claim.entities))
+    directions = ",".join(sorted(entity.direction for entity in draft.claim.entities))
+    return f"{entities}|{draft.claim.relation}|{draft.claim.contrast}|{directions}"
+
+
+def _nothing_notice(state: RunState) -> list[str]:
+    return [
+        "no hypothesis was composed: nothing was tested in this run, see the notices and the quality report"
+    ]
+
+
+# --------------------------------------------------------------------------------------------------------- judging
+
+
+def _verdict(
+    atom: Atom, one: Hypothesis, group: EvidenceGroup, book: EvidenceBook, outputs: Mapping[str, str]
+) -> Atom:
+    """What the tools say about an atom."""
+    values = group.values
+    if atom.kind == "significance":
+        return atom.model_copy(update={"verdict": "holds" if values.get("claimed") else "fails"})
+    if atom.kind == "stability":
+        stability = values.get("stability")
+        if not isinstance(stability, int | float):
+            return atom
+        return atom.model_copy(update={"verdict": "holds" if stability >= STABLE else "fails"})
+    if atom.kind == "permutation":
+        observed, limit = values.get("observed"), values.get("null_p95")
+        if not isinstance(observed, int | float) or not isinstance(limit, int | float):
+            return atom
+        return atom.model_copy(update={"verdict": "holds" if observed > limit else "fails"})
+    if atom.kind == "direction":
+        directions = {entity.direction for entity in one.claim.entities}
+        return atom.model_copy(update={"verdict": "holds" if len(directions) == 1 else "fails"})
+    if atom.kind in ("normalisation", "outlier", "covariate"):
+        return _recheck(atom, group, book, outputs)
+    return atom
+
+
+def _recheck(atom: Atom, group: EvidenceGroup, book: EvidenceBook, outputs: Mapping[str, str]) -> Atom:
+    """Whether the same feature keeps its sign and a p below 0.05 in the repeated test."""
+    objective = group.objective_ids[0]
+    reference = outputs.get(f"{objective}:check:{atom.kind}")
+    if reference is None or group.claim.relation == "detection":
+        return atom
+    step_id, _, table = reference.partition("/")
+    feature = group.claim.entities[0].id
+    rows = book.table(step_id, table)
+    row = rows[rows.iloc[:, 0] == feature]
+    if row.empty or row["p"].isna().all():
+        return atom
+    effect = book.cell(step_id, table, feature, "effect", f"effect, repeated: {atom.kind}")
+    p = book.cell(step_id, table, feature, "p", f"p, repeated: {atom.kind}")
+    before = group.values.get("effect")
+    same_sign = (
+        isinstance(before, int | float)
+        and isinstance(effect.value, int | float)
+        and before * effect.value > 0
+    )
+    holds = same_sign and isinstance(p.value, int | float) and p.value < 0.05
+    return atom.model_copy(
+        update={
+            "verdict": "holds" if holds else "fails",
+            "statement": f"{atom.statement}: effect {{{{{effect.id}|+.2f}}}}, p {{{{{p.id}|p}}}}",
+            "evidence_ids": (*atom.evidence_ids, effect.id, p.id),
+        }
+    )
+
+
+def _scored(group: EvidenceGroup, one: Hypothesis, state: RunState, services: Services) -> Hypothesis:
+    failed = [atom for atom in one.atoms if atom.necessary and atom.verdict == "fails"]
+    memories = tuple(
+        memory
+        for memory in services.recall_similar("hypotheses", re.sub(r"\{\{[^{}]*\}\}", "", one.statement))
+        if memory.metadata.get("data_id") != services.inputs["data"].id
+    )
+    draft = HypothesisDraft(
+        group_id=group.id,
+        grain=one.grain,
+        claim=one.claim,
+        statement=one.statement,
+        atoms=one.atoms,
+        evidence_ids=one.evidence_ids,
+    )
+    context = _context(state, services).model_copy(
+        update={"drafts": (draft,), "groups": (group,), "memories": memories}
+    )
+    answer = services.decide(DecisionKind.CRITIQUE, one.id, context, Critique)
+    confidence = group.values.get("confidence")
+    calibrated = float(confidence) if isinstance(confidence, int | float) and not failed else None
+    if failed or not group.values.get("claimed"):
+        status = "refuted"
+    elif calibrated is not None and calibrated < 0.7:
+        status = "tentative"
+    else:
+        status = "supported"
+    weight = calibrated if calibrated is not None else (0.5 if status == "supported" else 0.0)
+    score = weight * (0.5 + 0.5 * answer.scores.novelty) * answer.scores.evaluability
+    flaws = tuple(
+        f"critique: {flaw.replace('_', ' ')}" for flaw in answer.flaws if flaw != "contradicts_evidence"
+    )
+    return one.model_copy(
+        update={
+            "status": status,
+            "confidence": calibrated,
+            "confidence_word": _word(calibrated) if status != "refuted" else "",
+            "scores": answer.scores,
+            "rank_score": round(score, 6),
+            "caveats": (*one.caveats, *flaws),
+            "author": "composed by rules, no language model"
+            if services.policy.id == "rules"
+            else f"composed by policy {services.policy.id!r}",
+        }
+    )
+
+
+def _word(confidence: float | None) -> str:
+    if confidence is None:
+        return "not calibrated"
+    return next((word for limit, word in CONFIDENCE_WORDS if confidence >= limit), "weak")
+
+
+def _merge(
+    judged: list[tuple[EvidenceGroup, Hypothesis]], state: RunState, services: Services
+) -> list[Hypothesis]:
+    """Equal claims become one, contradictions are flagged on both sides."""
+    kept: list[Hypothesis] = []
+    out: list[Hypothesis] = []
+    for _, one in judged:
+        twin = next((other for other in kept if _alike(one, other)), None)
+        if twin is None:
+            kept.append(one)
+            continue
+        drafts = tuple(
+            HypothesisDraft(
+                group_id=h.id,
+                grain=h.grain,
+                claim=h.claim,
+                statement=h.statement,
+                evidence_ids=h.evidence_ids,
+            )
+            for h in (twin, one)
+        )
+        context = _context(state, services).model_copy(update={"drafts": drafts})
+        answer = services.decide(DecisionKind.MERGE, f"{twin.id}+{one.id}", context, MergeVerdict)
+        if answer.verdict == "same":
+            union = tuple(dict.fromkeys([*twin.evidence_ids, *one.evidence_ids]))
+            kept[kept.index(twin)] = twin.model_copy(update={"evidence_ids": union})
+            out.append(one.model_copy(update={"status": "merged", "merged_into": twin.id, "rank_score": 0.0}))
+        elif answer.verdict == "contradict":
+            note = "contradicted by {other}: the same entity in the opposite direction"
+            kept[kept.index(twin)] = twin.model_copy(
+                update={
+                    "caveats": (*twin.caveats, note.format(other=one.id)),
+                    "rank_score": twin.rank_score / 2,
+                }
+            )
+            kept.append(
+                one.model_copy(
+                    update={
+                        "caveats": (*one.caveats, note.format(other=twin.id)),
+                        "rank_score": one.rank_score / 2,
+                    }
+                )
+            )
+        else:
+            kept.append(one)
+    return [*kept, *out]
+
+
+def _alike(one: Hypothesis, other: Hypothesis) -> bool:
+    if one.grain != other.grain or one.claim.relation != other.claim.relation:
+        return False
+    ids = [{entity.id for entity in h.claim.entities} for h in (one, other)]
+    if one.claim.contrast == other.claim.contrast and ids[0] == ids[1]:
+        return True
+    first, second = set(one.evidence_ids), set(other.evidence_ids)
+    return one.grain == "set" and bool(first | second) and len(first & second) / len(first | second) >= 0.5
+
+
+def _ranked(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+    """Supported by score with at most three of a family before the next family; refuted and merged ones last."""
+    order = {"supported": 0, "tentative": 1, "proposed": 2, "refuted": 3, "merged": 4}
+    pool = sorted(hypotheses, key=lambda one: (order[one.status], -one.rank_score, int(one.id[1:])))
+    first: list[Hypothesis] = []
+    later: list[Hypothesis] = []
+    seen: dict[str, int] = {}
+    for one in pool:
+        if order[one.status] > 1:
+            continue
+        family = family_of(one)
+        seen[family] = seen.get(family, 0) + 1
+        (first if seen[family] <= FAMILY_LIMIT else later).append(one)
+    rest = [one for one in pool if order[one.status] > 1]
+    return [
+        one.model_copy(update={"rank": rank}) for rank, one in enumerate([*first, *later, *rest], start=1)
+    ]
+
+
+def family_of(one: Hypothesis) -> str:
+    """Entities that are commonly told together: a gene symbol without its trailing number, or the set itself."""
+    entity = one.claim.entities[0]
+    if entity.kind not in ("protein", "gene"):
+        return f"{entity.kind}:{entity.id}"
+    stem = re.match(r"[A-Za-z]{3,}(?=[A-Z]?\d*[A-Z]?$)", entity.name)
+    return f"protein:{(stem.group(0)[:4] if stem else entity.name).upper()}"
+
+
+__all__ = ["MAIN_TABLE", "canonical_key", "compose", "family_of", "judge"]

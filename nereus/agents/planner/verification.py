@@ -1,0 +1,147 @@
+"""Verification: the claims of each context are tested again under other choices that could have been made.
+
+One context is one tested objective. Its checks are steps like any other (cached, recorded, re-executable) and form a
+workflow of their own in the plan: another normalisation, without outlying samples, without the adjustment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from nereus.agents.planner.check import materialise
+from nereus.agents.planner.evidence import in_order
+from nereus.agents.planner.services import Services, explain
+from nereus.agents.planner.state import RunState
+from nereus.agents.policies.base import StepDraft, WorkflowDraft
+from nereus.errors import PlanError
+from nereus.memory.records import CallStatus, Objective, ObjectiveKind, PlannedStep
+
+MAIN_TABLE = {ObjectiveKind.DIFFERENTIAL: "differential", ObjectiveKind.ASSOCIATION: "association"}
+_TESTS = {"differential": "differential_abundance", "association": "continuous_association"}
+
+
+def contexts_to_verify(state: RunState) -> list[str]:
+    """Objectives with claims, in order."""
+    found = []
+    for one in in_order(state.get("objectives", {})):
+        objective = Objective.model_validate(state["objectives"][one])
+        main = MAIN_TABLE.get(objective.kind)
+        if main and f"{one}:{main}" in state.get("outputs", {}) and state.get("claimed", {}).get(one):
+            found.append(one)
+    return found
+
+
+def verify_context(state: dict[str, Any], runtime: Runtime[Services]) -> dict[str, Any]:
+    """Run the checks of one context."""
+    services = runtime.context
+    one: str = state["context"]
+    objective = Objective.model_validate(state["objectives"][one])
+    main = MAIN_TABLE[objective.kind]
+    calls: dict[str, str] = dict(state.get("calls", {}))
+    outputs: dict[str, str] = dict(state.get("outputs", {}))
+    first = services.call(calls[outputs[f"{one}:{main}"].partition("/")[0]])
+    outliers = _outliers(services, calls, outputs)
+    draft, checks = _plan(objective, main, first.spec.params, outliers)
+    number = 1 + max(int(step.split(".W")[1].split(".")[0]) for step in calls if step.startswith(f"{one}.W"))
+    workflow = materialise(draft, one, number)
+    done: list[PlannedStep] = []
+    update: dict[str, Any] = {"calls": {}, "outputs": {}, "used": {}, "notices": []}
+    for position, step in enumerate(workflow.steps, start=1):
+        try:
+            call = services.execute(step, step.params, calls, outputs)
+        except PlanError as error:
+            done.append(step.model_copy(update={"status": "skipped", "note": explain(error)}))
+            continue
+        fine = call.status is CallStatus.OK
+        done.append(
+            step.model_copy(
+                update={
+                    "status": "done" if fine else "failed",
+                    "call_key": call.key,
+                    "verdict": "accept" if fine else "skip",
+                }
+            )
+        )
+        calls[step.id] = update["calls"][step.id] = call.key
+        update["used"] = {"tool_calls": position}
+        if fine and position in checks:
+            update["outputs"][f"{one}:check:{checks[position]}"] = f"{step.id}/{main}"
+        if not fine:
+            update["notices"].append(f"{step.id}: a check could not be carried out: {call.summary}")
+    services.repository.save_workflow(services.run_id, workflow.model_copy(update={"steps": tuple(done)}))
+    services.emit(
+        "workflow_planned",
+        workflow.id,
+        objective=one,
+        template="verification",
+        version=1,
+        steps=[[s.id, s.tool, s.purpose] for s in done],
+    )
+    return update
+
+
+def _plan(
+    objective: Objective, main: str, params: dict[str, Any], outliers: list[str]
+) -> tuple[WorkflowDraft, dict[int, str]]:
+    """The steps, and which position is which check."""
+    test = _TESTS[main]
+    steps = [
+        StepDraft(
+            tool="normalise",
+            purpose="normalise in another way",
+            inputs={"dataset": "run/prepared"},
+            params={"method": "stable_subset"},
+        ),
+        StepDraft(
+            tool=test,
+            purpose="test again after the other normalisation",
+            inputs={"dataset": "#1/dataset"},
+            params=params,
+        ),
+    ]
+    checks = {2: "normalisation"}
+    if outliers:
+        steps += [
+            StepDraft(
+                tool="remove_samples",
+                purpose="leave the outlying samples out",
+                inputs={"dataset": "run/prepared"},
+                params={"samples": outliers},
+            ),
+            StepDraft(
+                tool=test,
+                purpose="test again without the outlying samples",
+                inputs={"dataset": f"#{len(steps) + 1}/dataset"},
+                params=params,
+            ),
+        ]
+        checks[len(steps)] = "outlier"
+    plain = unadjusted(params)
+    if plain is not None:
+        steps.append(
+            StepDraft(
+                tool=test,
+                purpose="test again without the adjustment",
+                inputs={"dataset": "run/prepared"},
+                params=plain,
+            )
+        )
+        checks[len(steps)] = "covariate"
+    return WorkflowDraft(
+        template="verification", steps=tuple(steps), stop_rule="every check was carried out"
+    ), checks
+
+
+def unadjusted(params: dict[str, Any]) -> dict[str, Any] | None:
+    """The same test without covariates; None where there are none."""
+    contrast = params.get("contrast")
+    if contrast and contrast.get("covariates"):
+        return {**params, "contrast": {**contrast, "covariates": []}}
+    return {**params, "covariates": []} if params.get("covariates") else None
+
+
+def _outliers(services: Services, calls: dict[str, str], outputs: dict[str, str]) -> list[str]:
+    profile = services.profile(calls, outputs)
+    return [str(row["sample"]) for row in profile.tables.get("samples", []) if row.get("outlier") is True]
