@@ -18,6 +18,7 @@ CATALOGUE: dict[str, str] = {
     "quality_control": "nereus.tools.proteomics.quality:quality_control",
     "filter_features": "nereus.tools.proteomics.filter:filter_features",
     "normalise": "nereus.tools.proteomics.normalise:normalise",
+    "combine_quantities": "nereus.tools.proteomics.quantities:combine_quantities",
     "impute": "nereus.tools.proteomics.impute:impute",
     "aggregate_replicates": "nereus.tools.proteomics.aggregate:aggregate_replicates",
     "remove_samples": "nereus.tools.proteomics.samples:remove_samples",

@@ -39,7 +39,7 @@ _WIDTH = 200
 """Features in a running window (or a tenth of all, if more): a median absolute deviation known to about 6
 %.
 """
-_HALVINGS = 40
+_HALVINGS = 26
 _NORMAL_QUARTILE = 0.6744897501960817
 
 

@@ -18,10 +18,9 @@ class FdrParams(Params):
 
     level: float = Field(default=0.05, gt=0.0, lt=1.0)
     """False discovery rate over all families of the run."""
-    within: Literal["auto", "p", "q"] = "auto"
-    """What is compared within a family: BH-adjusted ``p`` of the family, or the table's own ``q``
-    (``auto``: its own q where the table says by a column ``discrete`` that its q-values account for
-    discrete tests, else p).
+    adjust: Literal["own", "bh"] = "own"
+    """Adjusted p-values within a family: the table's ``q`` where it has one (each test adjusts in its own
+    way: discrete tests by their attainable p-values), or Benjamini-Hochberg on ``p`` for all.
     """
 
 
@@ -82,7 +81,7 @@ def run_wide_fdr(tables: dict[str, pd.DataFrame], params: FdrParams, *, seed: in
                 where="run_wide_fdr",
                 mend=f"its columns are {[str(c) for c in table.columns][:12]}",
             )
-        adjusted[name] = _within(table, params.within)
+        adjusted[name] = _adjusted(table, params.adjust)
     families = pd.DataFrame({"family": list(tables)})
     families["n_tests"] = [int(np.isfinite(adjusted[name]).sum()) for name in tables]
     families["simes_p"] = [
@@ -134,14 +133,12 @@ def run_wide_fdr(tables: dict[str, pd.DataFrame], params: FdrParams, *, seed: in
     )
 
 
-def _within(table: pd.DataFrame, choice: str) -> FloatArray:
+def _adjusted(table: pd.DataFrame, choice: str) -> FloatArray:
     """Adjust the p-values of one family, shape (tests,)."""
-    own = choice == "q" or (
-        choice == "auto" and "discrete" in table.columns and bool(table["discrete"].astype(bool).all())
-    )
-    if own and "q" in table.columns:
-        return np.asarray(table["q"], dtype=np.float64)
-    return benjamini_hochberg(np.asarray(table["p"], dtype=np.float64))
+    p = np.asarray(table["p"], dtype=np.float64)
+    if choice == "own" and "q" in table.columns:
+        return np.where(np.isfinite(p), np.asarray(table["q"], dtype=np.float64), np.nan)
+    return benjamini_hochberg(p)
 
 
 def _direction(table: pd.DataFrame) -> np.ndarray:
