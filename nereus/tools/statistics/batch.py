@@ -49,9 +49,9 @@ def share_beyond(
 ) -> tuple[float, float] | None:
     """R2 of a column on component scores: alone, and beyond the given columns.
 
-    R2 is adjusted for degrees of freedom. R2 of a component is weighted by the component's share of variance. ``beyond`` is the adjusted R2 with all
-    columns minus the adjusted R2 of the given ones. None when the column is not usable or leaves no degree of
-    freedom.
+    R2 of a component is weighted by the component's share of variance and adjusted for degrees of freedom.
+    ``beyond`` is the adjusted R2 with all columns minus the adjusted R2 of the given ones. None when the column
+    is not usable or leaves no degree of freedom.
     """
     own = design_of(column)
     if own is None:

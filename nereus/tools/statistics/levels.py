@@ -33,11 +33,13 @@ def level_text(value: object) -> str | None:
         return None
     if isinstance(value, bool | np.bool_):
         return str(bool(value))
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
     if isinstance(value, numbers.Real):
         number = float(value)
         if np.isnan(number):
             return None
-        return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+        return f"{number:g}"
     return str(value)
 
 

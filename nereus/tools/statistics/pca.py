@@ -208,7 +208,7 @@ def pca_variance(dataset: AnnData, params: PcaParams, *, seed: int) -> Result:
     warnings = []
     if found.filled > 0:
         warnings.append(
-            f"{found.filled:.1%} of the values used were missing: their feature's mean stands in, for display only"
+            f"{found.filled:.1%} of the values used were missing: the feature's mean stands in, for display"
         )
     skipped = [str(column) for column in dataset.obs.columns if str(column) not in set(columns["column"])]
     if skipped:
