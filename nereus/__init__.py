@@ -1,3 +1,44 @@
-"""Nereus: an agent platform for scientific discovery that never states a number it cannot recompute."""
+"""Nereus: an agent platform for scientific discovery that never states a number it cannot recompute.
+
+>>> import nereus
+>>> run = nereus.discover("proteinGroups.txt", "samples.tsv", question="what differs in treated cells?")  # doctest: +SKIP
+>>> run.hypotheses[0].statement  # doctest: +SKIP
+
+Importing `nereus` imports nothing heavy; every public name is loaded on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nereus.agents.planner.discover import Run, discover, load_run, resume
+    from nereus.agents.reporter.verify import verify
+    from nereus.tools.proteomics.load import read as load_dataset
 
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "Run": "nereus.agents.planner.discover:Run",
+    "discover": "nereus.agents.planner.discover:discover",
+    "load_dataset": "nereus.tools.proteomics.load:read",
+    "load_run": "nereus.agents.planner.discover:load_run",
+    "resume": "nereus.agents.planner.discover:resume",
+    "tools": "nereus.tools",
+    "verify": "nereus.agents.reporter.verify:verify",
+}
+
+__all__ = ["Run", "__version__", "discover", "load_dataset", "load_run", "resume", "tools", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'nereus' has no attribute {name!r}")
+    module, _, attribute = _PUBLIC[name].partition(":")
+    loaded = import_module(module)
+    return getattr(loaded, attribute) if attribute else loaded
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

@@ -1,0 +1,42 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything lives in .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+DEMO   := demo-report
+
+.PHONY: demo test check format setup clean
+
+demo: $(VENV)/.base
+	$(BIN)/nereus discover examples/alzheimer_csf/proteome.csv.gz --samples examples/alzheimer_csf/samples.csv \
+	  --question "Which proteins mark biochemical Alzheimer's disease?" --out $(DEMO) --yes
+	@echo
+	@echo "Open $(DEMO)/report.html in a browser. Check every number: $(BIN)/nereus verify $(DEMO)"
+
+test: $(VENV)/.dev
+	$(BIN)/ruff format --check nereus tests benchmarks scripts
+	$(BIN)/ruff check nereus tests benchmarks scripts
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format nereus tests benchmarks scripts
+	$(BIN)/ruff check --fix nereus tests benchmarks scripts
+
+setup: $(VENV)/.dev
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Nereus needs Python 3.11 or newer; name one with: make PYTHON=python3.12 demo"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --progress-bar off -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --progress-bar off -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.base
+
+clean:
+	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache

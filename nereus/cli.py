@@ -1,0 +1,289 @@
+"""The command line. Commands parse, call the library and print; everything heavy is imported inside them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nereus import __version__
+from nereus.errors import InputError, NereusError
+
+if TYPE_CHECKING:
+    from nereus.agents.planner.discover import Run
+
+app = typer.Typer(
+    help="Nereus: from a raw proteomics table to ranked, traceable hypotheses. No key, no network.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+tools_app = typer.Typer(help="The tools that agents and people can call.", no_args_is_help=False)
+app.add_typer(tools_app, name="tools")
+
+Data = Annotated[
+    Path, typer.Argument(help="Table of intensities: MaxQuant, DIA-NN, wide CSV/TSV/XLSX, h5ad (.gz too).")
+]
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Print errors of ours as one message and end with code 1; anything else is a defect and shows its traceback."""
+    try:
+        yield
+    except NereusError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted; `nereus resume --last` goes on from the last finished step", err=True)
+        raise typer.Exit(130) from None
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"nereus {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Nereus: from a raw proteomics table to ranked, traceable hypotheses."""
+
+
+@app.command()
+def discover(
+    data: Data,
+    samples: Annotated[Path | None, typer.Option(help="Sample sheet: one row a sample.")] = None,
+    question: Annotated[str | None, typer.Option(help="What you want to know, in your words.")] = None,
+    policy: Annotated[str | None, typer.Option(help="Who decides: rules (default) or llm.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report; default nereus-<data name>.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Objectives worked on side by side.")] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option(help="A limit, e.g. steps=40 or wall_s=300; repeatable.")
+    ] = None,
+    load: Annotated[
+        list[str] | None, typer.Option(help="Parameter of the reader, e.g. sheet=Sheet2; repeatable.")
+    ] = None,
+    approval: Annotated[
+        str | None, typer.Option(help="Ask before going on: never, costly or always.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with its default.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
+) -> None:
+    """Turn a raw proteomics table into ranked and traceable hypotheses."""
+    with _told():
+        from nereus.agents.planner.discover import discover as start
+        from nereus.terminal import live_view
+
+        with live_view(quiet) as view:
+            run = start(
+                data,
+                samples,
+                question=question,
+                out=out,
+                budget=budget,
+                load=_assignments(load, "--load"),
+                ask=None if yes else _ask(view.pause),
+                on_event=view.show,
+                **_given(policy=policy, seed=seed, workers=workers, approval=approval),
+            )
+        _tell_end(run)
+
+
+@app.command()
+def resume(
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="The run; see `nereus runs`.")
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help="The newest run that can be resumed.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Check this data file against the run's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Must equal the run's.")] = None,
+    policy: Annotated[str | None, typer.Option(help="Must equal the run's.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Objectives worked on side by side.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with its default.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
+) -> None:
+    """Go on with an interrupted run and finish the outputs in its folder."""
+    with _told():
+        if (run_id is None) != last:
+            raise InputError("name one run", where="nereus resume", mend="give RUN or --last, not both")
+        from nereus.agents.planner.discover import resume as go_on
+        from nereus.terminal import live_view
+
+        with live_view(quiet) as view:
+            run = go_on(
+                run_id,
+                data=data,
+                ask=None if yes else _ask(view.pause),
+                on_event=view.show,
+                **_given(seed=seed, policy=policy, workers=workers),
+            )
+        _tell_end(run)
+
+
+@app.command()
+def verify(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a report.")],
+) -> None:
+    """Re-execute every step in a clean process and compare every value of the report."""
+    with _told():
+        from nereus.agents.reporter.verify import verify as check
+
+        found = check(directory, progress=lambda text: typer.echo(text, err=True))
+        for line in found.differences:
+            typer.echo(f"differs: {line}")
+        typer.echo(f"{found.n_reproduced}/{found.n_total} values reproduced")
+        if not found.ok:
+            raise typer.Exit(1)
+
+
+@app.command()
+def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the recorded runs, newest first."""
+    with _told():
+        from nereus.agents.planner.discover import open_workspace
+        from nereus.settings import load_settings
+
+        with open_workspace(load_settings()) as workspace:
+            headers = workspace.repository.list_runs()
+        if as_json:
+            typer.echo(json.dumps([header.model_dump(mode="json") for header in headers], indent=2))
+            return
+        if not headers:
+            typer.echo("no run yet; start one with `nereus discover DATA`")
+        for header in headers:
+            name = header.inputs["data"].name if "data" in header.inputs else "?"
+            typer.echo(f"{header.id}  {header.status:9}  {header.started[:19]}  {name}  {header.out_dir}")
+
+
+@app.command()
+def show(
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="The run; default the newest.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole record as JSON.")] = False,
+    events: Annotated[bool, typer.Option("--events", help="Replay the event stream.")] = False,
+) -> None:
+    """Show a run: its plan, what it found, and where the report is."""
+    with _told():
+        from nereus.agents.planner.discover import load_run, open_workspace
+        from nereus.settings import load_settings
+        from nereus.terminal import event_line, record_tree
+
+        run = load_run(run_id)
+        if as_json:
+            typer.echo(run.record.model_dump_json(indent=2))
+        elif events:
+            with open_workspace(load_settings()) as workspace:
+                for event in workspace.events.read(run.id):
+                    typer.echo(event_line(event))
+        else:
+            from rich.console import Console
+
+            Console().print(record_tree(run.record))
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Say what works on this machine, and how to mend what does not."""
+    with _told():
+        from nereus.doctor import checks
+
+        found = checks()
+        if as_json:
+            typer.echo(json.dumps([vars(check) for check in found], indent=2, default=str))
+        else:
+            for check in found:
+                typer.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name:<14} {check.detail}")
+                if not check.ok and check.mend:
+                    typer.echo(f"     mend: {check.mend}")
+        if not all(check.ok for check in found):
+            raise typer.Exit(1)
+
+
+@tools_app.callback(invoke_without_command=True)
+def tools(context: typer.Context) -> None:
+    """List the tools."""
+    if context.invoked_subcommand is not None:
+        return
+    with _told():
+        from nereus.tools import registry
+
+        for tool in registry.all_tools():
+            typer.echo(f"{tool.name:<24} {tool.summary}")
+
+
+@tools_app.command("show")
+def tools_show(name: str) -> None:
+    """Show one tool: its inputs, parameters and outputs."""
+    with _told():
+        from nereus.tools import registry
+
+        tool = registry.get(name)
+        typer.echo(f"{tool.name} (version {tool.version}): {tool.summary}\n")
+        for spec in tool.inputs:
+            typer.echo(f"input   {spec.name}: {spec.kind}{' (optional)' if spec.optional else ''}")
+        for output in tool.outputs:
+            kind, _, output_name = output.partition(":")
+            typer.echo(f"output  {output_name}: {kind}")
+        for field_name, field in tool.params_model.model_fields.items():
+            default = (
+                "required" if field.is_required() else f"= {field.get_default(call_default_factory=True)!r}"
+            )
+            typer.echo(f"param   {field_name} {default}: {field.description or ''}")
+        if tool.__doc__:
+            typer.echo(f"\n{tool.__doc__}")
+
+
+# ---------------------------------------------------------------------------------------------------------- helpers
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _assignments(items: list[str] | None, where: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in items or []:
+        name, sign, text = item.partition("=")
+        if not sign or not name:
+            raise InputError(f"{item!r} is no assignment", where=where, mend="write name=value")
+        found[name] = text
+    return found
+
+
+def _ask(pause: Callable[[], Any]) -> Callable[[Mapping[str, Any]], Any] | None:
+    """Ask on the terminal; without one, every question takes its default."""
+    if not sys.stdin.isatty():
+        return None
+
+    def ask(request: Mapping[str, Any]) -> Any:
+        with pause():
+            typer.echo(json.dumps(dict(request), indent=2))
+            return typer.confirm(f"approve this {request.get('gate', 'step')}?", default=True)
+
+    return ask
+
+
+def _tell_end(run: Run) -> None:
+    from nereus.terminal import closing_lines
+
+    for line in closing_lines(run.record):
+        typer.echo(line)
+
+
+if __name__ == "__main__":
+    app()
