@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from nereus.agents.reporter.numbers import format_value
+from nereus.agents.reporter.formats import format_value
 from nereus.agents.reporter.render import Number, known_names, pieces, render_strict, render_text
 from nereus.agents.reporter.sources import Sources
 from nereus.memory.records import Hypothesis

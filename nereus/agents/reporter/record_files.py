@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nereus.agents.reporter.sources import Sources
@@ -192,7 +193,7 @@ def run_document(record: RunRecord) -> dict[str, Any]:
 
 
 def without_secrets(value: Any) -> Any:
-    """A copy in which everything that may be a secret is masked: by the key's name, or a login in a URL."""
+    """A copy in which what may be secret is masked, by its key or as a login in a URL, and the home folder is ~."""
     if isinstance(value, dict):
         return {
             key: "***"
@@ -202,7 +203,9 @@ def without_secrets(value: Any) -> Any:
         }
     if isinstance(value, list | tuple):
         return [without_secrets(inner) for inner in value]
-    return _URL_LOGIN.sub("***@", value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return _URL_LOGIN.sub("***@", value).replace(str(Path.home()), "~")
+    return value
 
 
 # ------------------------------------------------------------------------------------------------ reading

@@ -2,7 +2,7 @@
 
 Nobody who writes a statement, rule or language model, types a number: the text holds references and this
 module fills them in from the record. ``{{E12}}`` is the value of evidence E12, ``{{E12|.2f}}`` the same
-with a number format (`nereus.agents.reporter.numbers`), ``{{E12|ci}}`` the interval of the table row that
+with a number format (`nereus.agents.reporter.formats`), ``{{E12|ci}}`` the interval of the table row that
 E12 points into, and ``{{O1.W1.S3.n_tested}}`` a named value of a step; every other source path of
 `nereus.agents.reporter.sources` may be written in the same way. A digit that no reference covers is a
 defect: `render_strict` refuses it, a page marks it.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from nereus.agents.reporter.numbers import format_value
+from nereus.agents.reporter.formats import format_value
 from nereus.agents.reporter.sources import Sources, path
 from nereus.errors import UnresolvedNumber
 from nereus.memory.records import Hypothesis, RunRecord, Scalar
@@ -193,7 +193,7 @@ def anchor(source: str) -> str:
     if ":" not in source:
         return source if source[:1] == "E" and source[1:].isdigit() else f"step-{source.rpartition('.')[0]}"
     kind, _, rest = source.partition(":")
-    if kind in ("value", "cell", "rows", "param", "summary", "warning"):
+    if kind in ("value", "cell", "rows", "matches", "param", "summary", "warning"):
         return f"step-{rest.split('/')[0]}"
     if kind == "field" and rest.startswith(("hypothesis/", "score/")):
         return rest.split("/")[1]

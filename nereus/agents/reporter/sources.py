@@ -3,23 +3,28 @@
 Every number of a report carries one of these paths, so that a separate script can look it up or compute it
 again:
 
-=====================================  ==================================================================
-``E12``                                evidence: a named value or a table cell, see ``plan.json``
-``value:<step>/<name>``                a named value of a step, see ``steps.json``
-``cell:<step>/<table>/<row>/<column>``  one cell of a step's table; `row` is the value of its first column
-``rows:<step>/<table>``                number of rows of a step's table
-``param:<step>/<name>``                a parameter with which a step was called; nested names joined by dots
-``field:<kind>/<id>/<name>``           a field of a record: hypothesis, objective, workflow, score, header,
-budget, used ``count:<what>``                       a structural count over the record, see `COUNTS`
-``summary:<step>``                     a step's own one-line summary (text) ``warning:<step>/<index>``
-one of a step's warnings (text)
-=====================================  ==================================================================
+========================================  ==========================================================
+``E12``                                   evidence: a named value or a table cell, see ``plan.json``
+``value:<step>/<name>``                   a named value of a step, see ``steps.json``
+``cell:<step>/<table>/<row>/<column>``    a cell of a step's table; `row` is in its first column
+``rows:<step>/<table>``                   number of rows of a step's table
+``matches:<step>/<table>/<column>/<v>``   number of rows whose column equals a value
+``param:<step>/<name>``                   a parameter of a step; nested names joined by dots
+``field:<kind>/<id>/<name>``              a field of a record: hypothesis, score, objective, workflow,
+                                          header, budget, used
+``count:<what>``                          a structural count over the record, see `COUNTS`
+``params:<step>``                         all parameters of a step, as in code (text)
+``summary:<step>``                        a step's own one-line summary (text)
+``warning:<step>/<index>``                one of a step's warnings (text)
+``error:<step>``                          what a failed step said (text)
+========================================  ==========================================================
 
 Segments are percent-encoded, so that a protein group, a gene or a file name may hold any character.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -202,12 +207,18 @@ class Sources:
                     return self.cell(self.call(step), table, row, column)
                 case "rows", [step, table]:
                     return len(self.table(self.call(step), table))
+                case "matches", [step, table, column, wanted]:
+                    return int((self.table(self.call(step), table)[column].astype(str) == wanted).sum())
                 case "param", [step, name]:
                     return _nested(self.call(step).spec.params, name)
                 case "field", [of, identity, name]:
                     return self._field(of, identity, name)
                 case "count", [what]:
                     return COUNTS[what](self.record)
+                case "params", [step]:
+                    return compact(self.call(step).spec.params)
+                case "error", [step]:
+                    return self.call(step).error
                 case "summary", [step]:
                     return self.call(step).summary
                 case "warning", [step, index]:
@@ -250,6 +261,11 @@ class Sources:
         if found is not None and not isinstance(found, bool | int | float | str):
             raise KeyError(name)
         return found
+
+
+def compact(params: Mapping[str, Any]) -> str:
+    """Parameters as people write them in code."""
+    return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in params.items())
 
 
 def _nested(params: Mapping[str, Any], name: str) -> Scalar:

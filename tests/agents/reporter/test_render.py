@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nereus.agents.reporter.numbers import format_value
+from nereus.agents.reporter.formats import format_value
 from nereus.agents.reporter.render import (
     known_names,
     render_html,

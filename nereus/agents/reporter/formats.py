@@ -5,7 +5,7 @@ A format is a Python number format (``.2f``, ``+.2f``, ``.3g``, ``.0%``, ``,d``)
 ``p``
     A p or q value: two significant digits, in powers of ten below one thousandth.
 ``fold``
-    A log2 fold change shown as a ratio, ``2 ** value``.
+    A log2 fold change shown as a ratio of the larger to the smaller, ``2 ** |value|``.
 ``int``
     A count with thousands separators.
 
@@ -71,7 +71,7 @@ def _number(value: int | float, spec: str) -> str:
     if spec == "p":
         return _p_value(float(value))
     if spec == "fold":
-        return f"{2.0**value:.3g}"
+        return f"{2.0 ** abs(value):.3g}"
     if spec == "int" or (
         spec == "" and float(value).is_integer() and (isinstance(value, int) or abs(value) < 1e6)
     ):

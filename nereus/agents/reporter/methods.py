@@ -1,0 +1,313 @@
+"""The methods text: sentences made from the steps that were really run, with the papers behind them.
+
+Numbers in it are references to the parameters of those steps, so the text cannot say anything else than what was
+done. A tool without a sentence here is described by its own one-line summary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nereus.agents.reporter.sources import Sources, path
+from nereus.memory.records import CallStatus
+
+PAPERS = {
+    "limma": "Ritchie ME et al. limma powers differential expression analyses. Nucleic Acids Res 2015; 43: e47.",
+    "smyth": "Smyth GK. Linear models and empirical Bayes methods for assessing differential expression in microarray "
+    "experiments. Stat Appl Genet Mol Biol 2004; 3: 3.",
+    "robust": "Phipson B et al. Robust hyperparameter estimation protects against hypervariable genes and improves "
+    "power to detect differential expression. Ann Appl Stat 2016; 10: 946.",
+    "treat": "McCarthy DJ, Smyth GK. Testing significance relative to a fold-change threshold is a TREAT. "
+    "Bioinformatics 2009; 25: 765.",
+    "blocks": "Smyth GK, Michaud J, Scott HS. Use of within-array replicate spots for assessing differential "
+    "expression in microarray experiments. Bioinformatics 2005; 21: 2067.",
+    "bh": "Benjamini Y, Hochberg Y. Controlling the false discovery rate. J R Stat Soc B 1995; 57: 289.",
+    "families": "Benjamini Y, Bogomolov M. Selective inference on multiple families of hypotheses. "
+    "J R Stat Soc B 2014; 76: 297.",
+    "simes": "Simes RJ. An improved Bonferroni procedure for multiple tests of significance. Biometrika 1986; 73: 751.",
+    "permutation": "Phipson B, Smyth GK. Permutation P-values should never be zero. "
+    "Stat Appl Genet Mol Biol 2010; 9: 39.",
+    "stability": "Meinshausen N, Bühlmann P. Stability selection. J R Stat Soc B 2010; 72: 417.",
+    "gsea": "Subramanian A et al. Gene set enrichment analysis. Proc Natl Acad Sci USA 2005; 102: 15545.",
+    "maxlfq": "Cox J et al. Accurate proteome-wide label-free quantification by delayed normalization and maximal "
+    "peptide ratio extraction, termed MaxLFQ. Mol Cell Proteomics 2014; 13: 2513.",
+    "quantile": "Bolstad BM et al. A comparison of normalization methods for high density oligonucleotide array data. "
+    "Bioinformatics 2003; 19: 185.",
+    "perseus": "Tyanova S et al. The Perseus computational platform for comprehensive analysis of (prote)omics data. "
+    "Nat Methods 2016; 13: 731.",
+    "knn": "Troyanskaya O et al. Missing value estimation methods for DNA microarrays. "
+    "Bioinformatics 2001; 17: 520.",
+    "proteus": "Ding N et al. Automating exploratory proteomics research via language models. arXiv 2411.03743, 2024.",
+    "anndata": "Virshup I et al. anndata: access and store annotated data matrices. J Open Source Softw 2024; 9: 4371.",
+    "scipy": "Virtanen P et al. SciPy: fundamental algorithms for scientific computing in Python. "
+    "Nat Methods 2020; 17: 261.",
+    "crate": "Soiland-Reyes S et al. Packaging research artefacts with RO-Crate. Data Science 2022; 5: 97.",
+}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence of the methods text."""
+
+    template: str
+    """With references in place of numbers."""
+    papers: tuple[str, ...]
+    """Keys of `PAPERS`."""
+    steps: tuple[str, ...]
+    """Ids of the steps that it describes."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    id: str
+    params: dict[str, Any]
+
+    def ref(self, name: str, spec: str = "") -> str:
+        """Reference to a parameter of this step."""
+        return f"{{{{{path('param', self.id, name)}|{spec}}}}}" if name in self.params else "the default"
+
+    def is_on(self, name: str) -> bool:
+        return self.params.get(name) not in (None, False, 0, 0.0, "none", "", [], {})
+
+
+Describe = Callable[[_Step], tuple[str, tuple[str, ...]]]
+
+
+def _load(step: _Step) -> tuple[str, tuple[str, ...]]:
+    dropped = [
+        word
+        for key, word in (
+            ("contaminant", "contaminants"),
+            ("reverse", "reversed sequences"),
+            ("only_by_site", "groups identified only by a modified peptide"),
+        )
+        if step.params.get("drop", {}).get(key)
+    ]
+    removed = f" Rows flagged as {_and(dropped)} were removed." if dropped else ""
+    return (
+        "The table was read by content, not by name, and brought to a log2 scale; missing values were left missing."
+        + removed,
+        ("anndata",),
+    )
+
+
+def _summarise(step: _Step) -> tuple[str, tuple[str, ...]]:
+    if step.params.get("method") == "maxlfq":
+        return "Peptides were rolled up to proteins by maximal peptide ratios (MaxLFQ).", ("maxlfq",)
+    return "Peptides were rolled up to proteins by median polish.", ()
+
+
+def _filter(step: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        f"Features with fewer than {step.ref('min_present_per_group')} values in every group were left out.",
+        (),
+    )
+
+
+def _normalise(step: _Step) -> tuple[str, tuple[str, ...]]:
+    method = step.params.get("method")
+    if method == "none":
+        return "Samples were not normalised further.", ()
+    if method == "quantile":
+        return "Samples were normalised to common quantiles.", ("quantile",)
+    if method == "stable_subset":
+        return (
+            "Samples were shifted to agree on the features of smallest spread "
+            f"({step.ref('stable_share', '.0%')} of the well-detected ones), found iteratively.",
+            (),
+        )
+    return "Samples were shifted to equal medians of their differences to the feature means.", ()
+
+
+def _impute(step: _Step) -> tuple[str, tuple[str, ...]]:
+    method = step.params.get("method")
+    if method == "min_prob":
+        return "Missing values were drawn from the low end of each sample's distribution.", ("perseus",)
+    if method == "knn":
+        return f"Missing values were filled from the {step.ref('n_neighbors')} nearest features.", ("knn",)
+    if method == "mean":
+        return "For display, missing values were replaced by the feature's mean.", ()
+    return "No value was imputed.", ()
+
+
+def _aggregate(step: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        f"Rows of one subject (column {_code(step.params.get('by'))}) were averaged by their "
+        f"{step.params.get('method', 'mean')}, so that the subject is the unit of analysis and no technical replicate "
+        "counts as evidence of its own.",
+        (),
+    )
+
+
+def _differential(step: _Step) -> tuple[str, tuple[str, ...]]:
+    papers = ["smyth", "limma", "bh"]
+    text = (
+        "Differences in abundance were tested with a linear model for each feature on the observed values and "
+        "t statistics moderated by empirical Bayes"
+        if step.params.get("method", "moderated_t") == "moderated_t"
+        else "Differences in abundance were tested with a linear model for each feature on the observed values"
+    )
+    extras = []
+    if step.is_on("trend"):
+        extras.append("a prior variance that follows the mean abundance")
+    if step.is_on("robust"):
+        extras.append("robust moderation of hypervariable features")
+        papers.append("robust")
+    if step.is_on("lfc_min"):
+        extras.append(f"a least absolute log2 fold change of {step.ref('lfc_min', '.3g')} (TREAT)")
+        papers.append("treat")
+    if extras:
+        text += ", with " + _and(extras)
+    text += ". "
+    if step.is_on("centre"):
+        text += "Effects were centred on the background that does not change, against shifts in composition. "
+    contrast = step.params.get("contrast") or {}
+    if contrast.get("covariates"):
+        text += f"Covariates: {_and([_code(c) for c in contrast['covariates']])}. "
+    if contrast.get("block"):
+        text += f"Samples of one {_code(contrast['block'])} were modelled as a block. "
+        papers.append("blocks")
+    return text + "P-values were adjusted by Benjamini and Hochberg's procedure within each table.", tuple(
+        papers
+    )
+
+
+def _detection(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        "Features seen in one group and missing in the other were tested for detection, without imputing a value.",
+        ("bh",),
+    )
+
+
+def _rank(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return "Groups were also compared by ranks, exactly where the groups are small.", ()
+
+
+def _association(step: _Step) -> tuple[str, tuple[str, ...]]:
+    how = "rank correlation" if step.params.get("method") == "spearman" else "moderated linear regression"
+    return f"Associations with continuous variables were tested by {how}.", ("smyth", "bh")
+
+
+def _permutation(step: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        f"The same test was repeated on up to {step.ref('n_permutations', 'int')} relabellings of the subjects, "
+        "to see how many findings chance alone would give.",
+        ("permutation",),
+    )
+
+
+def _stability(step: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        f"Stability is the share of {step.ref('n_subsamples')} half-samples of subjects in which a finding keeps its "
+        "direction and stays nominally significant.",
+        ("stability",),
+    )
+
+
+def _fdr(step: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        "Across all tables of the run the false discovery rate was controlled hierarchically at "
+        f"{step.ref('level', '.3g')}: tables were selected by their Simes p-values, findings within the selected ones.",
+        ("families", "simes"),
+    )
+
+
+def _calibrate(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        "Confidence is calibrated by self-planting: on this very data set, subjects were relabelled, effects of known "
+        "size planted, the same test run, and the share of planted effects among findings of equal strength fitted "
+        "monotonically. It covers statistical truth in this data set, not biology.",
+        (),
+    )
+
+
+def _gsea(step: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        f"Gene sets were tested by gene set enrichment analysis with {step.ref('n_permutations', 'int')} random sets "
+        "as the null and the measured features as background.",
+        ("gsea", "bh"),
+    )
+
+
+def _ora(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        "Over-representation of gene sets was tested against the tested features as background, "
+        "up and down separately.",
+        ("bh",),
+    )
+
+
+def _pca(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return "Principal components and the share of variance that each sample column explains were computed.", (
+        "scipy",
+    )
+
+
+_SENTENCES: dict[str, Describe] = {
+    "load_dataset": _load,
+    "summarise_peptides": _summarise,
+    "filter_features": _filter,
+    "normalise": _normalise,
+    "impute": _impute,
+    "aggregate_replicates": _aggregate,
+    "pca_variance": _pca,
+    "differential_abundance": _differential,
+    "detection_test": _detection,
+    "rank_test": _rank,
+    "continuous_association": _association,
+    "permutation_null": _permutation,
+    "stability": _stability,
+    "run_wide_fdr": _fdr,
+    "calibrate_confidence": _calibrate,
+    "enrichment_gsea": _gsea,
+    "enrichment_ora": _ora,
+}
+# Steps that draw or book-keep need no sentence.
+_SILENT = ("plot_", "profile_dataset", "compose_claims")
+
+
+def methods(sources: Sources) -> list[Sentence]:
+    """Sentences in the order of the field: reading, preparing, testing, controlling; equal sentences once."""
+    from nereus.tools import registry
+
+    found: dict[str, Sentence] = {}
+    order = [*_SENTENCES, *(name for name in registry.names() if name not in _SENTENCES)]
+    calls = [
+        (step_id, sources.record.calls[key])
+        for step_id, key in sources.call_of_step.items()
+        if key in sources.record.calls and sources.record.calls[key].status is CallStatus.OK
+    ]
+    rank = {tool: position for position, tool in enumerate(order)}
+    for step_id, call in sorted(calls, key=lambda item: rank.get(item[1].spec.tool, len(rank))):
+        tool = call.spec.tool
+        if tool.startswith(_SILENT):
+            continue
+        step = _Step(step_id, call.spec.params)
+        if tool in _SENTENCES:
+            template, papers = _SENTENCES[tool](step)
+        elif tool in registry.CATALOGUE:
+            template, papers = registry.get(tool).summary, ()
+        else:
+            continue
+        # Steps with equal parameters make equal sentences, but for the step that a reference names.
+        key = template.replace(f":{step_id}/", ":/")
+        key += repr(
+            sorted(
+                (k, v) for k, v in call.spec.params.items() if f"/{k}|" in template or f"/{k}}}" in template
+            )
+        )
+        before = found.get(key)
+        found[key] = Sentence(
+            before.template if before else template, papers, (*(before.steps if before else ()), step_id)
+        )
+    return list(found.values())
+
+
+def _and(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _code(word: object) -> str:
+    return f"‘{word}’"
