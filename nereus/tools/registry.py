@@ -13,6 +13,7 @@ CATALOGUE: dict[str, str] = {
     # readers ---------------------------------------------------------------------------------
     "load_dataset": "nereus.tools.proteomics.load:load_dataset",
     "summarise_peptides": "nereus.tools.proteomics.summarise:summarise_peptides",
+    "annotate_genes": "nereus.tools.proteomics.annotate:annotate_genes",
     # understanding and preparing a matrix ----------------------------------------------------
     "profile_dataset": "nereus.tools.proteomics.profile:profile_dataset",
     "quality_control": "nereus.tools.proteomics.quality:quality_control",
@@ -38,6 +39,7 @@ CATALOGUE: dict[str, str] = {
     "run_wide_fdr": "nereus.tools.statistics.fdr:run_wide_fdr",
     "calibrate_confidence": "nereus.tools.statistics.calibration:calibrate_confidence",
     "compose_claims": "nereus.tools.statistics.claims:compose_claims",
+    "gather_claims": "nereus.tools.statistics.gather:gather_claims",
     # sets ----------------------------------------------------------------------------------------
     "enrichment_ora": "nereus.tools.enrichment.ora:enrichment_ora",
     "enrichment_gsea": "nereus.tools.enrichment.gsea:enrichment_gsea",

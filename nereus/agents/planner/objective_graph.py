@@ -168,8 +168,9 @@ def fill(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
         return {"workflow": _with(workflow, cursor, skipped), "cursor": cursor, "route": "execute"}
     context = _context(state, services, step_id=step.id)
     draft = services.decide(DecisionKind.FILL_PARAMS, f"{step.id}#{step.attempt}", context, ParamsDraft)
-    filled = step.model_copy(update={"params": {**draft.params, **step.params}})
     tool = registry.get(step.tool)
+    given = services.load if step.tool == "load_dataset" else {}
+    filled = step.model_copy(update={"params": {**draft.params, **step.params, **given}})
     risky = tool.capability in (Capability.NETWORK, Capability.EXEC) or tool.seconds > COSTLY_SECONDS
     gate = services.approval == "always" or (services.approval == "costly" and risky)
     return {
@@ -356,7 +357,7 @@ def _context(state: ObjectiveState, services: Services, step_id: str | None = No
         step_id=step_id,
         calls=tuple(services.view(one, calls[one]) for one in [*shared, *own] if one in calls),
         run_outputs=_all_outputs(state),
-        limits={"steps": float(state["steps_left"])},
+        limits={"steps": float(state["steps_left"]), "has_samples": float("samples" in services.inputs)},
     )
 
 

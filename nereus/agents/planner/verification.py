@@ -143,5 +143,5 @@ def unadjusted(params: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _outliers(services: Services, calls: dict[str, str], outputs: dict[str, str]) -> list[str]:
-    profile = services.profile(calls, outputs)
-    return [str(row["sample"]) for row in profile.tables.get("samples", []) if row.get("outlier") is True]
+    named = services.profile(calls, outputs).values.get("outliers")
+    return [one for one in str(named or "").split(";") if one]

@@ -74,7 +74,7 @@ def _surprise(context: DecisionContext, call: CallView) -> str | None:
         fired = "peptide_level"
     elif call.tool == "quality_control" and (values.get("n_outliers") or 0):
         fired = "outlier_samples"
-    elif call.tool == "batch_check" and (values.get("n_covariate") or 0):
+    elif call.tool == "batch_check" and (values.get("n_covariates") or 0):
         fired = "batch_effect"
     elif call.tool == "differential_abundance":
         tested = float(values.get("n_tested") or 0)
@@ -191,7 +191,7 @@ def _repoint(steps: tuple[PlannedStep, ...], old: str, new: str) -> list[EditDra
 
 def _treat_threshold(call: CallView) -> float:
     """Twice the robust spread of all effects, to one decimal so that it can be said."""
-    spread = call.values.get("background_spread")
+    spread = call.values.get("spread_effect")
     return round(max(0.1, 2 * float(spread)), 1) if isinstance(spread, int | float) else 0.5
 
 
@@ -247,7 +247,9 @@ def _assess_test(
     if null is not None and null.values.get("null_p95") is not None:
         summary += f"; shuffled labels give at most {{{{{null.step_id}.null_p95|.0f}}}} in ninety-five of a hundred cases"
     children: tuple[ObjectiveDraft, ...] = ()
-    rate = context.profile.values.get("id_mapping_rate")
+    rate = next(
+        (one.values.get("set_mapping_rate") for one in context.calls if one.tool == "annotate_genes"), None
+    )
     mappable = rate is None or float(rate) >= 0.2
     if mappable and float(call.values.get("n_tested") or 0) >= 100:
         about = objective.contrast.label if objective.contrast else objective.variable

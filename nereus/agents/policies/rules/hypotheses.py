@@ -162,7 +162,7 @@ def _alternatives(group: EvidenceGroup, context: DecisionContext) -> tuple[str, 
     found = []
     for row in context.profile.tables.get("confounding", []):
         pair = [str(row.get("first")), str(row.get("second"))]
-        value = row.get("cramers_v") if row.get("cramers_v") is not None else row.get("value")
+        value = row.get("cramers_v")
         if group.claim.context in pair and value is not None and 0.3 <= float(value) < 0.9:
             other = pair[1 - pair.index(group.claim.context)]
             found.append(

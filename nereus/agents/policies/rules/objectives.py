@@ -37,6 +37,7 @@ PROPOSALS_A_TIME = 5
 MAX_COVARIATES = 4
 SUBTYPE_SUBJECTS = 20
 # A question is asked at two-sided 0.001, about what Benjamini-Hochberg asks of a single protein among thousands.
+DIRECTNESS = {"main": 1.0, "covariate": 0.2, "composite": 0.0}
 STRICT_ALPHA = 0.001
 LARGE_EFFECT_SD = 0.8
 EXPLORATION = 0.3
@@ -102,9 +103,10 @@ def covariates_for(context: DecisionContext, target: str, among: Iterable[str] =
     chosen: list[str] = []
     n = float(context.profile.values.get("n_subjects") or context.profile.values.get("n_samples") or 0)
     most = min(MAX_COVARIATES, int(n // 10))
+    samples = float(context.profile.values.get("n_samples") or 0)
     for row in context.profile.tables.get("columns", []):
         name = str(row["column"])
-        usual = bool(row.get("covariate")) and float(row.get("missing") or 0) <= 0.05
+        usual = bool(row.get("usual_covariate")) and float(row.get("n_missing") or 0) <= 0.05 * samples
         if name != target and usual and not _entangled(context, name, target):
             chosen.append(name)
     chosen += [name for name in among if name not in chosen and name != target]
@@ -123,7 +125,7 @@ def _contrasts(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
         factor, a, b = str(row["factor"]), str(row["a"]), str(row["b"])
         n_a, n_b = float(row["n_a"] or 0), float(row["n_b"] or 0)
         label = f"{a} vs {b} ({factor})"
-        refused = _refused(context, row)
+        refused = str(row.get("refused") or "") or _refused_by_check(context, factor)
         if refused:
             dropped.append(Dropped(subject=label, reason=refused))
             continue
@@ -131,20 +133,19 @@ def _contrasts(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
             too_small.append(label)
             continue
         paired = bool(row.get("paired"))
-        subject = context.profile.values.get("subject_column")
         contrast = Contrast(
             factor=factor,
             a=a,
             b=b,
             covariates=() if paired else covariates_for(context, factor),
-            block=str(subject) if paired and subject else None,
+            block=str(row["block"]) if paired and row.get("block") else None,
         )
         parts = {
             "screen": _screen(context, factor),
             "power": _power(n_a, n_b),
             "question": _question_match(context.question, [factor, a, b]),
             "novelty": _novelty(context, ObjectiveKind.DIFFERENTIAL, factor),
-            "directness": 0.0 if row.get("redundant") or row.get("composite") else 1.0,
+            "directness": DIRECTNESS.get(str(row.get("kind")), 0.5),
             "cost": 0.1,
         }
         adjusted = f", adjusted for {', '.join(contrast.covariates)}" if contrast.covariates else ""
@@ -154,7 +155,7 @@ def _contrasts(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
                 statement=f"Which proteins differ between {a} and {b} ({factor}){adjusted}?",
                 contrast=contrast,
                 rationale=_why(context, factor, paired),
-                cites=(f"profile:contrasts[{row['key']}]",) if "key" in row else ("profile:contrasts",),
+                cites=(f"profile:contrasts[{row['contrast']}]",),
                 priority=_priority(parts),
                 priority_parts=parts,
             )
@@ -180,16 +181,15 @@ def _contrasts(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
 def _associations(context: DecisionContext) -> list[ObjectiveDraft]:
     drafts = []
     for row in context.profile.tables.get("associations", []):
-        name = str(row.get("variable") or row.get("column"))
-        n = float(row.get("n") or row.get("n_samples") or 0)
-        if n < 4 * MIN_SUBJECTS:
+        name, n = str(row["variable"]), float(row["n"] or 0)
+        if not row.get("testable") or n < 4 * MIN_SUBJECTS or row.get("kind") == "follow-up time":
             continue
         parts = {
             "screen": _screen(context, name),
             "power": _power(n / 2, n / 2),
             "question": _question_match(context.question, [name]),
             "novelty": _novelty(context, ObjectiveKind.ASSOCIATION, name),
-            "directness": 0.5,
+            "directness": 0.2 if row.get("kind") == "usual covariate" else 0.5,
             "cost": 0.1,
         }
         drafts.append(
@@ -313,23 +313,17 @@ def _why(context: DecisionContext, factor: str, paired: bool) -> str:
 # ----------------------------------------------------------------------------------------------- reading the profile
 
 
-def _refused(context: DecisionContext, row: Mapping[str, Any]) -> str:
-    verdict = str(row.get("verdict") or "")
-    if verdict.startswith("refuse") or row.get("refused"):
-        return str(row.get("why") or "cannot be separated from a batch")
+def _refused_by_check(context: DecisionContext, factor: str) -> str:
     for pair in _table(context, "batch"):
-        if str(pair.get("factor")) == str(row["factor"]) and pair.get("verdict") == "refuse":
-            value = pair.get("cramers_v")
-            shown = f" (Cramér's V = {float(value):.2f})" if value is not None else ""
-            return f"cannot be separated from {pair.get('column') or pair.get('batch')}{shown}"
+        if str(pair["factor"]) == factor and pair["verdict"] == "refuse":
+            return f"cannot be separated from {pair['batch']}"
     return ""
 
 
 def _entangled(context: DecisionContext, one: str, other: str) -> bool:
     for row in context.profile.tables.get("confounding", []):
         pair = {str(row.get("first")), str(row.get("second"))}
-        value = row.get("cramers_v") if row.get("cramers_v") is not None else row.get("value")
-        if pair == {one, other} and value is not None and float(value) >= 0.9:
+        if pair == {one, other} and row.get("verdict") == "cannot separate":
             return True
     return False
 
@@ -337,7 +331,7 @@ def _entangled(context: DecisionContext, one: str, other: str) -> bool:
 def _batches_that_matter(context: DecisionContext) -> list[str]:
     found = []
     for row in _table(context, "batch"):
-        name = str(row.get("batch") or row.get("column"))
+        name = str(row["batch"])
         if row.get("verdict") == "covariate" and name not in found:
             found.append(name)
     return found

@@ -23,7 +23,7 @@ PANEL_FEATURES = 200
 """Below this many features a matrix is a panel: sample-wise normalisation would remove what is looked for."""
 
 # How differential_abundance and everything that repeats it (stability, null, calibration) are called.
-TEST_OPTIONS: dict[str, Any] = {"trend": True, "background": "auto", "min_per_group": 1}
+TEST_OPTIONS: dict[str, Any] = {"background": "auto", "prior_covariate": "auto", "min_per_group": 1}
 
 
 def plan(context: DecisionContext) -> WorkflowDraft:
@@ -36,28 +36,32 @@ def plan(context: DecisionContext) -> WorkflowDraft:
 
 def _data(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     inputs: Inputs = {"data": "run/data"}
-    if "samples" in context.run_outputs or context.limits.get("has_samples"):
+    if context.limits.get("has_samples"):
         inputs["samples"] = "run/samples"
-    return WorkflowDraft(
-        template="understand",
-        steps=(
-            StepDraft(
-                tool="load_dataset",
-                purpose="read the table, recognise its software, remove contaminants and decoys",
-                inputs=inputs,
-            ),
-            StepDraft(
-                tool="profile_dataset",
-                purpose="find the unit of analysis, factors, batches, pairs and missingness",
-                inputs={"dataset": "#1/dataset"},
-            ),
-            StepDraft(
-                tool="plot_missingness",
-                purpose="show what was measured in each sample",
-                inputs={"dataset": "#1/dataset"},
-            ),
+    steps = (
+        StepDraft(
+            tool="load_dataset",
+            purpose="read the table, recognise its software, remove contaminants and decoys",
+            inputs=inputs,
         ),
-        stop_rule="the profile is complete, or the data are refused",
+        StepDraft(
+            tool="annotate_genes",
+            purpose="name the genes of accessions, and the organism",
+            inputs={"dataset": "#1/dataset"},
+        ),
+        StepDraft(
+            tool="profile_dataset",
+            purpose="find the unit of analysis, factors, batches, pairs and missingness",
+            inputs={"dataset": "#2/dataset"},
+        ),
+        StepDraft(
+            tool="plot_missingness",
+            purpose="show what was measured in each sample",
+            inputs={"dataset": "#3/dataset"},
+        ),
+    )
+    return WorkflowDraft(
+        template="understand", steps=steps, stop_rule="the profile is complete, or the data are refused"
     )
 
 
@@ -74,13 +78,13 @@ def _quality(context: DecisionContext, objective: Objective) -> WorkflowDraft:
 
     # Judged before aggregation, so that a bad technical row is seen.
     add("quality_control", "pass or fail each sample, before anything is changed")
-    if float(values.get("replicates_per_subject") or 1) > 1 and values.get("subject_column"):
+    if values.get("aggregate_by"):
         current = (
             add(
                 "aggregate_replicates",
                 "technical replicates are not subjects: one row a subject from here on",
-                by=values["subject_column"],
-                keep_apart=_varying_factors(context),
+                by=values["aggregate_by"],
+                keep_apart=[one for one in str(values.get("keep_apart") or "").split(";") if one],
             )
             + "/dataset"
         )
@@ -93,7 +97,7 @@ def _quality(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         )
         + "/dataset"
     )
-    method = "none" if float(values.get("n_features") or 0) < PANEL_FEATURES else "median_ratio"
+    method = "none" if float(values.get("n_features") or 0) < PANEL_FEATURES else "median"
     current = (
         add(
             "normalise",
@@ -104,7 +108,7 @@ def _quality(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         )
         + "/dataset"
     )
-    if values.get("n_quantities", 1) not in (None, 0, 1):
+    if values.get("alternative_quantities"):
         current = (
             add(
                 "combine_quantities",
@@ -113,7 +117,7 @@ def _quality(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             + "/dataset"
         )
     principal = add("pca_variance", "see which columns the largest differences follow", {"dataset": current})
-    batches, factors = _columns(context, "batch"), _columns(context, "factor")
+    batches, factors = _columns(context, "batch"), _columns(context, "factor", "ordered")
     if batches:
         add(
             "batch_check",
@@ -122,10 +126,7 @@ def _quality(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             batch=batches,
             factors=factors,
         )
-    variables = [
-        str(row.get("variable") or row.get("column"))
-        for row in context.profile.tables.get("associations", [])
-    ]
+    variables = [str(row["variable"]) for row in context.profile.tables.get("associations", [])]
     if factors or variables:
         add(
             "screen_factors",
@@ -173,7 +174,7 @@ def _differential(context: DecisionContext, objective: Objective) -> WorkflowDra
             contrast=described,
         )
     smallest = _smallest_group(context, contrast)
-    if smallest < RANK_TEST_BELOW or float(values.get("kurtosis") or 0) > HEAVY_TAILS:
+    if smallest < RANK_TEST_BELOW or float(values.get("residual_kurtosis") or 0) > HEAVY_TAILS:
         add(
             "rank_test",
             "small groups or heavy tails: a test without distribution stands beside",
@@ -381,22 +382,15 @@ def _contrast(objective: Objective) -> Contrast:
     return objective.contrast
 
 
-def _columns(context: DecisionContext, role: str) -> list[str]:
+def _columns(context: DecisionContext, *roles: str) -> list[str]:
     return [
-        str(row["column"]) for row in context.profile.tables.get("columns", []) if row.get("role") == role
+        str(row["column"]) for row in context.profile.tables.get("columns", []) if row.get("role") in roles
     ]
 
 
 def _main_factor(context: DecisionContext) -> str | None:
     rows = context.profile.tables.get("contrasts", [])
     return str(rows[0]["factor"]) if rows else None
-
-
-def _varying_factors(context: DecisionContext) -> list[str]:
-    """Factors that vary within a subject: their levels stay rows of their own when replicates are summarised."""
-    return [
-        str(row["column"]) for row in context.profile.tables.get("columns", []) if row.get("within_subject")
-    ]
 
 
 def _smallest_group(context: DecisionContext, contrast: Contrast) -> float:

@@ -1,0 +1,66 @@
+"""All claims of a run in one table."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from nereus.tools.base import Params, Result, tool
+
+
+class GatherParams(Params):
+    """`gather_claims` has no parameters."""
+
+
+@tool(
+    "gather_claims",
+    version="1",
+    summary="Every claim of the run in one table, best supported first.",
+    outputs=("table:claims",),
+    seconds=0.1,
+)
+def gather_claims(tables: dict[str, pd.DataFrame], params: GatherParams, *, seed: int) -> Result:
+    """Put the claim tables of all objectives under each other.
+
+    Parameters
+    ----------
+    tables
+        Objective id -> table ``claims`` of `compose_claims`.
+    params
+        None.
+    seed
+        Not used: nothing is random.
+
+    Returns
+    -------
+    Result
+        Table ``claims``: the columns of the parts, with ``claim_id`` prefixed by the objective and ``objective`` added.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> part = pd.DataFrame({"claim_id": ["abundance|P1"], "feature": ["P1"], "p": [0.01]})
+    >>> from nereus.tools.statistics.gather import gather_claims
+    >>> gather_claims({"O2": part, "O3": part}).table()["claim_id"].tolist()
+    ['O2|abundance|P1', 'O3|abundance|P1']
+    """
+    parts = []
+    for objective in sorted(tables):
+        part = tables[objective]
+        parts.append(
+            part.assign(claim_id=[f"{objective}|{one}" for one in part["claim_id"]], objective=objective)
+        )
+    claims = (
+        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["claim_id", "feature", "p"])
+    )
+    counts = {objective: len(tables[objective]) for objective in sorted(tables)}
+    told = (
+        ", ".join(f"{objective}: {count}" for objective, count in counts.items())
+        or "no comparison was tested"
+    )
+    return Result(
+        summary=f"{len(claims)} claims at the run's error level ({told}).",
+        values={"n_claims": len(claims), "n_objectives": len(tables)},
+        tables={"claims": claims},
+        n_total=len(claims),
+        n_returned=len(claims),
+    )
