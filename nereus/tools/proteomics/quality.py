@@ -37,8 +37,8 @@ def robust_z(values: np.ndarray, floor: float) -> np.ndarray:
     """Deviation from the median in scaled median absolute deviations, which are at least `floor`."""
     centre = np.nanmedian(values)
     spread = max(1.4826 * float(np.nanmedian(np.abs(values - centre))), floor)
-    z: np.ndarray = (values - centre) / spread
-    return z
+    deviation: np.ndarray = (values - centre) / spread
+    return deviation
 
 
 def pairwise_correlation(X: np.ndarray) -> np.ndarray:
@@ -58,7 +58,8 @@ def pairwise_correlation(X: np.ndarray) -> np.ndarray:
         variance = squares - sums**2 / n
         correlation: np.ndarray = covariance / np.sqrt(variance * variance.T)
     correlation[(n < 3) | ~np.isfinite(correlation)] = np.nan
-    return np.clip(correlation, -1, 1)
+    clipped: np.ndarray = np.clip(correlation, -1, 1)
+    return clipped
 
 
 def sample_statistics(X: np.ndarray, names: list[str], outlier_mad: float) -> pd.DataFrame:

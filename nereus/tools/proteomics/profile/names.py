@@ -15,9 +15,13 @@ _EXTENSION = re.compile(r"(\.(raw|d|mzml|wiff|dia|thermo|htrms))+$", re.IGNORECA
 
 
 def parts_of_names(names: list[str]) -> list[list[str]] | None:
-    """Names cut at ``_ - .`` and blanks, when all have equally many parts."""
-    cut = [re.split(r"[\s_.\-]+", _EXTENSION.sub("", name.strip()).strip(" _.-")) for name in names]
-    return cut if len({len(parts) for parts in cut}) == 1 and len(cut[0]) > 1 else None
+    """Names cut at ``_ - .`` and blanks, when all then have equally many parts; a dot or dash may be part of a word."""
+    bare = [_EXTENSION.sub("", name.strip()).strip(" _.-") for name in names]
+    for marks in (r"[\s_.\-]+", r"[\s_\-]+", r"[\s_]+", r"_+"):
+        cut = [re.split(marks, name) for name in bare]
+        if len({len(parts) for parts in cut}) == 1 and len(cut[0]) > 1:
+            return cut
+    return None
 
 
 def columns_from_names(index: pd.Index, taken: set[str], max_levels: int) -> dict[str, pd.Series]:
@@ -71,7 +75,7 @@ def columns_from_names(index: pd.Index, taken: set[str], max_levels: int) -> dic
     for name, column in kept.items():
         label = name
         if column.role in COMPARED and sum(one.role in COMPARED for one in kept.values()) == 1:
-            label = "group"
+            label = "group" if "group" not in taken else name
         elif column.role == "batch":
             prefix = {words.tokens(level)[0] for level in column.levels if words.tokens(level)}
             label = next(iter(prefix)) if len(prefix) == 1 and not next(iter(prefix)).isdigit() else "batch"

@@ -43,6 +43,8 @@ class ProfileParams(Params):
     """Scaled median absolute deviations from which a sample is an outlier."""
     n_permutations: int = Field(default=99, ge=19)
     """Permutations of labels for condition-linked missingness."""
+    subject: str | None = None
+    """Column that names the subject, where the user says so; else it is found."""
     names_as_groups: bool = True
     """Read groups from sample names where the sample sheet has nothing to compare."""
 
@@ -118,7 +120,10 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     _refuse(X)
     rng = np.random.default_rng(seed)
     notices: list[tuple[str, str, str, str, str]] = []
-    obs, columns, constructed = _columns(dataset, params, notices)
+    facts = described(dataset)
+    obs, columns, constructed = _columns(dataset, params, bool(facts.get("group_guessed", False)), notices)
+    named = params.subject or (str(facts["subject"]) if facts.get("subject") else None)
+    columns = _named_subject(columns, named)
     rows_pca = _components(X)
     unit = find_unit(obs, columns, None if rows_pca is None else rows_pca.scores)
     if unit.constructed and unit.column is not None:
@@ -151,7 +156,6 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     factors = _factors(unit_X, columns, levels, subjects, obs, linkage, variance)
     features = _features(X, dataset)
     scale, scale_why = _scale(X, dataset)
-    facts = described(dataset)
     _notice_design(notices, columns, contrasts, confounding, unit, obs)
     _notice_data(notices, X, samples, scale, scale_why, facts, dataset, linkage, unit)
     notice_table = pd.DataFrame(
@@ -176,7 +180,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     line = f"profile_dataset: unit of analysis {unit.word}, {unit.n_subjects} of them"
     derived = derive(dataset, line) if constructed else dataset.copy()
     for name, texts in constructed.items():
-        derived.obs[name] = texts.to_numpy()
+        derived.obs[name] = texts.where(texts.notna(), np.nan).to_numpy()
     return Result(
         summary=_summary(X, unit, contrasts, associations, names["batch"], outliers),
         values={
@@ -189,6 +193,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
             "subject_constructed": unit.constructed,
             "repeats": unit.repeats,
             "replicates_per_subject": unit.rows_per_subject,
+            "most_replicates": unit.most_rows,
             "aggregate_by": unit.column if unit.repeats in ("technical", "mixed") else None,
             "keep_apart": ";".join(unit.varying),
             "missing_rate": missing_rate,
@@ -204,7 +209,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
             "batch_columns": ";".join(names["batch"]),
             "batch_covariates": ";".join(modelled),
             "batch_r2": finite(batch_r2),
-            "time_column": names["time"][0] if names["time"] else None,
+            "time_column": _time_of_event(names["time"], levels, names["event"]),
             "event_column": names["event"][0] if names["event"] else None,
             "n_events": _n_events(levels, names["event"]),
             "pair_column": names["pair"][0] if names["pair"] else None,
@@ -270,24 +275,55 @@ def _refuse(X: np.ndarray) -> None:
         )
 
 
+def _named_subject(columns: list[Column], name: str | None) -> list[Column]:
+    """The user's word on which column names the subject goes before any rule."""
+    if name is None:
+        return columns
+    if name not in {column.name for column in columns}:
+        raise InputError(
+            f"there is no column {name!r}",
+            where="subject",
+            mend=f"columns are {[column.name for column in columns]}",
+        )
+    return [
+        replace(column, role="subject", why="named by the user")
+        if column.name == name
+        else replace(column, role="identifier", why=f"{column.why}; the user named {name!r}")
+        if column.role == "subject"
+        else column
+        for column in columns
+    ]
+
+
 def _columns(
-    dataset: AnnData, params: ProfileParams, notices: list[tuple[str, str, str, str, str]]
+    dataset: AnnData,
+    params: ProfileParams,
+    group_guessed: bool,
+    notices: list[tuple[str, str, str, str, str]],
 ) -> tuple[pd.DataFrame, list[Column], dict[str, pd.Series]]:
     """Roles of the sheet's columns and of those made from one-hot groups or sample names."""
     obs = dataset.obs.copy()
     obs.columns = [str(column) for column in obs.columns]
     obs.index = obs.index.astype(str)
     columns, constructed = classify(obs, params.max_levels)
-    if params.names_as_groups and not any(column.role in (*COMPARED, "continuous") for column in columns):
+    compared = [column.name for column in columns if column.role in (*COMPARED, "continuous")]
+    # The loader's guess is the name without its replicate number; its parts may say more (condition and batch).
+    if params.names_as_groups and (not compared or (group_guessed and compared == ["group"])):
         found = columns_from_names(obs.index, set(obs.columns), params.max_levels)
+        if group_guessed and len(found) < 2:
+            found = {}
         if found:
-            extended = obs.assign(**found)
-            columns, constructed = classify(extended, params.max_levels)
+            columns, constructed = classify(obs.assign(**found), params.max_levels)
+            said_twice = {
+                column.name for column in columns if column.name in found and column.role == "redundant"
+            }
+            found = {name: texts for name, texts in found.items() if name not in said_twice}
             columns = [
                 replace(column, constructed=True, why=f"read from sample names; {column.why}")
                 if column.name in found
                 else column
                 for column in columns
+                if column.name not in said_twice
             ]
             constructed |= found
             names = ", ".join(map(repr, found))
@@ -459,21 +495,38 @@ def _scale(X: np.ndarray, dataset: AnnData) -> tuple[str, str]:
 
 
 def _quantity(X: np.ndarray, dataset: AnnData, quantity: str) -> str:
-    """The quantity to compare: what X holds, unless another layer misses far fewer values.
+    """The quantity to compare: label-free quantities normalised over all pairs of samples (LFQ), where they exist.
 
-    Quantities normalised over all pairs of samples (LFQ) are less biased by a changed composition than raw
-    intensities; they are left only when they lose more than a third of the values that intensities have.
+    They are less biased by a changed composition than raw intensities; they are left only when they have fewer
+    than half of the values that the intensities have.
     """
+    layers = {
+        name: int((~np.isnan(np.asarray(dataset.layers[name], dtype=float))).sum()) for name in dataset.layers
+    }
     seen = int((~np.isnan(X)).sum())
-    for name in ("lfq", "intensity"):
-        if name not in dataset.layers or name == quantity.lower():
-            continue
-        other = int((~np.isnan(np.asarray(dataset.layers[name], dtype=float))).sum())
-        if name == "lfq" and quantity.lower().startswith("intens") and seen < 1.5 * other:
-            return name
-        if name == "intensity" and quantity.lower().startswith("lfq") and other > 1.5 * seen:
-            return name
+    if quantity == "lfq" and layers.get("intensity", 0) > 2 * seen:
+        return "intensity"
+    if quantity == "intensity" and seen <= 2 * layers.get("lfq", 0):
+        return "lfq"
     return quantity if quantity != "unknown" else "X"
+
+
+def _time_of_event(times: list[str], levels: dict[str, pd.Series], events: list[str]) -> str | None:
+    """The follow-up time that belongs to the event: survival where the event is death, else the first."""
+    if not times:
+        return None
+    if events and set(levels[events[0]].dropna().str.lower()) & {
+        "alive",
+        "dead",
+        "deceased",
+        "died",
+        "living",
+        "death",
+    }:
+        for name in times:
+            if "surviv" in name.lower() and "free" not in name.lower():
+                return name
+    return times[0]
 
 
 def _shared_shift(samples: pd.DataFrame) -> float:
@@ -619,7 +672,7 @@ def _notice_design(
                 "technical_replicates",
                 "warning",
                 unit.column or "",
-                f"{len(obs)} rows are {unit.n_subjects} {unit.word}s measured {unit.rows_per_subject:g} times each: {unit.why}",
+                f"{len(obs)} rows are {unit.n_subjects} {unit.word}s, measured up to {unit.most_rows} times: {unit.why}",
                 "aggregate the rows of a subject before any test (tool aggregate_replicates)",
             )
         )
@@ -669,8 +722,8 @@ def _notice_data(
                     f"missing_by: {name}",
                     "warning",
                     name,
-                    f"values are missing by {name!r}: {found.n_exclusive} features are always seen in one level and never in another, "
-                    f"{found.share_linked:.0%} of partly missing features follow it",
+                    f"values are missing by {name!r}: {found.n_exclusive} features are always seen in one level and "
+                    f"never in another, {found.share_linked:.0%} of partly missing features follow it",
                     "test detection as well, and impute nothing before testing",
                 )
             )

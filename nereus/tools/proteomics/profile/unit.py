@@ -49,8 +49,8 @@ class Unit:
         ``paired``: something compared varies within subjects; ``mixed``: both; ``none``.
     varying
         Compared columns that vary within subjects.
-    rows_per_subject
-        Median number of rows.
+    rows_per_subject, most_rows
+        Median and largest number of rows.
     why
         How it was found.
     """
@@ -63,6 +63,7 @@ class Unit:
     varying: tuple[str, ...]
     n_subjects: int
     rows_per_subject: float
+    most_rows: int
     why: str
 
 
@@ -118,7 +119,7 @@ def find_unit(obs: pd.DataFrame, columns: list[Column], scores: np.ndarray | Non
     if one_each is not None:
         why = f"each row is a unit: {one_each.name!r} is different in every row"
     word = "sample" if one_each is None else _word(one_each.name)
-    return Unit(word, None, False, rows, "none", (), len(rows), 1.0, why)
+    return Unit(word, None, False, rows, "none", (), len(rows), 1.0, 1, why)
 
 
 def _unit(
@@ -144,7 +145,18 @@ def _unit(
             cells = pd.DataFrame({name: levels[name][known] for name in varying}).fillna("")
             cells["subject"] = labels[known]
             repeats = "mixed" if cells.value_counts().median() > 1 else "paired"
-    return Unit(word, column, constructed, labels, repeats, varying, len(sizes), float(sizes.median()), why)
+    return Unit(
+        word,
+        column,
+        constructed,
+        labels,
+        repeats,
+        varying,
+        len(sizes),
+        float(sizes.median()),
+        int(sizes.max()),
+        why,
+    )
 
 
 def _word(column: str) -> str:

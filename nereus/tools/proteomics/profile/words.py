@@ -274,6 +274,7 @@ def reference_level(levels: Sequence[str]) -> tuple[str, bool, str]:
     (('10fmol', True), ('non-AD', True))
     """
     ordered = sorted(levels)
+    bare = _without_shared_start(ordered)
     if {level.lower() for level in ordered} == {"0", "1"}:
         return "0", True, "0 against 1"
     found = amounts(ordered)
@@ -290,18 +291,29 @@ def reference_level(levels: Sequence[str]) -> tuple[str, bool, str]:
         negated = _NEGATION.match(level.lower())
         if negated and any(negated[2] == other.lower() for other in ordered):
             return level, True, "negates another level"
-    best = max(ordered, key=lambda level: _score(level, REFERENCE))
-    if _score(best, REFERENCE) > 0 and not (
-        len(ordered) == 2 and all(_score(o, REFERENCE) == _score(best, REFERENCE) for o in ordered)
-    ):
-        word = next((w for w in (_joined(best), *tokens(best)) if w in REFERENCE), best)
-        return best, True, f"{word!r} names a control"
+    score = {level: max(_score(level, REFERENCE), _score(bare[level], REFERENCE)) for level in ordered}
+    best = max(ordered, key=lambda level: score[level])
+    tie = len(ordered) == 2 and len(set(score.values())) == 1
+    if score[best] > 0 and not tie:
+        spoken = (_joined(best), _joined(bare[best]), *tokens(best))
+        return best, True, f"{next((word for word in spoken if word in REFERENCE), best)!r} names a control"
     if len(ordered) == 2:
-        cases = [_score(level, CASE) for level in ordered]
+        cases = [max(_score(level, CASE), _score(bare[level], CASE)) for level in ordered]
         if cases[0] != cases[1]:
             case = ordered[0] if cases[0] > cases[1] else ordered[1]
             return ordered[1] if case == ordered[0] else ordered[0], True, f"{case!r} reads like the case"
     return ordered[0], False, "first in alphabetical order"
+
+
+def _without_shared_start(levels: Sequence[str]) -> dict[str, str]:
+    """Levels without what all of them start with: ``IDHwt`` and ``IDHmut`` become ``wt`` and ``mut``."""
+    shared = 0
+    while (
+        all(len(level) > shared + 1 for level in levels)
+        and len({level[: shared + 1] for level in levels}) == 1
+    ):
+        shared += 1
+    return {level: level[shared:] for level in levels}
 
 
 def _joined(level: str) -> str:
