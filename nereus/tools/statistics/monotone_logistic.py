@@ -1,0 +1,56 @@
+"""Logistic regression whose probability can only rise with each of its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, special
+
+FloatArray = npt.NDArray[np.float64]
+
+_RIDGE = 1.0
+"""Penalty of the squared slopes, in observations: keeps slopes finite when the classes separate."""
+
+
+@dataclass(frozen=True)
+class MonotoneLogistic:
+    """``P(y = 1 | x) = logistic(intercept + slopes . x)`` with slopes >= 0, shape (inputs,)."""
+
+    intercept: float
+    slopes: FloatArray
+
+    def probability(self, x: FloatArray) -> FloatArray:
+        """Probabilities of rows of `x`, shape (rows, inputs)."""
+        return np.asarray(special.expit(self.intercept + x @ self.slopes))
+
+
+def fit_monotone_logistic(x: FloatArray, y: npt.NDArray[np.bool_]) -> MonotoneLogistic:
+    """Fit by penalised maximum likelihood.
+
+    Parameters
+    ----------
+    x
+        Inputs, shape (rows, inputs), finite.
+    y
+        Outcomes, shape (rows,); both must occur.
+    """
+    spread = np.std(x, axis=0)
+    scale = np.where(spread > 1e-9, spread, 1.0)
+    z = x / scale
+    outcome = y.astype(np.float64)
+
+    def loss(theta: FloatArray) -> tuple[float, FloatArray]:
+        line = theta[0] + z @ theta[1:]
+        miss = special.expit(line) - outcome
+        value = float(np.sum(np.logaddexp(0.0, line) - outcome * line) + 0.5 * _RIDGE * theta[1:] @ theta[1:])
+        return value, np.concatenate([[miss.sum()], z.T @ miss + _RIDGE * theta[1:]])
+
+    start = np.zeros(x.shape[1] + 1)
+    start[0] = special.logit(np.clip(outcome.mean(), 1e-6, 1 - 1e-6))
+    bounds = [(None, None), *[(0.0, None)] * x.shape[1]]
+    best = optimize.minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}
+    )
+    return MonotoneLogistic(float(best.x[0]), np.asarray(best.x[1:] / scale))
