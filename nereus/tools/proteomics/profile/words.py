@@ -128,7 +128,7 @@ CASE = _words(
 _NEGATION = re.compile(r"^(non|not|no|un|without)[\s_\-]+(.+)$")
 _SDRF = re.compile(r"^(characteristics|factor value|comment)\s*\[(.+)\]$", re.IGNORECASE)
 _BATCH_LEVEL = re.compile(
-    r"^(batch|plate|set|plex|tmt|run|lot|site|cent(er|re)|lab|mixture|cohort|day|instrument)[\s_.\-]*[a-z0-9]{1,3}$",
+    r"^(batch|plate|set|plex|tmt|run|lot|site|cent(er|re)|lab|mixture|cohort|instrument)[\s_.\-]*[a-z0-9]{1,3}$",
     re.IGNORECASE,
 )
 _DATE_LEVEL = re.compile(
