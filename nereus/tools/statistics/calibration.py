@@ -125,7 +125,7 @@ def calibrate_confidence(
     model, out_of_fold, y = _learn([copy.abundance for copy in copies])
     warnings = list(compared.design.warnings)
     if model is None:
-        warnings.append("too few planted effects could be found: confidence is 1 - q")
+        warnings.append("too few planted effects could be found: confidence is 1 - q, and tentative at most")
     findings["confidence"] = _probability(model, findings)
     above = _share_above_null(differential, null, params.level)
     findings["confidence"] = _limited(findings, above, params.level)
@@ -208,7 +208,7 @@ def _planted_copies(
     rng = np.random.default_rng(seed)
     fit, background = compared.test_with_background()
     labellings = list(compared.labels.draws(params.n_plantings, rng))
-    sizes = sizes_like(fit.p, least_share=params.share)
+    sizes = sizes_like(compared, fit, labellings, least_share=params.share)
     copies = []
     for index in range(params.n_plantings if labellings else 0):
         labels = labellings[index % len(labellings)]
@@ -318,7 +318,7 @@ def _findings(table: pd.DataFrame, stability: pd.DataFrame | None, kind: str) ->
 def _probability(model: MonotoneLogistic | None, findings: pd.DataFrame) -> FloatArray:
     q = findings["q"].to_numpy(dtype=np.float64)
     if model is None:
-        return np.asarray(np.clip(1.0 - q, 0.0, _MOST))
+        return np.asarray(np.clip(1.0 - q, 0.0, _TENTATIVE_AT_MOST))
     n_inputs = len(model.slopes)  # 1: q alone; 2: and size; 3: and stability
     x = _inputs(
         q,

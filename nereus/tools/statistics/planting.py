@@ -66,22 +66,43 @@ class Sizes:
     spread: float | None
 
 
-def sizes_like(p: FloatArray, *, least_share: float) -> Sizes:
+def sizes_like(
+    compared: Comparison, fit: ContrastFit, labellings: list[FloatArray], *, least_share: float
+) -> Sizes:
     """Size the effects to be planted like those of the user's own findings.
 
     The share of changed features is one minus Storey's estimate of the null share at 0.5 (Storey 2002, J R
-    Stat Soc B 64:479), taken when it exceeds `least_share` by two standard errors; the spread of their
-    effects makes up for the variance of the normal scores beyond one.
+    Stat Soc B 64:479), less the largest one that exchanged labels show: features are correlated, and a null
+    data set may well show an excess of small p-values. The spread of the effects makes up for the variance
+    of the normal scores beyond one.
+
+    Parameters
+    ----------
+    compared, fit
+        The comparison and its test.
+    labellings
+        Exchanged labels.
+    least_share
+        Share to fall back on where the table shows no more than that.
     """
-    known = p[np.isfinite(p)]
-    if not len(known):
+    seen = _changed_share(fit.p)
+    if seen <= least_share:
         return Sizes(least_share, None)
-    changed = 1.0 - 2.0 * float(np.mean(known > 0.5))
-    if changed - 2.0 / np.sqrt(len(known)) <= least_share:
+    by_chance = max(
+        (_changed_share(compared.relabelled(labels).test().p) for labels in labellings), default=1.0
+    )
+    share = seen - max(by_chance, 0.0)
+    if share <= least_share:
         return Sizes(least_share, None)
+    known = fit.p[np.isfinite(fit.p)]
     z = np.minimum(special.ndtri(np.clip(known / 2.0, 1e-16, 0.5)) ** 2, _MOST_ERRORS**2)
-    spread = np.sqrt(max(float(z.mean()) - 1.0, 0.0) / changed)
-    return Sizes(min(changed, _MOST_SHARE), spread if spread >= 1.0 else None)
+    spread = np.sqrt(max(float(z.mean()) - 1.0, 0.0) / seen)
+    return Sizes(min(share, _MOST_SHARE), spread if spread >= 1.0 else None)
+
+
+def _changed_share(p: FloatArray) -> float:
+    known = p[np.isfinite(p)]
+    return 1.0 - 2.0 * float(np.mean(known > 0.5)) if len(known) else 0.0
 
 
 def plant(
