@@ -1,0 +1,108 @@
+"""AnnData files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+
+from nereus.errors import InputError
+from nereus.tools.proteomics.readers.annotation import describe
+from nereus.tools.proteomics.readers.quantification import FloatArray, Quantification
+
+_LAYERS = ("lfq", "intensity", "ibaq")
+_COUNTS = ("n_peptides", "identified_by")
+
+
+def read_h5ad(path: Path, name: str) -> Quantification:
+    """An AnnData file: X, obs and var as they are; text is taken over, nothing is executed.
+
+    Raises
+    ------
+    InputError
+        A broken file, an HDF5 file of another kind, no X, or values that are no finite numbers.
+    """
+    try:
+        data = anndata.read_h5ad(path)
+    except Exception as error:  # noqa: BLE001 - a damaged HDF5 file raises whatever its bytes lead to
+        text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise InputError(
+            f"cannot be read as h5ad ({text})", where=name, mend="write it again with AnnData.write_h5ad"
+        ) from None
+    if data.X is None or 0 in data.shape:
+        raise InputError(f"holds no matrix X (shape {data.shape})", where=name, mend="write X into the file")
+    quantities = {"value": _dense(data.X, name, "X")}
+    meta = dict(data.uns.get("nereus", {})) if isinstance(data.uns.get("nereus", {}), dict) else {}
+    quantity = str(meta.get("quantity", "value"))
+    quantities = {quantity: quantities["value"]}
+    for layer in _LAYERS:
+        if layer in data.layers and layer not in quantities:
+            quantities[layer] = _dense(data.layers[layer], name, f"layer {layer!r}")
+    layers = {
+        layer: _dense(data.layers[layer], name, f"layer {layer!r}")
+        for layer in _COUNTS
+        if layer in data.layers
+    }
+    features = [str(feature) for feature in data.var_names]
+    known = data.var
+
+    def column(*names: str) -> list[str] | None:
+        for wanted in names:
+            if wanted in known.columns:
+                return ["" if pd.isna(cell) else str(cell) for cell in known[wanted]]
+        return None
+
+    var = describe(
+        column("protein_group", "protein") or features,
+        genes=column("gene", "genes", "gene_names", "gene_symbol", "symbol"),
+        organisms=column("organism", "species"),
+        descriptions=column("description"),
+        n_peptides=known["n_peptides"].astype(float) if "n_peptides" in known.columns else None,
+    )
+    if "protein_group" in known.columns:
+        var["protein_group"] = pd.Series(column("protein_group"), dtype=object)
+    obs = pd.DataFrame(index=pd.Index([str(sample) for sample in data.obs_names], dtype=object))
+    for label in data.obs.columns:
+        series = data.obs[label]
+        if pd.api.types.is_bool_dtype(series):
+            obs[str(label)] = series.astype(str).to_numpy(dtype=object)
+        elif pd.api.types.is_numeric_dtype(series):
+            obs[str(label)] = series.to_numpy(dtype=float)
+        else:
+            cells = [np.nan if pd.isna(cell) else str(cell) for cell in series]
+            gaps = any(isinstance(cell, float) for cell in cells)
+            obs[str(label)] = (
+                pd.Categorical(cells) if gaps else pd.Series(cells, index=obs.index, dtype=object)
+            )
+    level = str(meta.get("level", "generic"))
+    return Quantification(
+        software=str(meta.get("software", "AnnData")),
+        level=level if level in ("protein", "peptide", "gene") else "generic",  # type: ignore[arg-type]
+        orientation="samples_in_rows",
+        samples=list(obs.index),
+        features=features,
+        quantities=quantities,
+        var=var,
+        obs=obs,
+        layers=layers,
+        known_scale="log2" if meta else "ln" if "log1p" in data.uns else None,
+        where=name,
+    )
+
+
+def _dense(matrix: object, name: str, what: str) -> FloatArray:
+    dense = matrix.toarray() if hasattr(matrix, "toarray") else matrix
+    try:
+        values = np.array(dense, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{what} holds no numbers", where=name, mend="write a numeric matrix") from None
+    if np.isinf(values).any():
+        i, j = map(int, np.argwhere(np.isinf(values))[0])
+        raise InputError(
+            "infinite value",
+            where=f"{name}, {what}, sample {i + 1}, feature {j + 1}",
+            mend="write NaN for missing",
+        )
+    return values
