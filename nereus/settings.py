@@ -24,9 +24,10 @@ from typing import Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import platformdirs
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from pydantic_settings.sources import DotEnvSettingsSource, EnvSettingsSource
+from pydantic_settings.sources import EnvSettingsSource
 
 from nereus.errors import SettingsError
 
@@ -212,9 +213,16 @@ def _dotenv(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        return DotEnvSettingsSource(Settings, env_file=file, env_file_encoding="utf-8")()
+        found = dotenv_values(file, encoding="utf-8")
     except UnicodeDecodeError as error:
         raise SettingsError("the file is not UTF-8", where=str(file), mend="save it as UTF-8") from error
+    # Other programs keep their variables in the same file; of ours, an unknown one is refused like in nereus.toml.
+    ours = {
+        name.upper().removeprefix(PREFIX).lower(): value
+        for name, value in found.items()
+        if name.upper().startswith(PREFIX)
+    }
+    return {name: value for name, value in ours.items() if value}
 
 
 def _toml(file: Path) -> dict[str, Any]:

@@ -126,7 +126,8 @@ class ArtifactStore:
 
     def figure(self, ref: ArtifactRef) -> bytes:
         """Read a drawing's SVG."""
-        return self._load(ref, lambda path: path.read_bytes())
+        svg: bytes = self._load(ref, lambda path: path.read_bytes())
+        return svg
 
     def _load(self, ref: ArtifactRef, read: Any) -> Any:
         with self._lock:

@@ -101,11 +101,10 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open one consistent view. Inside `write`, the same thread reads what it has written."""
-        current: Connection | None = getattr(self._thread, "connection", None)
+        current = self._current()
         if current is not None:
             yield current
             return
-        self._after_fork()
         try:
             with self.engine.connect() as connection:
                 yield connection
@@ -118,11 +117,10 @@ class Database:
 
         Calls nest: the outermost one commits, so that several records can be written as one.
         """
-        current: Connection | None = getattr(self._thread, "connection", None)
+        current = self._current()
         if current is not None:
             yield current
             return
-        self._after_fork()
         if self._writer is not None:
             self._writer.acquire()
         pending: list[Callable[[], None]] = []
@@ -169,8 +167,10 @@ class Database:
             return 0
         statement = self._additions.get(table.name)
         if statement is None:
-            statement = self._additions[table.name] = self.insert(table).on_conflict_do_nothing()
-        return connection.execute(statement, list(rows)).rowcount
+            statement = self.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+            self._additions[table.name] = statement
+        # One row goes alone: of several at once, not every driver tells how many were new.
+        return connection.execute(statement, rows[0] if len(rows) == 1 else list(rows)).rowcount
 
     def put(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows, or replace those with the same primary key but for the time of their first writing."""
@@ -293,10 +293,17 @@ class Database:
 
         return engine
 
+    def _current(self) -> Connection | None:
+        """Find the transaction that this thread is in."""
+        self._after_fork()
+        found: Connection | None = getattr(self._thread, "connection", None)
+        return found
+
     def _after_fork(self) -> None:
         """Forget, in a forked child, the parent's connections and a lock that only it could release."""
         if self._process != os.getpid():
             self._process = os.getpid()
+            self._thread = threading.local()
             self.engine.dispose(close=False)
             if self.is_sqlite:
                 with _WRITERS_LOCK:

@@ -42,7 +42,7 @@ class DatabaseLedger:
             index_elements=["cache_key"],
             set_={column: statement.excluded[column] for column in columns},
             where=_CALLS.c.status != CallStatus.OK.value,
-        )
+        ).execution_options(preserve_rowcount=True)
 
     def find_call(self, key: str) -> ToolCall | None:
         """Look up the finished call with this key."""
