@@ -14,20 +14,21 @@ from markupsafe import Markup
 
 @dataclass(frozen=True)
 class Scale:
-    """A common axis for the intervals of comparable effects, symmetric around zero."""
+    """A common axis for the intervals of comparable effects; zero is always on it."""
 
-    limit: float
+    low: float
+    high: float
     step: float
     """Distance of two grid lines; 0 for none."""
 
     def percent(self, value: float) -> float:
         """Position on the axis, clipped to its ends."""
-        clipped = max(-self.limit, min(self.limit, value))
-        return round(50 + 47 * clipped / self.limit, 2)
+        clipped = max(self.low, min(self.high, value))
+        return round(2 + 96 * (clipped - self.low) / (self.high - self.low), 2)
 
     def inside(self, value: float) -> bool:
         """Whether a value lies on the axis."""
-        return abs(value) <= self.limit * 1.0001
+        return self.low <= value <= self.high
 
     @property
     def legend(self) -> str:
@@ -36,7 +37,7 @@ class Scale:
 
 
 def scale_of(effects: Sequence[float], ends: Sequence[float]) -> Scale:
-    """An axis that holds all effects, and the ends of the intervals unless one is far wider than the others.
+    """An axis that holds zero, all effects, and their intervals but for what is far wider than the effects.
 
     Parameters
     ----------
@@ -45,14 +46,14 @@ def scale_of(effects: Sequence[float], ends: Sequence[float]) -> Scale:
     ends
         Ends of their intervals.
     """
-    largest = max((abs(value) for value in effects), default=1.0) * 1.15
-    widths = sorted(abs(value) for value in ends)
-    typical = widths[min(len(widths) - 1, math.ceil(0.9 * len(widths)))] if widths else 0.0
-    limit = max(largest, min(typical, 3 * largest), 1e-9)
-    for step in (0.5, 1.0, 2.0):
-        if limit / step <= 5:
-            return Scale(limit, step)
-    return Scale(limit, 0.0)
+    most = 2.0 * max((abs(value) for value in effects), default=1.0)
+    held = [0.0, *effects, *(value for value in ends if abs(value) <= most)]
+    low, high = min(held), max(held)
+    span = max(high - low, 1e-9)
+    # Room at the ends, and never a zero line at the very edge.
+    low, high = low - 0.06 * span, high + 0.06 * span
+    step = next((step for step in (0.5, 1.0, 2.0) if (high - low) / step <= 8), 0.0)
+    return Scale(low, high, step)
 
 
 def interval(effect: float, low: float | None, high: float | None, scale: Scale, direction: str) -> Markup:
@@ -69,15 +70,12 @@ def interval(effect: float, low: float | None, high: float | None, scale: Scale,
     """
     parts = ['<line class="axis" x1="0" x2="100%" y1="11" y2="11"/>']
     if scale.step:
-        count = int(scale.limit / scale.step)
-        for number in range(-count, count + 1):
+        for number in range(math.ceil(scale.low / scale.step), math.floor(scale.high / scale.step) + 1):
             where = scale.percent(number * scale.step)
-            kind = "zero" if number == 0 else "grid"
-            parts.append(
-                f'<line class="{kind}" x1="{where}%" x2="{where}%" y1="{2 if number else 0}" y2="{20 if number else 22}"/>'
-            )
-    else:
-        parts.append('<line class="zero" x1="50%" x2="50%" y1="0" y2="22"/>')
+            if number:
+                parts.append(f'<line class="grid" x1="{where}%" x2="{where}%" y1="2" y2="20"/>')
+    zero = scale.percent(0.0)
+    parts.append(f'<line class="zero" x1="{zero}%" x2="{zero}%" y1="0" y2="22"/>')
     if low is not None and high is not None:
         left, right = scale.percent(low), scale.percent(high)
         parts.append(f'<line class="ci" x1="{left}%" x2="{right}%" y1="11" y2="11"/>')

@@ -209,6 +209,7 @@ class _Page:
         add("Samples", load, "n_samples")
         add("Subjects", profile, "n_subjects")
         add("Unit of analysis", profile, "unit_of_analysis")
+        add("Why this unit", profile, "unit_why")
         add("Quantity", load, "quantity")
         add("Scale in the file", load, "scale_found", "scale")
         if self.has(load, "zero_is_missing"):
@@ -247,11 +248,14 @@ class _Page:
             )
         ]
         profile = self.profile
-        if profile is not None and self.has(profile, "n_subjects"):
+        subjects, samples = self.value(profile, "n_subjects"), self.value(load, "n_samples")
+        if profile is not None and subjects is not None and subjects == samples:
+            parts.append(Markup(", each of another subject"))
+        elif profile is not None and subjects is not None:
             parts.append(Markup(" of {} subjects").format(self.val(profile, "n_subjects", "int")))
         if self.has(load, "organism") and self.value(load, "organism") != "unknown":
             parts.append(Markup(", {}").format(self.val(load, "organism")))
-        if self.has(load, "software"):
+        if self.has(load, "software") and self.value(load, "software") != "generic":
             parts.append(Markup(", from {}").format(self.val(load, "software")))
         parts.append(Markup("."))
         return Markup("").join(parts)

@@ -239,6 +239,51 @@ def _ora(_: _Step) -> tuple[str, tuple[str, ...]]:
     )
 
 
+def _quality(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        "Samples were checked for missingness, outlying distributions and low correlation with the others.",
+        (),
+    )
+
+
+def _quantities(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return "Where the file holds several quantities, they were combined feature by feature.", ()
+
+
+def _remove(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return "Outlying samples were left out where the plan says so.", ()
+
+
+def _screen(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        "Sample columns were screened by how much of the total variance they explain under relabelling.",
+        (),
+    )
+
+
+def _batch(step: _Step) -> tuple[str, tuple[str, ...]]:
+    batches = _and([_code(name) for name in step.params.get("batch", ())] or ["none"])
+    return (
+        f"Whether a batch ({batches}) drives the variance, and whether it can be told apart from the factor of interest, "
+        "was examined before it was modelled.",
+        (),
+    )
+
+
+def _power(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        "Sample sizes of proposed experiments come from the noncentral t distribution at this data set's spread.",
+        (),
+    )
+
+
+def _cluster(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        "Samples were clustered without looking at any sample column, and again on subsamples to see what is stable.",
+        (),
+    )
+
+
 def _pca(_: _Step) -> tuple[str, tuple[str, ...]]:
     return "Principal components and the share of variance that each sample column explains were computed.", (
         "scipy",
@@ -252,7 +297,14 @@ _SENTENCES: dict[str, Describe] = {
     "normalise": _normalise,
     "impute": _impute,
     "aggregate_replicates": _aggregate,
+    "combine_quantities": _quantities,
+    "quality_control": _quality,
+    "remove_samples": _remove,
     "pca_variance": _pca,
+    "screen_factors": _screen,
+    "batch_check": _batch,
+    "cluster_samples": _cluster,
+    "power": _power,
     "differential_abundance": _differential,
     "detection_test": _detection,
     "rank_test": _rank,

@@ -19,7 +19,7 @@
     const title = document.createElement("p"), list = document.createElement("dl");
     title.className = "title";
     if (entry) {
-      title.textContent = `${id} · ${entry.textContent.trim().split("\n")[0].replace(id, "").trim()}`;
+      title.textContent = `${id} · ${entry.querySelector(".head").textContent}`;
       for (const dt of entry.querySelectorAll("dt")) line(list, dt.textContent, dt.nextElementSibling.textContent);
     } else {
       const [kind, rest] = number.dataset.source.split(/:(.*)/s);
