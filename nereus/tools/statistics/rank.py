@@ -219,9 +219,9 @@ def mann_whitney(a: FloatArray, b: FloatArray) -> _Ranked:
                 result.exact[row] = True
     step = max(1, _CHUNK_NUMBERS // max(1, a.shape[1] * b.shape[1]))
     for start in range(0, len(a), step):
-        rows = slice(start, start + step)
-        differences = (a[rows, :, None] - b[rows, None, :]).reshape(len(a[rows]), -1)
-        _middle_and_ends(result, rows, differences, (n_a * n_b)[rows], critical[rows])
+        part = slice(start, start + step)
+        differences = (a[part, :, None] - b[part, None, :]).reshape(len(a[part]), -1)
+        _middle_and_ends(result, part, differences, (n_a * n_b)[part], critical[part])
     return result
 
 
