@@ -227,9 +227,7 @@ def _assemble(q: Quantification, sheet: Any, params: LoadParams) -> Result:
         )
     quantities = {name: values[:, kept] for name, values in q.quantities.items()}
     layers = {name: values[:, kept] for name, values in q.layers.items()}
-    features, n_duplicates, duplicate_note = unique_ids(
-        [f for f, keep in zip(q.features, kept.tolist(), strict=True) if keep]
-    )
+    features, n_duplicates, duplicate_note = unique_ids([q.features[i] for i in np.flatnonzero(kept)])
     warnings += [duplicate_note] if duplicate_note else []
     var = q.var[kept].copy()
     if n_shared:
@@ -278,7 +276,10 @@ def _assemble(q: Quantification, sheet: Any, params: LoadParams) -> Result:
             "identifiers belong to no known name space (UniProt, gene symbols, Ensembl): enrichment is disabled"
         )
     dataset = anndata.AnnData(X=x, obs=obs, var=var, layers=layers)
-    history = [f"loaded {q.where}: {q.software} {q.level} table, quantity {name}, {scale} values ({why})"]
+    history = [
+        *q.history,
+        f"loaded {q.where}: {q.software} {q.level} table, quantity {name}, {scale} values ({why})",
+    ]
     if scale != "log2":
         history.append("log2 taken" if scale == "raw" else f"{scale} turned into log2")
     dataset.uns["nereus"] = {

@@ -25,9 +25,9 @@ _QUANTITIES = {"lfq": "pg_maxlfq", "intensity": "pg_quantity"}
 
 
 def run_names(names: list[str]) -> list[str]:
-    r"""Runs without folder and file suffix, as long as they stay distinct.
+    """Runs without folder and file suffix, as long as they stay distinct.
 
-    >>> run_names(["D:\\\data\\\A_1.raw", "D:\\\data\\\A_2.raw"])
+    >>> run_names(["D:/data/A_1.raw", "D:/data/A_2.raw"])
     ['A_1', 'A_2']
     """
     short = [_RUN_SUFFIX.sub("", re.split(r"[\\/]", name.strip())[-1]) for name in names]

@@ -88,6 +88,7 @@ def read_h5ad(path: Path, name: str) -> Quantification:
         obs=obs,
         layers=layers,
         known_scale="log2" if meta else "ln" if "log1p" in data.uns else None,
+        history=[str(line) for line in meta.get("history", [])],
         where=name,
     )
 

@@ -39,6 +39,8 @@ class Quantification:
         True where the software is known to write raw intensities.
     known_scale
         The scale, where the file says it.
+    history
+        What was done to the values before, for files that Nereus wrote.
     notes
         What was assumed; becomes warnings.
     """
@@ -59,4 +61,5 @@ class Quantification:
     raw: bool = False
     known_scale: Literal["log2", "ln"] | None = None
     notes: list[str] = field(default_factory=list)
+    history: list[str] = field(default_factory=list)
     where: str = ""

@@ -58,9 +58,9 @@ class Match:
 
 
 def stripped(name: str) -> str:
-    r"""A sample's name without folder, file suffix and quantity, in canonical form.
+    """A sample's name without folder, file suffix and quantity, in canonical form.
 
-    >>> stripped("LFQ intensity C_R1"), stripped("Intensity_C_R1"), stripped("D:\\\data\\\C_R1.raw")
+    >>> stripped("LFQ intensity C_R1"), stripped("Intensity_C_R1"), stripped("D:/data/C_R1.raw")
     ('c_r1', 'c_r1', 'c_r1')
     """
     if len(name) > _LONGEST_SAMPLE:
