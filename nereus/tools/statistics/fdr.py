@@ -18,6 +18,10 @@ class FdrParams(Params):
 
     level: float = Field(default=0.05, gt=0.0, lt=1.0)
     """False discovery rate over all families of the run."""
+    questions: dict[str, str] = Field(default_factory=dict)
+    """Family -> question. Families that ask one question in two ways (abundance and detection of one
+    contrast) are selected together; a family without an entry is a question of its own.
+    """
     adjust: Literal["own", "bh"] = "own"
     """Adjusted p-values within a family: the table's ``q`` where it has one (each test adjusts in its own
     way: discrete tests by their attainable p-values), or Benjamini-Hochberg on ``p`` for all.
@@ -31,11 +35,12 @@ class FdrParams(Params):
     outputs=("table:families", "table:findings"),
     seconds=0.2,
 )
-def run_wide_fdr(tables: dict[str, pd.DataFrame], params: FdrParams, *, seed: int) -> Result:  # noqa: ARG001
+def run_wide_fdr(tables: dict[str, pd.DataFrame], params: FdrParams, *, seed: int) -> Result:
     """Select families by Benjamini-Hochberg on their Simes p-values, then tests within the selected families.
 
-    With R of m families selected at `level`, each selected family is tested at ``level * R / m`` (Benjamini &
-    Bogomolov 2014), which controls the false discovery rate averaged over the selected families.
+    With R of m questions selected at `level`, each family of a selected question is tested at ``level * R /
+    m`` (Benjamini & Bogomolov 2014), which controls the false discovery rate averaged over what was
+    selected. A question of k families is as significant as its most significant family, times k.
 
     Parameters
     ----------
@@ -50,10 +55,12 @@ def run_wide_fdr(tables: dict[str, pd.DataFrame], params: FdrParams, *, seed: in
     Returns
     -------
     Result
-        Table ``families``: family, n_tests, simes_p, simes_q, selected, level (within the family), n_found.
+        Table ``families``: family, question, n_tests, simes_p, simes_q (of the question),
+        selected, level (within the family), n_found.
         Table ``findings``: finding (``family|key``), family, key, p, q (adjusted within the family), q_run
         (smallest run-wide level, with this selection of families, at which it would be found: ``q m / R``),
-        direction, effect. Values: n_families, n_selected, level_within, n_findings.
+        direction, effect. Values: n_families, n_questions, n_selected
+        (questions), level_within, n_findings.
 
     Raises
     ------
@@ -87,10 +94,19 @@ def run_wide_fdr(tables: dict[str, pd.DataFrame], params: FdrParams, *, seed: in
     families["simes_p"] = [
         float(np.nanmin(adjusted[name])) if np.isfinite(adjusted[name]).any() else np.nan for name in tables
     ]
-    families["simes_q"] = benjamini_hochberg(families["simes_p"].to_numpy(dtype=np.float64))
+    families.insert(1, "question", [params.questions.get(name, name) for name in tables])
+    tested = families[families["simes_p"].notna()]
+    by_question = tested.groupby("question", sort=False)["simes_p"].agg(["min", "size"])
+    joint = np.minimum(by_question["min"] * by_question["size"], 1.0)
+    question_q = dict(
+        zip(by_question.index, benjamini_hochberg(joint.to_numpy(dtype=np.float64)), strict=True)
+    )
+    families["simes_q"] = [question_q.get(question, np.nan) for question in families["question"]]
     families["selected"] = (families["simes_q"] <= params.level).to_numpy(dtype=bool)
-    n_families, n_selected = int(families["simes_p"].notna().sum()), int(families["selected"].sum())
-    within = params.level * n_selected / n_families if n_families else 0.0
+    n_families = len(tested)
+    n_questions = len(question_q)
+    n_selected = sum(bool(q <= params.level) for q in question_q.values())
+    within = params.level * n_selected / n_questions if n_questions else 0.0
     families["level"] = np.where(families["selected"], within, 0.0)
     parts = []
     for name, table in tables.items():
@@ -104,7 +120,7 @@ def run_wide_fdr(tables: dict[str, pd.DataFrame], params: FdrParams, *, seed: in
                 "key": table.iloc[:, 0][found].astype(str).to_numpy(),
                 "p": table["p"].to_numpy(dtype=np.float64)[found],
                 "q": q[found],
-                "q_run": np.minimum(q[found] * n_families / max(n_selected, 1), 1.0),
+                "q_run": np.minimum(q[found] * n_questions / max(n_selected, 1), 1.0),
                 "direction": _direction(table)[found],
                 "effect": table["effect"].to_numpy(dtype=np.float64)[found] if "effect" in table else np.nan,
             }
@@ -115,11 +131,12 @@ def run_wide_fdr(tables: dict[str, pd.DataFrame], params: FdrParams, *, seed: in
     families["n_found"] = [int((findings["family"] == name).sum()) for name in tables]
     return Result(
         summary=(
-            f"{n_selected} of {n_families} families of tests hold something at a run-wide rate of "
+            f"{n_selected} of {n_questions} questions hold something at a run-wide rate of "
             f"{params.level:g}; {len(findings)} findings within them at {within:.4g}."
         ),
         values={
             "n_families": n_families,
+            "n_questions": n_questions,
             "n_selected": n_selected,
             "n_tests": int(families["n_tests"].sum()),
             "level": params.level,

@@ -1,0 +1,1 @@
+"""Benchmarks: one runnable file a claim; results are JSON in `results`."""
