@@ -238,7 +238,7 @@ def test_one_hot_columns_are_one_column() -> None:
 
 def test_rare_columns_that_never_meet_are_no_one_hot_group() -> None:
     obs = pd.DataFrame(0.0, index=[f"s{i}" for i in range(60)], columns=["stroke", "gout", "asthma"])
-    for at, name in enumerate(obs.columns):
+    for at in range(obs.shape[1]):
         obs.iloc[3 * at : 3 * at + 3, at] = 1.0
     assert set(roles(profile_dataset(dataset(obs))).values()) == {"factor"}
 
@@ -394,6 +394,30 @@ def test_batches_and_outliers_show() -> None:
     result = profile_dataset(dataset(obs, X))
     assert result.values["batch_covariates"] == "lab"
     assert result.values["outliers"] == "s3"
+
+
+def test_covariates_are_what_varies_within_the_contrast() -> None:
+    n = 80
+    rng = np.random.default_rng(1)
+    lab = np.tile(["l1", "l2"], n // 2)
+    X = rng.normal(24, 2, 100) + rng.normal(0, 0.3, (n, 100))
+    X[lab == "l2"] += rng.normal(0, 1, 100)
+    diagnosis = np.repeat(["AD", "control"], n // 2)
+    obs = pd.DataFrame(
+        {
+            "diagnosis": diagnosis,
+            "clinical diagnosis": np.where(np.arange(n) == 3, "control", diagnosis),
+            "lab": lab,
+            "age": rng.normal(60, 9, n),
+            "sex": np.array(["f", "m"])[rng.integers(0, 2, n)],
+            "bmi": np.where(np.arange(n) < 50, np.nan, rng.normal(25, 3, n)),
+        },
+        index=[f"s{i}" for i in range(n)],
+    )
+    found = result_by_contrast(profile_dataset(dataset(obs, X)), "covariates")
+    chosen = str(found["diagnosis: AD vs control"]).split(";")
+    assert chosen[0] == "lab"
+    assert set(chosen) == {"lab", "age", "sex"}
 
 
 def test_bad_input_is_refused_with_a_mend() -> None:

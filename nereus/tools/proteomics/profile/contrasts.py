@@ -12,11 +12,15 @@ from nereus.tools.proteomics.profile import words
 from nereus.tools.proteomics.profile.columns import COMPARED, Column
 from nereus.tools.proteomics.profile.confounding import eta_squared
 from nereus.tools.proteomics.profile.unit import Unit
-from nereus.tools.statistics.batch import REFUSE_V, cramers_v, inseparable
+from nereus.tools.statistics.batch import COVARIATE_R2, REFUSE_V, cramers_v, inseparable
 from nereus.tools.statistics.levels import as_numbers
 
 MANY_LEVELS = 4
 """Above this, pairs with the reference come before all other pairs."""
+_CROSSED_V = 0.3
+"""Factors more associated than this measure one thing: adjusting one for the other would remove the effect."""
+_MANY_SUBJECTS = 10
+_KNOWN = 0.8
 INFER = 3
 """Subjects per level below which nothing is inferred."""
 
@@ -40,6 +44,7 @@ COLUMNS = [
     "refused",
     "cramers_v_batch",
     "batch",
+    "covariates",
     "missing_a",
     "missing_b",
     "share_p05",
@@ -55,6 +60,8 @@ def contrast_table(
     levels: dict[str, pd.Series],
     subjects: pd.Series,
     unit: Unit,
+    obs: pd.DataFrame,
+    variance: pd.DataFrame,
     max_contrasts: int,
 ) -> tuple[pd.DataFrame, int]:
     """All pairs of levels with two or more subjects each.
@@ -77,6 +84,10 @@ def contrast_table(
         Subject of each unit.
     unit
         Unit of analysis.
+    obs
+        Sample sheet of the units.
+    variance
+        ``column, r2_adjusted, r2_beyond``: share of the principal components that each column explains.
     max_contrasts
         Upper limit of rows.
 
@@ -88,7 +99,13 @@ def contrast_table(
     batches = [column for column in columns if column.role == "batch"]
     factors = [column for column in columns if column.role in COMPARED]
     factors.sort(
-        key=lambda column: (-column.cue, bool(column.composite), column.n_levels, columns.index(column))
+        key=lambda column: (
+            -column.cue,
+            bool(column.composite),
+            not column.reference_known,
+            column.n_levels,
+            columns.index(column),
+        )
     )
     rows: list[dict[str, object]] = []
     for place, column in enumerate(factors):
@@ -99,6 +116,11 @@ def contrast_table(
         for b, a in pairs:
             with_reference = b == column.reference
             rows.append(_row(X, column, a, b, values, subjects, unit, batches, levels))
+            rows[-1]["covariates"] = ";".join(
+                covariates_of(
+                    column, a, b, columns, levels, obs, variance, subjects, bool(rows[-1]["paired"])
+                )
+            )
             rows[-1]["_order"] = (
                 -column.cue if not column.composite else 9,
                 place,
@@ -172,6 +194,66 @@ def _row(
         **_screen(X[in_a], X[in_b]),
         "why": why,
     }
+
+
+def covariates_of(
+    column: Column,
+    a: str,
+    b: str,
+    columns: list[Column],
+    levels: dict[str, pd.Series],
+    obs: pd.DataFrame,
+    variance: pd.DataFrame,
+    subjects: pd.Series,
+    paired: bool,
+) -> list[str]:
+    """Columns to adjust a contrast for, over its own samples.
+
+    Batches that explain more than 5 % beyond the main factors; other factors crossed with this one (Cramér's V
+    below 0.3) that explain more than 5 %; age, sex and other usual covariates with 10 or more subjects a group. Each
+    must vary within the contrast, be known for 80 % of its samples and be no combination of what is compared; a
+    column that is constant within subjects says nothing in a paired contrast. At least half of the degrees of
+    freedom are kept.
+    """
+    both = levels[column.name].isin([a, b]).to_numpy()
+    alone = dict(zip(variance["column"], variance["r2_adjusted"], strict=True))
+    beyond = dict(zip(variance["column"], variance["r2_beyond"], strict=True))
+    smallest = min(subjects[(levels[column.name] == level).to_numpy()].nunique() for level in (a, b))
+    free = int(both.sum()) - 2
+    wanted: list[tuple[int, float, Column]] = []
+    for other in columns:
+        if other.name == column.name or other.composite or other.name in column.composite:
+            continue
+        if other.role == "batch" and beyond.get(other.name, 0.0) > COVARIATE_R2:
+            wanted.append((0, -beyond[other.name], other))
+        elif other.usual_covariate and other.role in (*COMPARED, "continuous") and smallest >= _MANY_SUBJECTS:
+            wanted.append((2, -alone.get(other.name, 0.0), other))
+        elif (
+            other.role in COMPARED and not other.usual_covariate and alone.get(other.name, 0.0) > COVARIATE_R2
+        ):
+            wanted.append((1, -alone[other.name], other))
+    chosen: list[str] = []
+    spent = 0
+    for kind, _, other in sorted(wanted, key=lambda entry: (entry[0], entry[1], entry[2].name)):
+        values = levels[other.name][both]
+        known = values.notna()
+        if known.mean() < _KNOWN or values[known].nunique() < 2:
+            continue
+        if paired and int(values[known].groupby(subjects[both][known]).nunique().max()) == 1:
+            continue
+        # Numbers with few values are coded as levels by the sheet, so they enter the design as numbers all the same.
+        df = 1 if as_numbers(obs[other.name]) is not None else values[known].nunique() - 1
+        if other.role != "continuous":
+            v = cramers_v(levels[column.name][both], values)
+            if v is not None and v >= (_CROSSED_V if kind == 1 else REFUSE_V):
+                continue
+            if inseparable(levels[column.name][both], values):
+                continue
+        if spent + df > free / 2:
+            continue
+        spent += df
+        chosen.append(other.name)
+    return chosen
 
 
 def _screen(a: np.ndarray, b: np.ndarray) -> dict[str, float]:

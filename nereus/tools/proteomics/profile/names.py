@@ -15,7 +15,7 @@ _EXTENSION = re.compile(r"(\.(raw|d|mzml|wiff|dia|thermo|htrms))+$", re.IGNORECA
 
 
 def parts_of_names(names: list[str]) -> list[list[str]] | None:
-    """Names cut at ``_ - .`` and blanks, when all then have equally many parts; a dot or dash may be part of a word."""
+    """Names cut at ``_ - .`` and blanks, when all then have equally many parts."""
     bare = [_EXTENSION.sub("", name.strip()).strip(" _.-") for name in names]
     for marks in (r"[\s_.\-]+", r"[\s_\-]+", r"[\s_]+", r"_+"):
         cut = [re.split(marks, name) for name in bare]

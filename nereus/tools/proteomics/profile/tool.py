@@ -148,9 +148,11 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     levels = {column.name: as_levels(unit_obs[column.name]) for column in columns}
     pca = _components(unit_X)
     confounding = confounding_table(unit_obs, columns, levels)
-    contrasts, n_contrasts = contrast_table(unit_X, columns, levels, subjects, unit, params.max_contrasts)
-    associations = association_table(unit_obs, columns, levels)
     variance = _variance(unit_obs, columns, pca)
+    contrasts, n_contrasts = contrast_table(
+        unit_X, columns, levels, subjects, unit, unit_obs, variance, params.max_contrasts
+    )
+    associations = association_table(unit_obs, columns, levels)
     linkage = _linkage(unit_X, columns, levels, unit, subjects, params, rng)
     samples = sample_statistics(X, list(map(str, dataset.obs_names)), params.outlier_mad)
     factors = _factors(unit_X, columns, levels, subjects, obs, linkage, variance)
@@ -332,7 +334,7 @@ def _columns(
                     "groups_from_names",
                     "warning",
                     "sample names",
-                    f"the sample sheet has nothing to compare; {names} were read from the sample names",
+                    f"the sample sheet has nothing to compare; read from the sample names: {names}",
                     "give a sample sheet with a column that names each sample's group",
                 )
             )
@@ -495,10 +497,10 @@ def _scale(X: np.ndarray, dataset: AnnData) -> tuple[str, str]:
 
 
 def _quantity(X: np.ndarray, dataset: AnnData, quantity: str) -> str:
-    """The quantity to compare: label-free quantities normalised over all pairs of samples (LFQ), where they exist.
+    """The quantity to compare: LFQ where it exists.
 
-    They are less biased by a changed composition than raw intensities; they are left only when they have fewer
-    than half of the values that the intensities have.
+    Label-free quantities normalised over all pairs of samples are less biased by a changed composition than raw intensities; they are left only when they have
+    fewer than half of the values that the intensities have.
     """
     layers = {
         name: int((~np.isnan(np.asarray(dataset.layers[name], dtype=float))).sum()) for name in dataset.layers
