@@ -1,0 +1,1 @@
+"""Remembers: records, artifacts, the run database, checkpoints, and recall by similarity."""

@@ -8,7 +8,7 @@ own small types (messages, `Send`, `Interrupt`, dates, sets ...) are rebuilt.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,13 +32,16 @@ def serializer() -> JsonPlusSerializer:
 
 
 @contextmanager
-def open_checkpoints(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
+def open_checkpoints(url: str, flush: Callable[[], None] | None = None) -> Iterator[BaseCheckpointSaver[Any]]:
     """Open the checkpointer for ``graph.compile(checkpointer=...)``.
 
     Parameters
     ----------
     url
         ``sqlite:///file`` or ``postgresql://...`` (setting `checkpoint_url`).
+    flush
+        Called before a checkpoint is written to SQLite: `Database.flush`, so that a power cut never leaves a
+        checkpoint that is ahead of the run's record. PostgreSQL writes through by itself.
 
     Raises
     ------
@@ -47,7 +50,7 @@ def open_checkpoints(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
     """
     scheme, _, path = url.partition("///")
     if scheme.startswith("sqlite"):
-        with _sqlite(Path(path.partition("?")[0]).expanduser().absolute()) as saver:
+        with _sqlite(Path(path.partition("?")[0]).expanduser().absolute(), flush) as saver:
             yield saver
     else:
         with _postgres(url) as saver:
@@ -55,8 +58,8 @@ def open_checkpoints(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
 
 
 @contextmanager
-def _sqlite(file: Path) -> Iterator[BaseCheckpointSaver[Any]]:
-    from langgraph.checkpoint.sqlite import SqliteSaver
+def _sqlite(file: Path, flush: Callable[[], None] | None) -> Iterator[BaseCheckpointSaver[Any]]:
+    from nereus.memory.ordered_saver import OrderedSaver
 
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -67,14 +70,12 @@ def _sqlite(file: Path) -> Iterator[BaseCheckpointSaver[Any]]:
     except (OSError, sqlite3.Error) as error:
         raise _broken(file, error) from error
     with closing(connection):
-        saver = SqliteSaver(connection, serde=serializer())
+        saver = OrderedSaver(connection, serializer(), flush or (lambda: None))
         try:
-            # A killed process loses nothing; a power cut may lose the last checkpoint, whose node then runs
-            # again.
+            # A killed process loses nothing; after a power cut the node of a lost checkpoint runs again.
             connection.execute("PRAGMA synchronous=NORMAL")
-            with FileLock(
-                f"{file}.lock", timeout=BUSY_S
-            ):  # two processes may not switch to write-ahead at once
+            # Two processes may not switch to write-ahead at once.
+            with FileLock(f"{file}.lock", timeout=BUSY_S):
                 saver.setup()
         except (sqlite3.Error, OSError) as error:
             raise _broken(file, error) from error
@@ -136,7 +137,7 @@ def prune(saver: BaseCheckpointSaver[Any], run_id: str) -> int:
 
 def _dialect(saver: BaseCheckpointSaver[Any]) -> tuple[str, str]:
     """Tell the placeholder and the table of pending writes, by kind of saver."""
-    return ("?", "writes") if type(saver).__name__ == "SqliteSaver" else ("%s", "checkpoint_writes")
+    return ("?", "writes") if type(saver).__name__ == "OrderedSaver" else ("%s", "checkpoint_writes")
 
 
 def size(url: str) -> int | None:

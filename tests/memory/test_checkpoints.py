@@ -16,6 +16,7 @@ from langgraph.types import Command, Send, interrupt
 
 from nereus.errors import StoreError
 from nereus.memory.checkpoints import open_checkpoints, prune, serializer, size
+from nereus.memory.database import Database
 from tests.memory.conftest import POSTGRES, empty
 
 
@@ -88,6 +89,22 @@ def test_pruning_keeps_the_last_state_of_this_run_and_all_of_others(address: str
         assert prune(saver, "r1") == 0
         assert len(list(saver.list(config("r2")))) == before
         assert compiled.invoke(Command(resume="yes"), config("r1"))["log"][-1] == "yes", "it still goes on"
+
+
+def test_the_record_is_written_through_before_each_checkpoint(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'nereus.sqlite'}")
+    flushed: list[int] = []
+
+    def flush() -> None:
+        database.flush()
+        flushed.append(len(list(saver.list(config("r1")))))
+
+    with open_checkpoints(f"sqlite:///{tmp_path / 'checkpoints.sqlite'}", flush) as saver:
+        graph().compile(checkpointer=saver).invoke({"log": []}, config("r1"), durability="sync")
+        n_checkpoints = len(list(saver.list(config("r1"))))
+    assert sorted(set(flushed)) == list(range(n_checkpoints + 1)), "before the first, and between any two"
+    database.close()
+    database.flush()
 
 
 def test_pickles_are_neither_written_nor_read(tmp_path: Path) -> None:

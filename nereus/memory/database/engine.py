@@ -68,6 +68,7 @@ class Database:
         self.file = Path(parsed.database or "").expanduser().absolute() if self.is_sqlite else None
         self._additions: dict[str, Any] = {}  # statements by table: building one costs more than running it
         self._replacements: dict[str, Any] = {}
+        self._unflushed = True
         self._thread = threading.local()
         self._process = os.getpid()
         if self.file is not None:
@@ -144,6 +145,7 @@ class Database:
         finally:
             if self._writer is not None:
                 self._writer.release()
+        self._unflushed = True
         for call in pending:
             call()
 
@@ -193,6 +195,20 @@ class Database:
     def close(self) -> None:
         """Close all connections; the object opens new ones when it is used again."""
         self.engine.dispose()
+
+    def flush(self) -> None:
+        """Write what this process committed through to the disk, where the database does not do so itself."""
+        if self.file is None or not self._unflushed:
+            return
+        self._unflushed = False  # before the writing through: what is committed meanwhile needs another one
+        log = self.file.with_name(self.file.name + "-wal")
+        if not log.exists():  # all of it is in the database file, which SQLite writes through
+            return
+        handle = os.open(log, os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
     def revision(self) -> str | None:
         """Read the revision of the schema in the database; None when it is empty."""
