@@ -50,7 +50,7 @@ class OraParams(SetParams):
     outputs=("table:sets", "table:members"),
     seconds=1.5,
 )
-def enrichment_ora(table: pd.DataFrame, dataset: AnnData | None, params: OraParams, *, seed: int) -> Result:  # noqa: ARG001
+def enrichment_ora(table: pd.DataFrame, dataset: AnnData | None, params: OraParams, *, seed: int) -> Result:
     """Test whether a set holds more significant genes than chance would give, for up and for down separately.
 
     Features are brought to genes (the feature with the smallest p stands for its gene; a protein group

@@ -1,0 +1,1 @@
+"""Figures of results: pure matplotlib, drawn to deterministic SVG."""
