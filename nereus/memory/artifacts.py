@@ -74,11 +74,15 @@ class ArtifactStore:
     def put_dataset(self, dataset: AnnData, name: str) -> ArtifactRef:
         """Keep a data set as h5ad."""
         summary = f"{dataset.n_obs} samples x {dataset.n_vars} features"
-        return self._keep(ArtifactKind.DATASET, name, lambda target: _write_h5ad(dataset, target), dataset, summary)
+        return self._keep(
+            ArtifactKind.DATASET, name, lambda target: _write_h5ad(dataset, target), dataset, summary
+        )
 
     def put_figure(self, svg: bytes, name: str, title: str = "") -> ArtifactRef:
         """Keep a drawing as SVG."""
-        return self._keep(ArtifactKind.FIGURE, name, lambda target: target.write_bytes(svg) and None, svg, title)
+        return self._keep(
+            ArtifactKind.FIGURE, name, lambda target: target.write_bytes(svg) and None, svg, title
+        )
 
     def _keep(self, kind: ArtifactKind, name: str, write: Any, live: Any, summary: str) -> ArtifactRef:
         handle, temporary_name = tempfile.mkstemp(dir=self._objects, prefix=".new-", suffix=SUFFIX[kind])
@@ -105,7 +109,11 @@ class ArtifactStore:
         """Where the object lies; `StoreError` when it is gone."""
         path = self._path(ref.id, ref.kind)
         if not path.exists():
-            raise StoreError(f"artifact {ref.id[:12]} ({ref.name!r}) is missing", where=str(path), mend="run the step again")
+            raise StoreError(
+                f"artifact {ref.id[:12]} ({ref.name!r}) is missing",
+                where=str(path),
+                mend="run the step again",
+            )
         return path
 
     def has(self, ref: ArtifactRef) -> bool:

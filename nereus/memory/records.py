@@ -236,7 +236,9 @@ class Evidence(Record):
 class Entity(Record):
     """A thing that a claim is about."""
 
-    kind: Literal["protein", "gene", "set", "module", "cluster", "variable", "sample_group", "sample", "batch"]
+    kind: Literal[
+        "protein", "gene", "set", "module", "cluster", "variable", "sample_group", "sample", "batch"
+    ]
     id: str
     name: str
     direction: Literal["up", "down", "present", "absent", "positive", "negative", "none"] = "none"
@@ -245,7 +247,9 @@ class Entity(Record):
 class Claim(Record):
     """The typed content of a hypothesis."""
 
-    relation: Literal["abundance", "detection", "association", "enrichment", "cluster_association", "composition"]
+    relation: Literal[
+        "abundance", "detection", "association", "enrichment", "cluster_association", "composition"
+    ]
     entities: tuple[Entity, ...]
     contrast: str
     """``a vs b`` or the name of the variable."""
@@ -259,7 +263,15 @@ class Atom(Record):
     statement: str
     """With evidence references in place of numbers."""
     kind: Literal[
-        "significance", "stability", "permutation", "direction", "normalisation", "outlier", "covariate", "peptides", "assumed"
+        "significance",
+        "stability",
+        "permutation",
+        "direction",
+        "normalisation",
+        "outlier",
+        "covariate",
+        "peptides",
+        "assumed",
     ]
     necessary: bool
     verdict: Literal["holds", "fails", "assumed"]
