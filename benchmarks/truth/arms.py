@@ -29,10 +29,13 @@ class Outcome:
         Columns contrast, feature, direction, effect, q, confidence, kind.
     top
         Features (id, contrast, direction, confidence) of the hypotheses, best first.
+    unit
+        Unit of analysis that the run declares; empty for arms that are told.
     """
 
     claims: pd.DataFrame
     top: list[tuple[str, str, str, float]]
+    unit: str = ""
 
 
 def load(data: Path, samples: Path | None, **options: Any) -> AnnData:
@@ -42,13 +45,18 @@ def load(data: Path, samples: Path | None, **options: Any) -> AnnData:
 
 
 def discover_arm(data: Path, samples: Path | None, folder: Path, seed: int) -> Outcome:
-    """Run `nereus.discover` and read what it wrote: nothing else of the run is looked at."""
+    """Run `nereus.discover` and read claims.csv, hypotheses.json and the unit of analysis that it declares."""
     import nereus
 
     out = folder / f"out-{data.name}-{seed}"
     if out.exists():
         shutil.rmtree(out)
-    nereus.discover(data, samples, out=out, seed=seed, home=folder / "home")
+    run = nereus.discover(data, samples, out=out, seed=seed, home=folder / "home")
+    units = [
+        c.values.get("unit_of_analysis")
+        for c in run.record.calls.values()
+        if c.spec.tool == "profile_dataset"
+    ]
     claims = pd.read_csv(out / "claims.csv")
     hypotheses = json.loads((out / "hypotheses.json").read_text())["hypotheses"]
     top = []
@@ -60,7 +68,7 @@ def discover_arm(data: Path, samples: Path | None, folder: Path, seed: int) -> O
             if entity["kind"] in ("protein", "gene"):
                 direction = {"present": "up", "absent": "down"}.get(entity["direction"], entity["direction"])
                 top.append((entity["id"], h["claim"]["contrast"], direction, float(confidence or 0.0)))
-    return Outcome(claims, top)
+    return Outcome(claims, top, str(next((unit for unit in units if unit), "")))
 
 
 def tools_arm(
