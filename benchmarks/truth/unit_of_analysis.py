@@ -109,12 +109,13 @@ def main() -> None:
             shutil.copy(folder / FILE, copy)
             outcome = discover_arm(copy, None, Path(work), seed)
         scored.append({**score(outcome, dataset), "unit_declared": outcome.unit})
+    naive = pseudo_replicated(folder, dataset)
     content = {
         "claim": "S3",
         "arm": options.arm,
         "seeds": options.seeds,
         "runs": scored,
-        "naive": pseudo_replicated(folder, dataset),
+        "naive": naive,
     }
     path = store(
         f"unit_of_analysis_{options.arm}",
