@@ -41,15 +41,14 @@ def median_shifts(X: np.ndarray, reference: np.ndarray) -> np.ndarray:
     is not shifted by *which* features it lacks. Shape (n_samples,), mean 0, NaN where a sample has no
     reference feature.
     """
-    chosen = X[:, reference]
-    observed = ~np.isnan(chosen)
-    count = observed.sum(axis=0)
-    means = np.divide(
-        np.where(observed, chosen, 0).sum(axis=0), count, out=np.full(count.shape, np.nan), where=count > 0
-    )
+    # A feature seen once has no difference to its own mean.
+    chosen = X[:, reference[(~np.isnan(X[:, reference])).sum(axis=0) >= 2]]
+    if chosen.shape[1] == 0:
+        return np.full(X.shape[0], np.nan)
+    means = np.nanmean(chosen, axis=0)
     differences = chosen - means
     shifts = np.full(X.shape[0], np.nan)
-    usable = observed.any(axis=1)
+    usable = (~np.isnan(chosen)).any(axis=1)
     shifts[usable] = np.nanmedian(differences[usable], axis=1)
     centred: np.ndarray = shifts - np.nanmean(shifts)
     return centred
@@ -61,15 +60,19 @@ def converged_shifts(X: np.ndarray, reference: np.ndarray, rounds: int = 20) -> 
     for _ in range(rounds):
         step = median_shifts(X - total[:, None], reference)
         total = total + step
+        if np.isnan(step).any():
+            break
         if not np.nanmax(np.abs(step)) > 1e-9:
             break
     return total
 
 
 def robust_spread(residual: np.ndarray) -> np.ndarray:
-    """Scaled median absolute deviation of each column, ignoring missing values."""
-    centre = np.nanmedian(residual, axis=0)
-    spread: np.ndarray = 1.4826 * np.nanmedian(np.abs(residual - centre), axis=0)
+    """Scaled median absolute deviation of each column, ignoring missing values; NaN for an empty column."""
+    spread = np.full(residual.shape[1], np.nan)
+    seen = (~np.isnan(residual)).any(axis=0)
+    centre = np.nanmedian(residual[:, seen], axis=0)
+    spread[seen] = 1.4826 * np.nanmedian(np.abs(residual[:, seen] - centre), axis=0)
     return spread
 
 

@@ -35,6 +35,8 @@ class QualityParams(Params):
 
 def robust_z(values: np.ndarray, floor: float) -> np.ndarray:
     """Deviation from the median in scaled median absolute deviations, which are at least `floor`."""
+    if np.isnan(values).all():
+        return np.full(values.shape, np.nan)
     centre = np.nanmedian(values)
     spread = max(1.4826 * float(np.nanmedian(np.abs(values - centre))), floor)
     deviation: np.ndarray = (values - centre) / spread
@@ -103,8 +105,8 @@ def sample_statistics(X: np.ndarray, names: list[str], outlier_mad: float) -> pd
     z_shift = robust_z(shift, 0.05)
     z_correlation = robust_z(likeness, 0.005)
     few = (z_detected < -outlier_mad) & (detected < (1 - _FEWER_FEATURES) * np.median(detected))
-    off = (np.abs(z_shift) > outlier_mad) & (np.abs(shift - np.nanmedian(shift)) > _LEVEL_OFF)
-    unlike = (z_correlation < -outlier_mad) & (likeness < np.nanmedian(likeness) - _CORRELATION_OFF)
+    off = (np.abs(z_shift) > outlier_mad) & (np.abs(shift - pd.Series(shift).median()) > _LEVEL_OFF)
+    unlike = (z_correlation < -outlier_mad) & (likeness < pd.Series(likeness).median() - _CORRELATION_OFF)
     reasons = [
         "; ".join(
             text
@@ -222,7 +224,7 @@ def quality_control(dataset: AnnData, params: QualityParams, *, seed: int) -> Re
     spread[measured] = np.nanstd(X[:, measured], axis=0)
     constant = int((spread[measured] < 1e-12).sum())
     same = identical_samples(X, names)
-    shift_sd = float(np.nanstd(samples["shift"]))
+    shift_sd = float(samples["shift"].std(ddof=0))
     ratio = float(samples["n_detected"].min() / max(samples["n_detected"].max(), 1))
     likeness = float(samples["correlation"].median()) if samples["correlation"].notna().any() else np.nan
     checks = [

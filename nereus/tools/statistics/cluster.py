@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 STABLE = 0.7
 """Median adjusted Rand index over subsamples from which clusters count as stable."""
 _SMALLEST = 3
+_FEW_STARTS = 3
+"""Starts for each of the many clusterings of subsamples and null data."""
 
 
 class ClusterParams(Params):
@@ -33,7 +35,7 @@ class ClusterParams(Params):
     """Number of clusters; None chooses it."""
     method: Literal["kmeans", "gmm"] = "kmeans"
     """k-means, or a mixture of normal distributions with diagonal covariance."""
-    max_k: int = Field(default=8, ge=2, le=20)
+    max_k: int = Field(default=6, ge=2, le=20)
     """Largest number of clusters that is tried."""
     n_components: int = Field(default=10, ge=2, le=50)
     """Principal components on which samples are clustered."""
@@ -45,10 +47,10 @@ class ClusterParams(Params):
     """Columns that are not compared with the clusters."""
 
 
-def assign(points: np.ndarray, k: int, method: str, seed: int) -> np.ndarray:
+def assign(points: np.ndarray, k: int, method: str, seed: int, n_init: int = 10) -> np.ndarray:
     """Cluster label of each point, numbered by falling size (ties by first appearance): shape (n_samples,)."""
     if method == "kmeans":
-        labels = KMeans(n_clusters=k, n_init=10, random_state=seed).fit_predict(points)
+        labels = KMeans(n_clusters=k, n_init=n_init, random_state=seed).fit_predict(points)
     else:
         model = GaussianMixture(
             k, covariance_type="diag", n_init=3, reg_covar=1e-3 * float(points.var()), random_state=seed
@@ -75,7 +77,7 @@ def stability_of(
     found = []
     for _ in range(n_subsamples):
         rows = np.sort(rng.choice(len(points), size, replace=False))
-        again = assign(points[rows], k, method, int(rng.integers(2**31)))
+        again = assign(points[rows], k, method, int(rng.integers(2**31)), _FEW_STARTS)
         found.append(float(adjusted_rand_score(everything[rows], again)))
     return found
 
@@ -137,13 +139,15 @@ def cluster_samples(dataset: AnnData, params: ClusterParams, *, seed: int) -> Re
     choices = [params.k] if params.k is not None else list(range(2, min(params.max_k, n // _SMALLEST) + 1))
     rows = []
     for k in choices:
-        observed = silhouette(points, assign(points, k, params.method, seed % 2**31))
+        labels = assign(points, k, params.method, seed % 2**31)
+        observed = silhouette(points, labels)
+        sizes = np.bincount(labels, minlength=k)
         null = []
         for _ in range(params.n_null):
             flat = rng.normal(size=points.shape) * spread
-            null.append(silhouette(flat, assign(flat, k, params.method, int(rng.integers(2**31)))))
+            labels = assign(flat, k, params.method, int(rng.integers(2**31)), _FEW_STARTS)
+            null.append(silhouette(flat, labels))
         ari = stability_of(points, k, params.method, params.n_subsamples, rng)
-        sizes = np.bincount(assign(points, k, params.method, seed % 2**31), minlength=k)
         p95 = float(np.quantile(null, 0.95))
         rows.append(
             {

@@ -99,29 +99,28 @@ def classify(obs: pd.DataFrame, max_levels: int) -> tuple[list[Column], dict[str
     levels = {str(name): as_levels(obs[name]) for name in obs.columns}
     found = {name: _role_alone(name, obs[name], levels[name], max_levels) for name in levels}
     made = _one_hot_groups(obs, found)
+    groups = []
     for group, members in made.items():
         texts = pd.Series("other", index=obs.index, dtype=object)
         for member in members:
             texts[as_numbers(obs[member]) == 1] = _member_level(member, members)
-        levels[group] = texts
-        found[group] = replace(
-            _role_alone(group, texts, texts, max_levels),
-            constructed=True,
-            why=f"one-hot columns {', '.join(members)} put together",
-        )
+        known = _says_the_same(texts, found, levels, members)
+        name = known or group
+        why = f"one-hot columns {', '.join(members)} put together"
+        if known is None:
+            levels[name] = texts
+            found[name] = replace(_role_alone(name, texts, texts, max_levels), constructed=True, why=why)
+        groups.append(name)
         for member in members:
             found[member] = replace(
-                found[member],
-                role="redundant",
-                related=group,
-                why=f"one level of the one-hot group {group!r}",
+                found[member], role="redundant", related=name, why=f"one level of the one-hot group {name!r}"
             )
-    found = _settle_batches(found, list(made))
+    found = _settle_batches(found, groups)
     found = _settle_events(found)
     found = _mark_redundant(found, levels)
     found = _mark_composites(found, levels)
     found = {name: _with_reference(column) for name, column in found.items()}
-    return list(found.values()), {group: levels[group] for group in made}
+    return list(found.values()), {name: levels[name] for name in groups if found[name].constructed}
 
 
 def _role_alone(name: str, column: pd.Series, levels: pd.Series, max_levels: int) -> Column:
@@ -266,6 +265,18 @@ def _one_hot_groups(obs: pd.DataFrame, found: dict[str, Column]) -> dict[str, tu
         else:
             left = left[1:]
     return groups
+
+
+def _says_the_same(
+    texts: pd.Series, found: dict[str, Column], levels: dict[str, pd.Series], members: tuple[str, ...]
+) -> str | None:
+    """A column of the sheet that already holds the levels of a one-hot group."""
+    for name, column in found.items():
+        if name in members or column.n_levels != texts.nunique() or column.role not in (*COMPARED, "batch"):
+            continue
+        if _determines(levels[name], texts) and _determines(texts, levels[name]):
+            return name
+    return None
 
 
 def _group_name(members: list[str], taken: set[str]) -> str:

@@ -499,8 +499,8 @@ def _scale(X: np.ndarray, dataset: AnnData) -> tuple[str, str]:
 def _quantity(X: np.ndarray, dataset: AnnData, quantity: str) -> str:
     """The quantity to compare: LFQ where it exists.
 
-    Label-free quantities normalised over all pairs of samples are less biased by a changed composition than raw intensities; they are left only when they have
-    fewer than half of the values that the intensities have.
+    Label-free quantities normalised over all pairs of samples are less biased by a changed composition than raw
+    intensities; they are left only when they have fewer than half of the values that the intensities have.
     """
     layers = {
         name: int((~np.isnan(np.asarray(dataset.layers[name], dtype=float))).sum()) for name in dataset.layers
@@ -532,7 +532,7 @@ def _time_of_event(times: list[str], levels: dict[str, pd.Series], events: list[
 
 
 def _shared_shift(samples: pd.DataFrame) -> float:
-    return float(np.nanstd(samples["shift"]))
+    return float(samples["shift"].std(ddof=0))
 
 
 def _residual_kurtosis(X: np.ndarray, columns: list[Column], levels: dict[str, pd.Series]) -> float | None:
