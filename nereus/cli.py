@@ -181,7 +181,7 @@ def show(
     with _told():
         from nereus.agents.planner.discover import load_run, open_workspace
         from nereus.settings import load_settings
-        from nereus.terminal import event_line, record_tree
+        from nereus.terminal import event_line, run_tree
 
         run = load_run(run_id)
         if as_json:
@@ -193,7 +193,7 @@ def show(
         else:
             from rich.console import Console
 
-            Console().print(record_tree(run.record))
+            Console().print(run_tree(run))
 
 
 @app.command()
@@ -281,7 +281,7 @@ def _ask(pause: Callable[[], Any]) -> Callable[[Mapping[str, Any]], Any] | None:
 def _tell_end(run: Run) -> None:
     from nereus.terminal import closing_lines
 
-    for line in closing_lines(run.record):
+    for line in closing_lines(run):
         typer.echo(line)
 
 

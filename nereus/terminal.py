@@ -18,7 +18,8 @@ from rich.tree import Tree
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from nereus.memory.records import Event, RunRecord
+    from nereus.agents.planner.discover import Run
+    from nereus.memory.records import Event
 
 _MARK = {
     "open": "·",
@@ -162,9 +163,9 @@ def event_line(event: Event) -> str:
     return f"{event.seq:5d}  {event.ts[:19]}  {event.type:22}  {event.subject:14}  {details[:160]}"
 
 
-def record_tree(record: RunRecord) -> Tree:
-    """A finished run as a tree: objectives with their steps, then the hypotheses."""
-    header = record.header
+def run_tree(run: Run) -> Tree:
+    """A recorded run as a tree: objectives with their steps, then the hypotheses."""
+    record, header = run.record, run.record.header
     tree = Tree(Text(f"{header.id} · {header.status} · seed {header.seed} · {header.out_dir}", style="cyan"))
     for objective in record.objectives:
         branch = tree.add(
@@ -190,15 +191,13 @@ def record_tree(record: RunRecord) -> Tree:
     shown = tree.add(Text("hypotheses", style="cyan"))
     for one in record.hypotheses:
         confidence = f"{one.confidence:.2f}" if one.confidence is not None else "-"
-        shown.add(
-            Text(f"{one.rank}. [{one.status}, confidence {confidence}] {filled(record, one.statement)}")
-        )
+        shown.add(Text(f"{one.rank}. [{one.status}, confidence {confidence}] {filled(run, one.statement)}"))
     return tree
 
 
-def closing_lines(record: RunRecord) -> list[str]:
+def closing_lines(run: Run) -> list[str]:
     """What a person reads when a run has ended."""
-    header = record.header
+    record, header = run.record, run.record.header
     supported = [one for one in record.hypotheses if one.status in ("supported", "tentative")]
     refuted = sum(one.status == "refuted" for one in record.hypotheses)
     lines = [
@@ -206,18 +205,14 @@ def closing_lines(record: RunRecord) -> list[str]:
     ]
     if header.stop_reason and header.status == "stopped":
         lines.append(f"stopped: {header.stop_reason}")
-    lines += [f"  {one.rank}. {filled(record, one.statement)}" for one in supported[:5]]
+    lines += [f"  {one.rank}. {filled(run, one.statement)}" for one in supported[:5]]
     lines += [f"report: {header.out_dir}/report.html", f"check every number: nereus verify {header.out_dir}"]
     return lines
 
 
-def filled(record: RunRecord, statement: str) -> str:
+def filled(run: Run, statement: str) -> str:
     """A statement with its numbers."""
     from nereus.agents.reporter.render import render_text
     from nereus.agents.reporter.sources import Sources
 
-    return render_text(statement, Sources(record, _no_table))
-
-
-def _no_table(ref: Any) -> Any:
-    raise LookupError(ref)
+    return render_text(statement, Sources(run.record, run.artifacts.table))

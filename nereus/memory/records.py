@@ -162,6 +162,8 @@ class PlannedStep(Record):
     """Parameters fixed by the plan; the rest is filled from the actual inputs just before the call."""
     inputs: dict[str, str | dict[str, str]] = Field(default_factory=dict)
     """Input name -> ``<step id>/<output name>`` or ``run/<name>`` for what the run already holds."""
+    publishes: str = ""
+    """Name under which its first table is shared with the run, where the output's own name is taken by another step."""
     status: Literal["planned", "done", "failed", "skipped"] = "planned"
     attempt: int = 1
     call_key: str | None = None

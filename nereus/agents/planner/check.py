@@ -45,7 +45,14 @@ def planned(step: StepDraft, step_id: str, workflow_id: str) -> PlannedStep:
         else absolute(reference)
         for name, reference in step.inputs.items()
     }
-    return PlannedStep(id=step_id, tool=step.tool, purpose=step.purpose, params=step.params, inputs=inputs)
+    return PlannedStep(
+        id=step_id,
+        tool=step.tool,
+        purpose=step.purpose,
+        params=step.params,
+        inputs=inputs,
+        publishes=step.publishes,
+    )
 
 
 def check_workflow(

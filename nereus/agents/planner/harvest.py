@@ -157,6 +157,7 @@ def _entity_group(
             cited = book.cell(step_id, name, key, column, quantity)
             evidence[column], values[column] = cited.id, cited.value
     _cite_source(book, source, evidence, values)
+    _cite_follow_up(book, source, str(row["feature"]), evidence, values)
     feature, gene = str(row["feature"]), str(row.get("gene") or "")
     kind = str(row.get("kind") or ("association" if source.main == "association" else "abundance"))
     effect = float(row["effect"])
@@ -186,6 +187,21 @@ def _entity_group(
         evidence=evidence,
         values=values,
     )
+
+
+def _cite_follow_up(
+    book: EvidenceBook, source: Source, feature: str, evidence: dict[str, str], values: dict[str, Scalar]
+) -> None:
+    """How many subjects a follow-up of this feature needs."""
+    step_id = source.references.get("power")
+    if step_id is None or not book.has(step_id, "power"):
+        return
+    try:
+        cited = book.cell(step_id, "power", feature, "n_follow_up", "subjects a group for a follow-up")
+    except KeyError:
+        return
+    if cited.value is not None:
+        evidence["n_per_group"], values["n_per_group"] = cited.id, cited.value
 
 
 def _candidates(book: EvidenceBook, source: Source, claims: pd.DataFrame) -> Iterator[EvidenceGroup]:
@@ -242,7 +258,7 @@ def _cite_source(
     wanted = {
         source.main: ("n_tested", "n_significant"),
         "null": ("observed", "null_mean", "null_p95"),
-        "power": ("n_per_group", "detectable_effect"),
+        "power": ("detectable_effect_median", "n_for_effect_sd"),
     }
     for output, names in wanted.items():
         step_id = source.references.get(output)
@@ -312,7 +328,7 @@ def _selected_sets(book: EvidenceBook, outputs: Mapping[str, str]) -> dict[str, 
     for row in findings.to_dict("records"):
         owner, _, output = str(row["family"]).partition(" ")
         if output == "sets":
-            chosen.setdefault(owner, set()).add(str(row["feature"]))
+            chosen.setdefault(owner, set()).add(str(row["key"]))
     return chosen
 
 

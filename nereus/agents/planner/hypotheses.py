@@ -71,7 +71,8 @@ def judge(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     for group_id, one in by_group.items():
         group = groups[group_id]
         atoms = tuple(_verdict(atom, one, group, book, outputs) for atom in one.atoms)
-        judged.append((group, one.model_copy(update={"atoms": atoms})))
+        figures = _figures(group, services, state.get("calls", {}), outputs)
+        judged.append((group, one.model_copy(update={"atoms": atoms, "figures": figures})))
     book.flush()
     scored = [_scored(group, one, state, services) for group, one in judged]
     merged = _merge([(group, one) for (group, _), one in zip(judged, scored, strict=True)], state, services)
@@ -100,7 +101,7 @@ def _groups(state: RunState, services: Services) -> list[EvidenceGroup]:
     )
     book = EvidenceBook(services, calls)
     claims = {
-        str(services.call(key).spec.params.get("family")): step
+        str(services.call(key).spec.params.get("prefix")): step
         for step, key in calls.items()
         if services.call(key).spec.tool == "compose_claims" and "claims" in services.call(key).outputs
     }
@@ -194,10 +195,24 @@ def _verdict(
     return atom
 
 
+def _figures(
+    group: EvidenceGroup, services: Services, calls: Mapping[str, str], outputs: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The drawing of the hypothesis' protein, where one was made."""
+    found = []
+    for objective in group.objective_ids:
+        reference = outputs.get(f"{objective}:check:figure:{group.claim.entities[0].id}")
+        if reference:
+            found.append(services.resolve(reference, calls, outputs).id)
+    return tuple(found[:2])
+
+
 def _recheck(atom: Atom, group: EvidenceGroup, book: EvidenceBook, outputs: Mapping[str, str]) -> Atom:
     """Whether the same feature keeps its sign and a p below 0.05 in the repeated test."""
     objective = group.objective_ids[0]
-    reference = outputs.get(f"{objective}:check:{atom.kind}")
+    reference = outputs.get(
+        f"{objective}:rerun" if atom.kind == "outlier" else f"{objective}:check:{atom.kind}"
+    )
     if reference is None or group.claim.relation == "detection":
         return atom
     step_id, _, table = reference.partition("/")

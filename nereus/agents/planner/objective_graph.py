@@ -18,6 +18,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from nereus.agents.planner.check import check_workflow, materialise, planned
+from nereus.agents.planner.evidence import in_order
 from nereus.agents.planner.services import Services, explain
 from nereus.agents.planner.state import ObjectiveReturn, ObjectiveState
 from nereus.agents.policies.base import (
@@ -31,7 +32,15 @@ from nereus.agents.policies.base import (
     WorkflowDraft,
 )
 from nereus.errors import BudgetExceeded, PlanError
-from nereus.memory.records import CallStatus, Edit, Objective, ObjectiveKind, PlannedStep, Workflow
+from nereus.memory.records import (
+    ArtifactKind,
+    CallStatus,
+    Edit,
+    Objective,
+    ObjectiveKind,
+    PlannedStep,
+    Workflow,
+)
 from nereus.tools import registry
 from nereus.tools.base import Capability
 
@@ -110,7 +119,10 @@ def check(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     errors = check_workflow(workflow, state["run_outputs"], known, state["steps_left"])
     if errors:
         services.emit("plan_rejected", workflow.id, errors=errors, version=workflow.version)
-        if workflow.version > 1 or state["plan_attempts"] >= MAX_PLAN_ATTEMPTS:
+        if workflow.version > 1 and state.get("unrefined"):
+            notice = f"{workflow.id}: a refinement was refused and the plan stays as it was: {errors[0]}"
+            return {"workflow": state["unrefined"], "unrefined": None, "notices": [notice], "route": "fill"}
+        if state["plan_attempts"] >= MAX_PLAN_ATTEMPTS:
             return {
                 "plan_errors": errors,
                 "route": "conclude",
@@ -352,6 +364,10 @@ def _context(state: ObjectiveState, services: Services, step_id: str | None = No
     return DecisionContext(
         question=services.question,
         profile=services.profile(calls, state["run_outputs"]),
+        objectives=tuple(
+            Objective.model_validate(state["run_objectives"][one])
+            for one in in_order(state["run_objectives"])
+        ),
         objective=Objective.model_validate(state["objective"]),
         workflow=workflow,
         step_id=step_id,
@@ -407,10 +423,13 @@ def _shared_outputs(services: Services, step: PlannedStep, objective: Objective)
     """Register a finished step's results that the run builds on."""
     if step.status != "done" or step.call_key is None:
         return {}
-    names = services.call(step.call_key).outputs
+    call = services.call(step.call_key)
+    if step.publishes:
+        first = next(name for name, ref in call.outputs.items() if ref.kind is ArtifactKind.TABLE)
+        return {f"{objective.id}:{step.publishes}": f"{step.id}/{first}"}
     well_known = WELL_KNOWN.get(objective.kind, {})
-    shared = {well_known[name]: f"{step.id}/{name}" for name in names if name in well_known}
-    return shared | {f"{objective.id}:{name}": f"{step.id}/{name}" for name in names}
+    shared = {well_known[name]: f"{step.id}/{name}" for name in call.outputs if name in well_known}
+    return shared | {f"{objective.id}:{name}": f"{step.id}/{name}" for name in call.outputs}
 
 
 def _apply(workflow: Workflow, edits: tuple[EditDraft, ...]) -> Workflow:

@@ -182,6 +182,7 @@ def _fan_out(state: RunState) -> list[Send] | str:
             "objective",
             {
                 "objective": state["objectives"][one],
+                "run_objectives": state["objectives"],
                 "run_calls": state.get("calls", {}),
                 "run_outputs": state.get("outputs", {}),
                 "steps_left": share,

@@ -51,10 +51,13 @@ class ObjectiveState(TypedDict, total=False):
     """State of one objective's subgraph."""
 
     objective: dict[str, Any]
+    run_objectives: dict[str, Any]
     run_calls: dict[str, str]
     run_outputs: dict[str, str]
     steps_left: int
     workflow: dict[str, Any] | None
+    unrefined: dict[str, Any] | None
+    """The workflow before its last refinement, to go back to when the refined plan fails its check."""
     workflow_number: int
     cursor: int
     plan_errors: list[str]

@@ -18,6 +18,8 @@ from nereus.agents.policies.base import StepDraft, WorkflowDraft
 from nereus.errors import PlanError
 from nereus.memory.records import CallStatus, Objective, ObjectiveKind, PlannedStep
 
+FIGURES_A_CONTEXT = 8
+
 MAIN_TABLE = {ObjectiveKind.DIFFERENTIAL: "differential", ObjectiveKind.ASSOCIATION: "association"}
 _TESTS = {"differential": "differential_abundance", "association": "continuous_association"}
 
@@ -42,8 +44,7 @@ def verify_context(state: dict[str, Any], runtime: Runtime[Services]) -> dict[st
     calls: dict[str, str] = dict(state.get("calls", {}))
     outputs: dict[str, str] = dict(state.get("outputs", {}))
     first = services.call(calls[outputs[f"{one}:{main}"].partition("/")[0]])
-    outliers = _outliers(services, calls, outputs)
-    draft, checks = _plan(objective, main, first.spec.params, outliers)
+    draft, checks = _plan(objective, main, first.spec.params, _to_draw(services, objective))
     number = 1 + max(int(step.split(".W")[1].split(".")[0]) for step in calls if step.startswith(f"{one}.W"))
     workflow = materialise(draft, one, number)
     done: list[PlannedStep] = []
@@ -67,7 +68,8 @@ def verify_context(state: dict[str, Any], runtime: Runtime[Services]) -> dict[st
         calls[step.id] = update["calls"][step.id] = call.key
         update["used"] = {"tool_calls": position}
         if fine and position in checks:
-            update["outputs"][f"{one}:check:{checks[position]}"] = f"{step.id}/{main}"
+            made = main if main in call.outputs else next(iter(call.outputs))
+            update["outputs"][f"{one}:check:{checks[position]}"] = f"{step.id}/{made}"
         if not fine:
             update["notices"].append(f"{step.id}: a check could not be carried out: {call.summary}")
     services.repository.save_workflow(services.run_id, workflow.model_copy(update={"steps": tuple(done)}))
@@ -83,7 +85,7 @@ def verify_context(state: dict[str, Any], runtime: Runtime[Services]) -> dict[st
 
 
 def _plan(
-    objective: Objective, main: str, params: dict[str, Any], outliers: list[str]
+    objective: Objective, main: str, params: dict[str, Any], features: list[str]
 ) -> tuple[WorkflowDraft, dict[int, str]]:
     """The steps, and which position is which check."""
     test = _TESTS[main]
@@ -102,22 +104,6 @@ def _plan(
         ),
     ]
     checks = {2: "normalisation"}
-    if outliers:
-        steps += [
-            StepDraft(
-                tool="remove_samples",
-                purpose="leave the outlying samples out",
-                inputs={"dataset": "run/prepared"},
-                params={"samples": outliers},
-            ),
-            StepDraft(
-                tool=test,
-                purpose="test again without the outlying samples",
-                inputs={"dataset": f"#{len(steps) + 1}/dataset"},
-                params=params,
-            ),
-        ]
-        checks[len(steps)] = "outlier"
     plain = unadjusted(params)
     if plain is not None:
         steps.append(
@@ -142,6 +128,12 @@ def unadjusted(params: dict[str, Any]) -> dict[str, Any] | None:
     return {**params, "covariates": []} if params.get("covariates") else None
 
 
-def _outliers(services: Services, calls: dict[str, str], outputs: dict[str, str]) -> list[str]:
-    named = services.profile(calls, outputs).values.get("outliers")
-    return [one for one in str(named or "").split(";") if one]
+def _to_draw(services: Services, objective: Objective) -> list[str]:
+    """Features of the first hypotheses about this context."""
+    about = objective.contrast.label if objective.contrast else objective.variable
+    named = [
+        one.claim.entities[0].id
+        for one in services.repository.hypotheses(services.run_id)
+        if one.grain == "entity" and one.claim.contrast == about and one.claim.entities[0].kind == "protein"
+    ]
+    return list(dict.fromkeys(named))[:FIGURES_A_CONTEXT]

@@ -169,6 +169,8 @@ class StepDraft(View):
     inputs: dict[str, str | dict[str, str]] = Field(default_factory=dict)
     """Input -> ``run/<name>``, ``<known step id>/<output>`` or ``#<position>/<output>`` (1-based, earlier step of this plan)."""
     params: dict[str, Any] = Field(default_factory=dict)
+    publishes: str = ""
+    """Name under which its first table is shared, for a step that repeats another one."""
     expected: str = ""
 
 
@@ -176,7 +178,7 @@ class WorkflowDraft(View):
     """Answer to PLAN_WORKFLOW."""
 
     template: str | None
-    steps: tuple[StepDraft, ...] = Field(min_length=1, max_length=14)
+    steps: tuple[StepDraft, ...] = Field(min_length=1, max_length=40)
     stop_rule: str = ""
     rationale: str = ""
 

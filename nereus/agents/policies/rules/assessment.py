@@ -14,7 +14,7 @@ from nereus.agents.policies.base import (
     StepDraft,
 )
 from nereus.agents.policies.rules.workflows import TEST_OPTIONS
-from nereus.memory.records import Contrast, Objective, ObjectiveKind, PlannedStep
+from nereus.memory.records import Contrast, Objective, ObjectiveKind, PlannedStep, Workflow
 
 LARGE_SHARE = 0.30
 """Share of significant features above which a global shift is suspected."""
@@ -115,25 +115,8 @@ def refine(context: DecisionContext) -> Refinement:
         )
         edits += _repoint(workflow.steps, context.step_id or "", f"{workflow.id}.S{len(workflow.steps) + 1}")
     elif surprise == "many_significant" and last is not None:
-        edits.append(
-            _insert(
-                here + 1,
-                StepDraft(
-                    tool="differential_abundance",
-                    purpose="when so much differs, ask for differences beyond the shift that everything shares (TREAT)",
-                    inputs={"dataset": "run/prepared"},
-                    params={**last.params, "centre": "intensity", "lfc_min": _treat_threshold(last)},
-                ),
-                "more than thirty per cent of the features are significant",
-                f"many_significant: {context.step_id}.n_significant",
-            )
-        )
+        edits += _ask_for_more(workflow, here, last)
     elif surprise == "none_significant":
-        removable = [
-            number
-            for number, step in enumerate(workflow.steps, start=1)
-            if step.status == "planned" and step.tool == "plot_heatmap"
-        ]
         edits += [
             EditDraft(
                 op="remove",
@@ -141,26 +124,77 @@ def refine(context: DecisionContext) -> Refinement:
                 reason="there is nothing to draw",
                 trigger=f"none_significant: {context.step_id}.n_significant",
             )
-            for number in removable
+            for number, step in enumerate(workflow.steps, start=1)
+            if step.status == "planned" and step.tool == "plot_heatmap"
         ]
-    elif (
-        surprise == "outlier_samples"
-        and context.objective is not None
-        and context.objective.kind is ObjectiveKind.QUALITY
-    ):
+    elif surprise == "batch_effect" and last is not None:
+        batch = str(last.values.get("covariates") or "").split(";")[0]
+        pca = next((call.step_id for call in reversed(context.calls) if call.tool == "pca_variance"), None)
+        if pca is not None:
+            edits.append(
+                _insert(
+                    here + 1,
+                    StepDraft(
+                        tool="plot_pca",
+                        purpose=f"draw the samples by {batch}, which explains more than the factors leave",
+                        inputs={
+                            "scores": f"{pca}/scores",
+                            "variance": f"{pca}/variance",
+                            "dataset": workflow.steps[here - 1].inputs["dataset"],
+                        },
+                        params={"factor": batch},
+                        publishes="pca_by_batch",
+                    ),
+                    "a batch explains variance beyond the factors",
+                    f"batch_effect: {context.step_id}.covariates",
+                )
+            )
+    return Refinement(edits=tuple(edits), rationale=surprise)
+
+
+def _ask_for_more(workflow: Workflow, here: int, last: CallView) -> list[EditDraft]:
+    """Test again for effects beyond what everything shares, and let all that judges the test follow it."""
+    stricter = {"centre": "intensity", "lfc_min": _treat_threshold(last)}
+    trigger = f"many_significant: {last.step_id}.n_significant"
+    reason = "more than thirty per cent of the features are significant"
+    again = f"{workflow.id}.S{len(workflow.steps) + 1}"
+    edits = [
+        _insert(
+            here + 1,
+            StepDraft(
+                tool="differential_abundance",
+                purpose="when so much differs, ask for differences beyond the shift that everything shares (TREAT)",
+                inputs={"dataset": "run/prepared"},
+                params={**last.params, **stricter},
+            ),
+            reason,
+            trigger,
+        )
+    ]
+    for number, step in enumerate(workflow.steps, start=1):
+        if step.status != "planned" or step.tool not in (
+            "stability",
+            "permutation_null",
+            "calibrate_confidence",
+            "plot_heatmap",
+        ):
+            continue
+        inputs = {
+            name: f"{again}/differential" if name in ("differential", "table") else value
+            for name, value in step.inputs.items()
+        }
+        params = step.params if step.tool == "plot_heatmap" else {**step.params, **stricter}
         edits.append(
-            _insert(
-                len(workflow.steps) + 1,
-                StepDraft(
-                    tool="pca_variance",
-                    purpose="look again with the outlying samples in mind",
-                    inputs={"dataset": "run/prepared"},
-                ),
-                "samples stand apart from all others",
-                f"outlier_samples: {context.step_id}.n_outliers",
+            EditDraft(
+                op="reparam" if inputs == step.inputs else "replace",
+                position=number,
+                step=StepDraft(tool=step.tool, purpose=step.purpose, inputs=inputs, params=params),
+                params=stricter,
+                reason="it must judge the test that counts",
+                trigger=trigger,
             )
         )
-    return Refinement(edits=tuple(edits), rationale=surprise)
+    return edits
 
 
 def _insert(position: int, step: StepDraft, reason: str, trigger: str) -> EditDraft:
@@ -230,11 +264,12 @@ def assess_objective(context: DecisionContext) -> ObjectiveAssessment:
 def _assess_data(by_tool: dict[str, CallView]) -> ObjectiveAssessment:
     if "profile_dataset" not in by_tool:
         return ObjectiveAssessment(verdict="abandon", summary="the data could not be profiled")
-    profile = by_tool["profile_dataset"].step_id
-    return ObjectiveAssessment(
-        verdict="done",
-        summary=f"{{{{{profile}.n_features}}}} features in {{{{{profile}.n_samples}}}} samples of {{{{{profile}.n_subjects}}}} subjects",
-    )
+    step = by_tool["profile_dataset"].step_id
+    counted = [
+        f"{{{{{step}.{name}}}}} {word}"
+        for name, word in (("n_features", "features"), ("n_samples", "samples"), ("n_subjects", "subjects"))
+    ]
+    return ObjectiveAssessment(verdict="done", summary=", ".join(counted))
 
 
 def _assess_test(

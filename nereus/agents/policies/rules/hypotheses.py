@@ -100,8 +100,10 @@ def _nothing_statement(group: EvidenceGroup) -> str:
         parts.append(f"none of {_ref(group, 'n_tested')} tested proteins holds at the error level of the run")
     if "null_p95" in group.evidence:
         parts.append(f"shuffled labels give up to {_ref(group, 'null_p95', '.0f')}")
-    if "detectable_effect" in group.evidence:
-        parts.append(f"an effect of {_ref(group, 'detectable_effect', '.2f')} log2 would have been seen")
+    if "detectable_effect_median" in group.evidence:
+        parts.append(
+            f"an effect of {_ref(group, 'detectable_effect_median', '.2f')} log2 would have been seen"
+        )
     return f"{text}: {'; '.join(parts)}." if parts else f"{text}: not supported."
 
 
@@ -197,10 +199,19 @@ def _experiment(group: EvidenceGroup) -> str:
         else ""
     )
     if group.grain == "set":
-        return f"Targeted mass spectrometry of the driving members of “{entity.name}” in new subjects{size}; readout: their mean log2 ratio."
+        return (
+            f"Targeted mass spectrometry of the driving members of “{entity.name}” in new subjects{size}; "
+            "readout: their mean log2 ratio."
+        )
     if group.claim.relation == "detection":
-        return f"Targeted mass spectrometry (PRM) of {entity.name} with heavy standards in new subjects{size}; readout: presence above the limit of detection in each group."
-    return f"Targeted mass spectrometry (PRM) or an immunoassay of {entity.name} in new subjects{size}; readout: log2 ratio between the groups, or its slope."
+        return (
+            f"Targeted mass spectrometry (PRM) of {entity.name} with heavy standards in new subjects{size}; "
+            "readout: presence above the limit of detection in each group."
+        )
+    return (
+        f"Targeted mass spectrometry (PRM) or an immunoassay of {entity.name} in new subjects{size}; "
+        "readout: log2 ratio between the groups, or its slope."
+    )
 
 
 def _caveats(group: EvidenceGroup) -> tuple[str, ...]:

@@ -115,6 +115,19 @@ def covariates_for(context: DecisionContext, target: str, among: Iterable[str] =
     return tuple(chosen[:most])
 
 
+def _covariates_of(context: DecisionContext, row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the profile says its samples allow, and batches that the batch check found to matter."""
+    factor = str(row["factor"])
+    named = [one for one in str(row.get("covariates") or "").split(";") if one]
+    found = [
+        one
+        for one in _batches_that_matter(context)
+        if one not in named and not _entangled(context, one, factor)
+    ]
+    room = min(MAX_COVARIATES, int(min(float(row["n_a"] or 0), float(row["n_b"] or 0)) // MIN_SUBJECTS))
+    return tuple((found + named)[: max(room, 0)])
+
+
 # ------------------------------------------------------------------------------------------------------ candidates
 
 
@@ -137,7 +150,7 @@ def _contrasts(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
             factor=factor,
             a=a,
             b=b,
-            covariates=() if paired else covariates_for(context, factor),
+            covariates=() if paired else _covariates_of(context, row),
             block=str(row["block"]) if paired and row.get("block") else None,
         )
         parts = {

@@ -216,11 +216,23 @@ def _differential(context: DecisionContext, objective: Objective) -> WorkflowDra
         data,
         contrast=described,
     )
-    add("plot_volcano", "draw effect against significance", {"table": f"{test}/differential"})
+    outliers = [one for one in str(values.get("outliers") or "").split(";") if one]
+    if outliers and not values.get("aggregate_by"):
+        kept = add("remove_samples", "set the outlying samples aside", data, samples=outliers)
+        steps.append(
+            StepDraft(
+                tool="differential_abundance",
+                purpose="test again without the outlying samples: only what is found both times counts",
+                inputs={"dataset": f"{kept}/dataset"},
+                params={"contrast": described, **TEST_OPTIONS},
+                publishes="rerun",
+            )
+        )
     add(
         "plot_heatmap",
         "draw the strongest proteins over all samples",
         {**data, "table": f"{test}/differential"},
+        factors=[contrast.factor],
     )
     return WorkflowDraft(
         template="two groups" if contrast.block is None else "two groups, paired",
@@ -232,7 +244,7 @@ def _differential(context: DecisionContext, objective: Objective) -> WorkflowDra
 def _association(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     described = {"variable": objective.variable, "covariates": list(objective.covariates)}
     data: Inputs = {"dataset": "run/prepared"}
-    steps = [
+    steps = (
         StepDraft(
             tool="continuous_association",
             purpose=f"test every protein against {objective.variable}",
@@ -252,28 +264,28 @@ def _association(context: DecisionContext, objective: Objective) -> WorkflowDraf
             params=described,
         ),
         StepDraft(
+            tool="calibrate_confidence",
+            purpose="plant known effects into these data and learn how often a finding like this is true",
+            inputs={**data, "differential": "#1/association", "stability": "#2/stability", "null": "#3/null"},
+            params=described,
+        ),
+        StepDraft(
             tool="plot_volcano",
             purpose="draw effect against significance",
             inputs={"table": "#1/association"},
         ),
-    ]
-    return WorkflowDraft(
-        template="continuous variable", steps=tuple(steps), stop_rule="every protein was tested"
     )
+    return WorkflowDraft(template="continuous variable", steps=steps, stop_rule="every protein was tested")
 
 
 def _pathway(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     parent = objective.parent_id or ""
-    source = next(
-        (
-            f"run/{parent}:{name}"
-            for name in ("differential", "association")
-            if f"{parent}:{name}" in context.run_outputs
-        ),
-        "",
-    )
-    data: Inputs = {"table": source, "dataset": "run/prepared"}
-    steps = [
+    held = [name for name in ("differential", "association") if f"{parent}:{name}" in context.run_outputs]
+    data: Inputs = {
+        "table": f"run/{parent}:{held[0]}" if held else "run/differential",
+        "dataset": "run/prepared",
+    }
+    steps = (
         StepDraft(
             tool="enrichment_gsea",
             purpose="which sets of proteins move together, against the measured proteins as background?",
@@ -283,11 +295,12 @@ def _pathway(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             tool="enrichment_ora",
             purpose="which sets hold more of the significant proteins than chance gives?",
             inputs=data,
+            publishes="over_represented",
         ),
         StepDraft(tool="plot_set_bars", purpose="draw the sets", inputs={"table": "#1/sets"}),
-    ]
+    )
     return WorkflowDraft(
-        template="sets", steps=tuple(steps), stop_rule="all collections of the organism were tested"
+        template="sets", steps=steps, stop_rule="all collections of the organism were tested"
     )
 
 
@@ -314,18 +327,28 @@ def _describe(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     )
 
 
+# Output of a test -> what its family is called in the run-wide error control.
+_FAMILIES = {
+    "differential": "abundance",
+    "detection": "detection",
+    "association": "association",
+    "sets": "sets",
+}
+
+
 def _synthesis(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     outputs = context.run_outputs
-    tables: dict[str, str] = {}
+    tables = {}
     for name in outputs:
         owner, _, output = name.partition(":")
-        if output in ("differential", "detection", "association", "sets"):
-            tables[f"{owner} {output}"] = f"run/{name}"
+        if output in _FAMILIES:
+            tables[f"{owner} {_FAMILIES[output]}"] = f"run/{name}"
     steps = [
         StepDraft(
             tool="run_wide_fdr",
             purpose="one error rate over every table that was tested in this run",
             inputs={"tables": tables},
+            params={"questions": {family: family.partition(" ")[0] for family in tables}},
         )
     ]
     parts: dict[str, str] = {}
@@ -335,15 +358,18 @@ def _synthesis(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         )
         if main is None or f"{one.id}:{main}" not in outputs:
             continue
-        inputs: Inputs = {"findings": "#1/findings", main: f"run/{one.id}:{main}"}
-        for extra in ("detection", "stability", "null", "confidence", "rank"):
+        inputs: Inputs = {"findings": "#1/findings", "differential": f"run/{one.id}:{main}"}
+        for extra in ("detection", "stability", "confidence", "rank", "rerun"):
             if f"{one.id}:{extra}" in outputs:
                 inputs[extra] = f"run/{one.id}:{extra}"
-        if one.contrast is not None:
-            params: dict[str, Any] = {"contrast": one.contrast.model_dump(mode="json")}
-        else:
-            params = {"variable": one.variable}
-        params["family"] = one.id
+        params: dict[str, Any] = {
+            "contrast": one.contrast.label if one.contrast else one.variable,
+            "abundance_family": f"{one.id} {_FAMILIES[main]}",
+            "kind": _FAMILIES[main],
+            "prefix": one.id,
+        }
+        if "detection" in inputs:
+            params["detection_family"] = f"{one.id} detection"
         steps.append(
             StepDraft(
                 tool="compose_claims",
@@ -353,6 +379,17 @@ def _synthesis(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             )
         )
         parts[one.id] = f"#{len(steps)}/claims"
+        drawn: dict[str, Any] = (
+            {"contrast": one.contrast.model_dump(mode="json")} if one.contrast else {"variable": one.variable}
+        )
+        steps.append(
+            StepDraft(
+                tool="plot_volcano",
+                purpose="draw effect against significance, with what is claimed",
+                inputs={"table": f"run/{one.id}:{main}", "claims": parts[one.id]},
+                params=drawn,
+            )
+        )
     steps.append(
         StepDraft(
             tool="gather_claims", purpose="every claim of the run in one table", inputs={"tables": parts}
