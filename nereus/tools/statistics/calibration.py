@@ -340,7 +340,7 @@ def _share_above(by_chance: list[int], n_found: int) -> float | None:
     """Share of `n_found` findings above the mean null count, reckoned with one more than was seen."""
     if not n_found or not by_chance:
         return None
-    expected = (1.0 + sum(by_chance)) / (1.0 + len(by_chance))
+    expected = (1.0 + sum(by_chance)) / len(by_chance)
     return max(0.0, 1.0 - expected / n_found)
 
 

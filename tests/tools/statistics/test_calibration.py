@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nereus.tools.statistics.calibration import calibrate_confidence, confidence_word
+from nereus.tools.statistics.detection import detection_test
+from nereus.tools.statistics.differential import differential_abundance
+from nereus.tools.statistics.monotone_logistic import fit_monotone_logistic
+from nereus.tools.statistics.permutation import permutation_null
+from nereus.tools.statistics.stability import stability
+from tests.tools.statistics.comparisons import CONTRAST, dataset
+
+OPTIONS = {"contrast": CONTRAST, "background": "auto", "prior_covariate": "auto", "min_per_group": 1}
+
+
+def calibrated(data, n_plantings: int = 6, seed: int = 0):
+    tests = differential_abundance(data, **OPTIONS).table()
+    detection = detection_test(data, contrast=CONTRAST).table()
+    stable = stability(data, n_subsamples=10, **OPTIONS).table()
+    null = permutation_null(data, n_permutations=20, **OPTIONS).table()
+    return calibrate_confidence(
+        data, tests, detection, stable, null, n_plantings=n_plantings, seed=seed, **OPTIONS
+    )
+
+
+def test_true_findings_are_strong_and_chance_is_not() -> None:
+    result = calibrated(dataset(8, 8, changed=15, missing=0.05))
+    table = result.table("confidence").query("kind == 'abundance'").set_index("feature")
+    assert (table["confidence"][:15] > 0.85).mean() > 0.8
+    assert (table["confidence"][15:] >= 0.7).mean() < 0.02
+    assert result.values["calibrated"]
+    assert result.values["ece"] < 0.1
+    assert result.values["brier_skill"] > 0.3
+    assert result.table("reliability")["n"].sum() == result.values["n_candidates"]
+
+
+def test_three_against_three() -> None:
+    result = calibrated(dataset(3, 3, n_features=400, changed=20, effect=6.0))
+    table = result.table("confidence").set_index("feature")
+    assert (table["confidence"][:20] >= 0.7).mean() > 0.8
+    assert (table["confidence"][20:] >= 0.7).mean() < 0.01
+
+
+def test_null_data_get_no_confident_claim() -> None:
+    confident = []
+    for seed in range(5):
+        table = calibrated(dataset(6, 6, n_features=200, seed=100 + seed), n_plantings=3).table("confidence")
+        confident.append((table["confidence"] >= 0.7).any())
+    assert np.mean(confident) <= 0.2
+
+
+def test_what_misses_the_level_is_tentative_at_most() -> None:
+    table = calibrated(dataset(8, 8, changed=30, effect=0.7)).table("confidence")
+    missed = table[table["q"] > 0.05]
+    assert len(missed)
+    assert missed["confidence"].max() < 0.7
+
+
+def test_permutations_take_confidence_away() -> None:
+    data = dataset(8, 8, changed=15)
+    tests = differential_abundance(data, **OPTIONS).table()
+    n_found = int((tests["q"] <= 0.05).sum())
+    null = pd.DataFrame(
+        {"permutation": ["p1", "p2"], "n_significant": n_found, "n_at_threshold": n_found, "least_p": 1e-6}
+    )
+    result = calibrate_confidence(data, tests, None, None, null, n_plantings=4, **OPTIONS)
+    assert result.values["share_above_null"] == 0.0
+    assert result.table("confidence")["confidence"].max() == 0.0
+
+
+def test_same_seed_same_table() -> None:
+    data = dataset(4, 4, n_features=200, changed=8)
+    one, two = calibrated(data, 3, 7), calibrated(data, 3, 7)
+    pd.testing.assert_frame_equal(one.table("confidence"), two.table("confidence"))
+
+
+def test_too_little_to_learn_from_is_said() -> None:
+    result = calibrated(dataset(2, 2, n_features=12), n_plantings=3)
+    assert not result.values["calibrated"]
+    assert result.table("confidence")["confidence"].max() < 0.7
+    assert any("too few planted" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(0.95, "strong"), (0.9, "strong"), (0.8, "likely"), (0.5, "tentative"), (0.1, "weak")]
+)
+def test_words(value: float, word: str) -> None:
+    assert confidence_word(value) == word
+
+
+def test_monotone_logistic_never_falls() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 2))
+    y = rng.random(2000) < 1 / (1 + np.exp(-(2.0 * x[:, 0] - 1.0 * x[:, 1])))
+    model = fit_monotone_logistic(x, y)
+    assert model.slopes[0] == pytest.approx(2.0, abs=0.5)
+    assert model.slopes[1] == 0.0  # the second input lowers the probability: it is left out, not obeyed
+    assert model.probability(x).mean() == pytest.approx(y.mean(), abs=0.02)
