@@ -42,7 +42,7 @@ class Finding:
             "abundance": "log2 fold change",
             "detection": "difference in detection rate",
             "association": "log2 per standard deviation",
-            "enrichment": "enrichment effect",
+            "enrichment": "normalised enrichment score",
         }.get(self.hypothesis.claim.relation, "effect")
 
 
@@ -60,8 +60,8 @@ def finding(hypothesis: Hypothesis, sources: Sources) -> Finding:
             found.setdefault(column, evidence.id)
     main = next((e for e in cited if e.id == found.get("effect")), None)
     if main is not None and main.table is not None and main.row is not None:
+        columns = sources.table(sources.call_behind(main), main.table).columns
         step_id = sources.step_of_call[main.call_key]
-        columns = sources.table(sources.record.calls[main.call_key], main.table).columns
         for column in _ROW_COLUMNS:
             if column in columns:
                 found.setdefault(column, path("cell", step_id, main.table, main.row, column))

@@ -26,7 +26,7 @@ from nereus.agents.reporter.render import anchor, exact, known_names, number_htm
 from nereus.agents.reporter.sources import Sources, latest_workflows, path, plain
 from nereus.agents.reporter.svg import inline_svg
 from nereus.errors import NereusError, UnresolvedNumber
-from nereus.memory.records import ArtifactKind, ArtifactRef, CallStatus, Decision, Hypothesis
+from nereus.memory.records import ArtifactKind, ArtifactRef, CallStatus, Contrast, Decision, Hypothesis
 
 if TYPE_CHECKING:
     import jinja2
@@ -297,7 +297,7 @@ class _Page:
             shown = self.num(
                 identity, evidence_format(evidence.quantity, evidence.column or evidence.name or "")
             )
-        return Markup("{} {}").format(self.plain(evidence.quantity), shown)
+        return Markup("{} {}").format(self.named(evidence.quantity), shown)
 
     def _evidence_path(self, identity: str) -> str:
         evidence = self.sources.evidence(identity)
@@ -310,7 +310,7 @@ class _Page:
         """Every piece of evidence with where it lies, for the appendix."""
         rows = []
         for identity, evidence in self.record.evidence.items():
-            call = self.record.calls[evidence.call_key]
+            call = self.sources.call_behind(evidence)
             inputs = [v for v in call.spec.inputs.values() if isinstance(v, str)]
             rows.append(
                 {
@@ -342,7 +342,7 @@ class _Page:
         for contrast, rows in table.groupby("contrast", sort=False, dropna=False):
             ordered = rows.sort_values(["q", "feature"], kind="stable").head(CLAIMS_SHOWN)
             ends = [c for c in ("ci_low", "ci_high") if c in rows]
-            scale = _finite_scale(rows, ends)
+            scale = _finite_scale(ordered, ends)
             groups.append(
                 {
                     "contrast": str(contrast),
@@ -498,29 +498,52 @@ class _Page:
 
     # ------------------------------------------------------------------ calibration and methods
 
-    def calibration(self) -> dict[str, Any] | None:
-        """The calibration table as cells with sources, and its plot where it has the columns for one."""
-        where = self.sources.output("calibration")
-        if where is None:
-            return None
-        step, output = where
-        table = self.sources.table(self.sources.call(step), output)
-        if not len(table):
-            return None
-        columns = [str(column) for column in table.columns]
-        x = next((c for c in columns if c in ("mean_confidence", "predicted", "confidence", "stated")), None)
-        y = next((c for c in columns if c in ("observed", "share_true", "precision", "fraction_true")), None)
-        n = next((c for c in columns if c in ("n", "n_findings", "count")), None)
-        drawn = None
-        if x is not None and y is not None:
+    def calibrations(self) -> list[dict[str, Any]]:
+        """The reliability table of each calibration step, and its plot."""
+        found = []
+        for step, call in self._steps_of("calibrate_confidence", "reliability"):
+            table = self.sources.table(call, "reliability")
             points = [
-                (float(a), float(b), float(c))
-                for a, b, c in zip(table[x], table[y], table[n] if n else [1.0] * len(table), strict=True)
-                if plain(a) is not None and plain(b) is not None
+                (float(row["predicted"]), float(row["planted"]), float(row["n"]))
+                for _, row in table.iterrows()
+                if {"predicted", "planted", "n"} <= set(table.columns)
+                and plain(row["predicted"]) is not None
+                and plain(row["planted"]) is not None
             ]
-            if points and all(0 <= a <= 1 and 0 <= b <= 1 for a, b, _ in points):
-                drawn = calibration_plot(points)
-        return {"step": step, "table": self.table_cells(step, output, 12), "plot": drawn}
+            contrast = call.spec.params.get("contrast")
+            found.append(
+                {
+                    "step": step,
+                    "label": Contrast.model_validate(contrast).label if isinstance(contrast, dict) else "",
+                    "plot": calibration_plot(points) if points else None,
+                    "table": self.table_cells(step, "reliability", 12),
+                    "error": path("value", step, "ece") if self.has(step, "ece") else None,
+                }
+            )
+        return found
+
+    def families(self) -> list[dict[str, Any]]:
+        """The tables of tests over which the run's error rate is controlled."""
+        return [
+            {
+                "step": step,
+                "table": self.table_cells(step, "families", 40),
+                "level": path("param", step, "level"),
+            }
+            for step, call in self._steps_of("run_wide_fdr", "families")
+            if len(self.sources.table(call, "families")) and "level" in call.spec.params
+        ]
+
+    def _steps_of(self, tool: str, table: str) -> list[tuple[str, Any]]:
+        """Planned and successful steps of a tool that made a table."""
+        return [
+            (step, self.record.calls[key])
+            for step, key in self.sources.call_of_step.items()
+            if key in self.record.calls
+            and not step.startswith("C")
+            and self.record.calls[key].spec.tool == tool
+            and table in self.record.calls[key].outputs
+        ]
 
     def table_cells(self, step: str, output: str, most: int) -> dict[str, Any]:
         """The first rows of a table, each cell with its source."""
@@ -536,12 +559,12 @@ class _Page:
                 source = path("cell", step, output, key, column)
                 if value is None:
                     cells.append(Markup("–"))
-                elif isinstance(value, str | bool):
+                elif isinstance(value, str):
                     cells.append(
                         Markup('<span class="name" data-source="{}">{}</span>').format(source, exact(value))
                     )
                 else:
-                    cells.append(self.num(source, "p" if column in ("p", "q") else ""))
+                    cells.append(self.num(source, evidence_format("", column)))
             rows.append(cells)
         return {
             "columns": [column.replace("_", " ") for column in columns],
@@ -572,7 +595,7 @@ class _Page:
 def evidence_format(quantity: str, column: str) -> str:
     """The format in which a piece of evidence is written when no text chose one."""
     name = (column or quantity).lower()
-    if name in ("p", "q", "simes_p", "p_any") or name.startswith(("p_", "q_")):
+    if name in ("p", "q", "simes_p", "p_any") or name.startswith(("p_", "q_")) or name.endswith(("_p", "_q")):
         return "p"
     if name in ("effect", "ci_low", "ci_high"):
         return "+.2f"

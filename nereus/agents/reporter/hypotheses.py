@@ -81,7 +81,7 @@ def _hypothesis(one: Hypothesis, sources: Sources) -> dict[str, Any]:
 def evidence_entry(identity: str, sources: Sources) -> dict[str, Any]:
     """One piece of evidence: where it lies and what its value is."""
     evidence = sources.evidence(identity)
-    call = sources.record.calls[evidence.call_key]
+    call = sources.call_behind(evidence)
     return {
         "id": evidence.id,
         "step": evidence.step_id,

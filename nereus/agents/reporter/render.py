@@ -21,7 +21,10 @@ from nereus.agents.reporter.sources import Sources, path
 from nereus.errors import UnresolvedNumber
 from nereus.memory.records import Hypothesis, RunRecord, Scalar
 
-_REFERENCE = re.compile(r"\{\{([^{}|]+)(?:\|([^{}|]*))?\}\}")
+# An evidence id, a source path, or <step>.<value>. Other text in double braces is text: a name from the data may hold any.
+_REFERENCE = re.compile(
+    r"\{\{\s*(E\d+|[a-z]+:[^{}|]+|[A-Z]\d+(?:\.[A-Z]\d+)*\.[A-Za-z_]\w*)\s*(?:\|([^{}|]*))?\}\}"
+)
 _DIGIT = r"[\d²³¹⁰-⁹₀-₉¼-¾⅐-↉]"
 _WORD = re.compile(rf"[^\W_]*{_DIGIT}[\w.,%]*")
 # Field words that hold a digit and are not a number of this run.
@@ -121,11 +124,18 @@ def render_strict(template: str, sources: Sources, names: Iterable[str] = ()) ->
     UnresolvedNumber
         For unknown evidence or a digit outside references and names.
     """
-    if loose := uncovered_numbers(template, names):
+    rest = _without_covered(template, names)
+    if loose := _loose_words(rest):
         raise UnresolvedNumber(
-            f"the number {loose[0]!r} has no reference",
+            f"the number {loose[0][1]!r} has no reference",
             where=f"text {template[:80]!r}",
             mend="write a reference such as {{E12|.2f}} in its place",
+        )
+    if "{{" in rest:
+        raise UnresolvedNumber(
+            f"{rest[rest.index('{{') :][:40]!r} is no reference",
+            where=f"text {template[:80]!r}",
+            mend="write {{E12}} for evidence or {{O1.W1.S3.n_tested}} for a step's value",
         )
     return render_text(template, sources)
 
@@ -136,16 +146,24 @@ def uncovered_numbers(template: str, names: Iterable[str] = ()) -> list[str]:
     A word in which a capital letter comes before its first digit (``SOD1``, ``Q5HYN5``, ``mTORC1``,
     ``PC1``, ``H3``) is a name, unless a decimal point makes it look like a number.
     """
-    return [word for _, word in _loose_words(template, names)]
+    return [word for _, word in _loose_words(_without_covered(template, names))]
 
 
-def _loose_words(template: str, names: Iterable[str]) -> list[tuple[int, str]]:
+def _without_covered(template: str, names: Iterable[str]) -> str:
+    """The text with names and references blanked out, every other character at its place."""
+
     def blank(match: re.Match[str]) -> str:
         return " " * len(match[0])
 
-    text = _REFERENCE.sub(blank, template)
-    for name in sorted({n for n in names if n and any(c.isnumeric() for c in n)}, key=lambda n: (-len(n), n)):
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", blank, text)
+    text = template
+    telling = {name for name in names if name and (any(c.isnumeric() for c in name) or "{" in name)}
+    for name in sorted(telling, key=lambda name: (-len(name), name)):
+        if name in text:
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", blank, text)
+    return _REFERENCE.sub(blank, text)
+
+
+def _loose_words(text: str) -> list[tuple[int, str]]:
     return [(m.start(), m[0].rstrip(".,")) for m in _WORD.finditer(text) if not _is_name(m[0].rstrip(".,"))]
 
 
@@ -214,7 +232,7 @@ def render_html(template: str, sources: Sources, names: Iterable[str] = ()) -> M
 
 def plain_html(text: str, names: Iterable[str] = ()) -> Markup:
     """Escaped text in which a number that nothing covers is marked ``unsourced`` and a name ``name``."""
-    loose = [start for start, _ in _loose_words(text, names)]
+    loose = [start for start, _ in _loose_words(_without_covered(text, names))]
     out: list[Markup] = []
     position = 0
     for match in _WORD.finditer(text):

@@ -126,6 +126,14 @@ class Sources:
             )
         return self.record.evidence[evidence_id]
 
+    def call_behind(self, evidence: Evidence) -> ToolCall:
+        """The call that a piece of evidence points into."""
+        if evidence.call_key not in self.record.calls:
+            raise UnresolvedNumber(
+                f"evidence {evidence.id} points at a call that was not made", where=evidence.step_id
+            )
+        return self.record.calls[evidence.call_key]
+
     def table(self, call: ToolCall, name: str) -> pd.DataFrame:
         """A table that a call made."""
         ref = call.outputs.get(name)
@@ -170,11 +178,7 @@ class Sources:
 
     def evidence_value(self, evidence: Evidence) -> Scalar:
         """The value that a piece of evidence points at, looked up in the call itself."""
-        call = self.record.calls.get(evidence.call_key)
-        if call is None:
-            raise UnresolvedNumber(
-                f"evidence {evidence.id} points at an unknown call", where=evidence.step_id
-            )
+        call = self.call_behind(evidence)
         if evidence.name is not None:
             if evidence.name not in call.values:
                 raise UnresolvedNumber(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from nereus.agents.reporter import write_bundle
 from nereus.memory.artifacts import ArtifactStore
 from nereus.memory.records import (
     Atom,
@@ -234,12 +237,14 @@ def make_toy_run(folder: Path, hostile: bool = False) -> ToyRun:
     return ToyRun(record, artifacts)
 
 
-def _cell(identity: str, call: ToolCall, table, row: str, column: str, quantity: str) -> Evidence:
+def _cell(
+    identity: str, call: ToolCall, table, row: str, column: str, quantity: str, step: str = "O1.W1.S2"
+) -> Evidence:
     value = table.set_index("feature").at[row, column].item()
     ref = call.outputs["differential"]
     return Evidence(
         id=identity,
-        step_id="O1.W1.S2",
+        step_id=step,
         call_key=call.key,
         quantity=quantity,
         value=value,
@@ -248,6 +253,104 @@ def _cell(identity: str, call: ToolCall, table, row: str, column: str, quantity:
         row=row,
         column=column,
     )
+
+
+def make_real_run(folder: Path) -> ToyRun:
+    """Run the tools of the product on a small table with three proteins that differ, from file to claims and figure."""
+    rng = np.random.default_rng(11)
+    samples = [f"{group}{number}" for group in ("drug", "ctrl") for number in range(1, 6)]
+    values = 2 ** rng.normal(22, 1.5, (60, 1)) * 2 ** rng.normal(0, 0.15, (60, 10))
+    values[:3, :5] *= 6
+    values[rng.random(values.shape) < 0.04] = np.nan
+    names = [f"Q{number:05d}" for number in range(60)]
+    folder.mkdir(parents=True)
+    pd.DataFrame(values, index=pd.Index(names, name="protein"), columns=samples).to_csv(
+        folder / "proteins.csv"
+    )
+    sheet = pd.DataFrame({"sample": samples, "treatment": [name[:4] for name in samples]})
+    sheet.to_csv(folder / "samples.csv", index=False)
+    artifacts = ArtifactStore(folder / "artifacts")
+    runner = StepRunner(artifacts, MemoryLedger(), run_seed=1)
+    inputs = {
+        role: artifacts.put_file(folder / f"{name}.csv")
+        for role, name in (("data", "proteins"), ("samples", "samples"))
+    }
+    contrast = {"factor": "treatment", "a": "drug", "b": "ctrl"}
+    steps: list[tuple[str, ToolCall]] = []
+
+    def run(tool: str, params: dict, given: dict) -> ToolCall:
+        call = runner.run(tool, params, given)
+        assert call.error is None, call.error
+        steps.append((tool, call))
+        return call
+
+    load = run("load_dataset", {}, dict(inputs))
+    kept = run("filter_features", {"factor": "treatment"}, {"dataset": load.outputs["dataset"]})
+    level = run("normalise", {"method": "median"}, {"dataset": kept.outputs["dataset"]})
+    test = run("differential_abundance", {"contrast": contrast}, {"dataset": level.outputs["dataset"]})
+    table = test.outputs["differential"]
+    found = run("run_wide_fdr", {}, {"tables": {"drug": table}})
+    given = {"findings": found.outputs["findings"], "differential": table}
+    run("compose_claims", {"contrast": "drug vs ctrl", "abundance_family": "drug"}, given)
+    run("plot_volcano", {}, {"table": table})
+    planned = tuple(
+        PlannedStep(id=f"O1.W1.S{n}", tool=tool, purpose=f"Run {tool}", status="done", call_key=call.key)
+        for n, (tool, call) in enumerate(steps, start=1)
+    )
+    frame = artifacts.table(table)
+    best = str(frame.sort_values("p")["feature"].iloc[0])
+    evidence = {
+        f"E{n}": _cell(f"E{n}", test, frame, best, column, column, step="O1.W1.S4")
+        for n, column in enumerate(("effect", "q", "n_a"), start=1)
+    }
+    hypothesis = Hypothesis(
+        id="H1",
+        rank=1,
+        status="supported",
+        grain="entity",
+        key=best,
+        statement=f"{best} is higher with the drug by {{{{E1|+.2f}}}} {{{{E1|ci}}}} (q {{{{E2|p}}}}, {{{{E3|int}}}} samples).",
+        claim=Claim(
+            relation="abundance",
+            entities=(Entity(kind="protein", id=best, name=best, direction="up"),),
+            contrast="drug vs ctrl",
+        ),
+        confidence=0.9,
+        scores=Scores(reliability=0.9, coherence=1, literature=None, novelty=1, evaluability=1),
+        evidence_ids=tuple(evidence),
+    )
+    record = RunRecord(
+        header=RunHeader(
+            id="r1",
+            status="finished",
+            seed=1,
+            out_dir=str(folder),
+            inputs=inputs,
+            versions={"nereus": "0.1.0"},
+        ),
+        objectives=(
+            Objective(
+                id="O1",
+                kind=ObjectiveKind.DIFFERENTIAL,
+                statement="What does the drug change?",
+                status="done",
+            ),
+        ),
+        workflows=(Workflow(id="O1.W1", objective_id="O1", template=None, steps=planned),),
+        calls={call.key: call for _, call in steps},
+        evidence=evidence,
+        hypotheses=(hypothesis,),
+        outputs={"claims": "O1.W1.S6/claims"},
+    )
+    return ToyRun(record, artifacts)
+
+
+@pytest.fixture(scope="session")
+def real_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run of the product's own tools. Tests that change it take a copy."""
+    folder = tmp_path_factory.mktemp("real")
+    run = make_real_run(folder / "run")
+    return write_bundle(run.record, run.artifacts, folder / "report")
 
 
 @pytest.fixture

@@ -95,6 +95,12 @@ def test_names_cover_their_digits():
     assert uncovered_numbers("stage 22", ["stage 2"]) == ["22"], "a name does not cover part of a longer word"
 
 
+def test_a_name_in_braces_is_a_name_and_other_braces_are_refused(sources):
+    assert render_strict("{{7*7}} is a gene", sources, ["{{7*7}}"]) == "{{7*7}} is a gene"
+    with pytest.raises(UnresolvedNumber, match="is no reference"):
+        render_strict("{{effect}} is higher", sources)
+
+
 def test_strict_names_the_number(sources, toy_run):
     with pytest.raises(UnresolvedNumber, match="'7'"):
         render_strict("SOD1 rises in 7 samples", sources, known_names(toy_run.record))
