@@ -24,7 +24,13 @@ from nereus.tools.proteomics.readers.quantification import BoolArray, FloatArray
 from nereus.tools.proteomics.readers.recognise import Unsupported, recognise, recognise_start
 from nereus.tools.proteomics.readers.replicates import guess_groups
 from nereus.tools.proteomics.readers.sample_sheet import LEAST_MATCH, Match, match_samples, sheet_columns
-from nereus.tools.proteomics.readers.scale import SMALL_RAW, detect_scale, to_log2, zeros_are_missing
+from nereus.tools.proteomics.readers.scale import (
+    SMALL_RAW,
+    detect_scale,
+    is_uncertain,
+    to_log2,
+    zeros_are_missing,
+)
 from nereus.tools.proteomics.readers.source import MAX_MEGABYTES, open_source
 from nereus.tools.proteomics.readers.table import read_table
 
@@ -258,7 +264,7 @@ def _assemble(q: Quantification, sheet: Any, params: LoadParams) -> Result:
         )
     empty = np.isnan(x).all(axis=1)
     if empty.any():
-        gone = [sample for sample, is_empty in zip(samples, empty, strict=True) if is_empty]
+        gone = [samples[i] for i in np.flatnonzero(empty)]
         if len(gone) > len(samples) - 2:
             raise InputError(
                 f"samples {gone[:_SHOWN]} have no values", where=q.where, mend="choose another `quantity`"
@@ -493,6 +499,10 @@ def _scaled(
         scale, why = q.known_scale, "as the file says"
     else:
         scale, why = detect_scale(values)
+        if scale == "log2" and is_uncertain(values):
+            warnings.append(
+                f"values up to {np.nanmax(values):.4g} taken as log2; set scale=raw if they are not logarithms"
+            )
     if scale == "raw" and params.scale == "auto" and (values < 0).any() and np.nanmax(values) <= SMALL_RAW:
         warnings.append(
             f"{int((values < 0).sum())} negative values (background subtracted?) are taken as missing"

@@ -22,7 +22,7 @@ _SNIFFED_ROWS = 60
 _HEADER_ROWS = 40
 _NUMBER = re.compile(r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$")
 _ID_WORDS = re.compile(
-    r"protein|accession|uniprot|gene|peptide|sequence|sample|name|feature|^ids?$|symbol|probe|label|mouse|patient|run|file",
+    r"protein|accession|uniprot|gene|descr|peptide|sequence|sample|name|feature|^ids?$|symbol|probe|label|mouse|patient|run|file",
     re.IGNORECASE,
 )
 
@@ -248,7 +248,8 @@ def _check_stripped(
     shorter: list[int], last_empty: int, n_rows: int, lines: list[int], width: int, where: str
 ) -> None:
     """Editors strip tabs from line ends: then many rows end early, and none ends in an empty cell. All else is damage."""
-    if last_empty or len(shorter) < 3 or len(shorter) < 0.1 * n_rows:
+    # No row of full width: then rather the header has a field too many.
+    if last_empty or len(shorter) < 3 or len(shorter) < 0.1 * n_rows or len(shorter) == n_rows:
         raise InputError(
             f"{len(shorter)} of {n_rows} rows have fewer fields than the header's {width}",
             where=f"{where}, row {lines[shorter[0]]}",
@@ -304,12 +305,17 @@ def _find_header(
     header = list(records[position])
     line = lines[position]
     _refuse_data_as_header(header, position, records, line, where)
-    if len(header) < width and len(header) >= max(extents[position + 1 :]):
+    if len(header) < width and header[-1].strip() and len(header) >= max(extents[position + 1 :]):
         return position, header, len(header), False, True
     short = len(header) == width - 1
     if short:
         name = header[0].strip()
-        if not name or _ID_WORDS.search(name):
+        if (
+            not name
+            or not header[-1].strip()
+            or _ID_WORDS.search(name)
+            or not _row_names(records[position + 1 :])
+        ):
             raise InputError(
                 f"the header has {len(header)} fields and the rows have {width}",
                 where=f"{where}, row {line}",
@@ -319,6 +325,14 @@ def _find_header(
     return position, header, width, False, False
 
 
+def _row_names(records: list[list[str]]) -> bool:
+    """Whether the first column may be row names that R wrote without a header: distinct, and no measurements."""
+    names = [record[0].strip() for record in records]
+    return len(set(names)) == len(names) and all(
+        (name and not _NUMBER.match(name)) or name.isdigit() for name in names
+    )
+
+
 def _refuse_data_as_header(
     header: list[str], position: int, records: list[list[str]], line: int, where: str
 ) -> None:
@@ -326,7 +340,7 @@ def _refuse_data_as_header(
     numbers = [cell for cell in cells if _NUMBER.match(cell)]
     decimals = [cell for cell in numbers if not cell.isdigit()]
     skipped_table = any(sum(bool(c.strip()) for c in record) >= 2 for record in records[:position])
-    if len(numbers) > 0.5 * len(cells) and (len(decimals) > 0.3 * len(cells) or skipped_table):
+    if (len(numbers) > 0.5 * len(cells) and skipped_table) or len(decimals) > max(0.25 * len(cells), 1):
         if skipped_table:
             what = f"the line before has {len(records[position - 1])} fields and this one has {len(header)}"
             mend = "make header and rows equally long; columns separated by commas cannot hold decimal commas unquoted"

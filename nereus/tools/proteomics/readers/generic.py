@@ -483,7 +483,7 @@ def _samples_in_rows(
         if j not in filled:
             if header[j] and not is_metadata(header[j]):
                 features.append(j)
-        elif is_metadata(header[j]) or (mostly_ids and not is_feature_id(header[j])):
+        elif header[j] and (is_metadata(header[j]) or (mostly_ids and not is_feature_id(header[j]))):
             metadata.append(j)
         else:
             features.append(j)
@@ -546,4 +546,5 @@ def _sample_ids(table: Table, sheet: Table | None, text: list[int], sample_colum
         )
         if named and whole and len(set(cells)) == len(cells):
             return j
-    return None
+    # Names that repeat are still names: the loader refuses them and says so.
+    return text[0] if text and len(set(table.columns[text[0]])) >= 0.5 * table.n_rows else None

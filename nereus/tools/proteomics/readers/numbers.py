@@ -48,6 +48,7 @@ _COMMA_GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+\.\d*\Z|[+-]?[1-9]\d{0,2}(,\d{
 _DOT_GROUPS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d*\Z|[+-]?[1-9]\d{0,2}(\.\d{3}){2,}\Z", re.ASCII)
 _DOT_AMBIGUOUS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}\Z", re.ASCII)
 _SPACE_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}([ \u00a0\u202f'’]\d{3})+([.,]\d*)?\Z", re.ASCII)
+_LONG_PLAIN = re.compile(r"[+-]?\d{4,}([.,]\d*)?\Z", re.ASCII)
 _SPACES = re.compile(r"[ \u00a0\u202f'’]")
 
 
@@ -93,8 +94,30 @@ def number_format(table: Table, columns: Sequence[int], decimal: Decimal = "auto
     Raises
     ------
     InputError
-        Point and comma are both used as decimal sign, or every comma could be either (``1,234``).
+        Point and comma are both used as decimal sign, a comma could be either (``1,234``), or only some of the
+        numbers above 999 have signs between thousands.
     """
+    form = _signs(table, columns, decimal)
+    _check_grouping(table, columns)
+    return form
+
+
+def _check_grouping(table: Table, columns: Sequence[int]) -> None:
+    """A few numbers with signs between thousands among others without are damage, not notation."""
+    grouped = plain = None
+    for j in columns:
+        for i, cell in enumerate(table.columns[j]):
+            if _LONG_PLAIN.match(cell):
+                plain = plain or (i, j)
+            elif len(cell) > 4 and (
+                _SPACE_GROUPS.match(cell) or _COMMA_GROUPS.match(cell) or _DOT_GROUPS.match(cell)
+            ):
+                grouped = grouped or (i, j)
+    if grouped and plain:
+        raise _mixed(table, grouped, f"signs between thousands, but {_show(table, plain)} has none")
+
+
+def _signs(table: Table, columns: Sequence[int], decimal: Decimal) -> NumberFormat:
     comma = groups_comma = groups_dot = ambiguous = point = None  # (row, column) of a first witness
     points_ambiguous = True
     for j in columns:
@@ -146,15 +169,15 @@ def number_format(table: Table, columns: Sequence[int], decimal: Decimal = "auto
                 table, groups_dot, f"points between thousands, but {_show(table, point)} has a decimal point"
             )
         return NumberFormat(",", ".")
-    if groups_comma or (ambiguous and point and not points_ambiguous):
-        return NumberFormat(".", ",")
-    if ambiguous:
+    if ambiguous and not groups_comma:
         i, j = ambiguous
         raise InputError(
             f"{table.columns[j][i]!r} may have a decimal comma or a comma between thousands",
             where=table.at(i, j),
-            mend="pass decimal=',' or decimal='.'",
+            mend="pass decimal=',' or decimal='.', or write all numbers alike",
         )
+    if groups_comma:
+        return NumberFormat(".", ",")
     return NumberFormat()
 
 

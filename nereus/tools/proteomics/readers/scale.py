@@ -14,6 +14,9 @@ SMALL_RAW = 200.0
 """No log2 of a measurement reaches this (2^200), and raw intensities do."""
 
 
+_LEAST_FEATURES = 20
+_LEAST_RANGE = float(np.log(4))
+"""Means must span a factor of four before the slope can tell raw data from logarithms."""
 _FEW_NEGATIVE = 1e-3
 """Subtracting a background leaves few values below zero; logarithms and ratios have many."""
 
@@ -43,20 +46,26 @@ def detect_scale(values: FloatArray) -> tuple[Literal["raw", "log2"], str]:
     positive = np.where(values > 0, values, np.nan)
     counts = np.isfinite(positive).sum(axis=0)
     enough = counts >= 3
-    if enough.sum() >= 8:
-        chosen = positive[:, enough]
-        mean, deviation = np.nanmean(chosen, axis=0), np.nanstd(chosen, axis=0, ddof=1)
+    if enough.sum() >= _LEAST_FEATURES:
+        mean, deviation = (
+            np.nanmean(positive[:, enough], axis=0),
+            np.nanstd(positive[:, enough], axis=0, ddof=1),
+        )
         usable = (deviation > 0) & (mean > 0)
-        if usable.sum() >= 8 and np.ptp(np.log(mean[usable])) > 1e-9:
-            spread = np.log(mean[usable])
-            slope = float(np.polyfit(spread, np.log(deviation[usable]), 1)[0])
-            if np.ptp(spread) > np.log(2) and slope > 0.6:
+        level, spread = np.log(mean[usable]), np.log(deviation[usable])
+        if usable.sum() >= _LEAST_FEATURES and np.ptp(level) > _LEAST_RANGE:
+            slope = float(np.polyfit(level, spread, 1)[0])
+            if slope > 0.6 and float(np.corrcoef(level, spread)[0, 1]) > 0.5:
                 return "raw", f"standard deviations grow with the means (slope {slope:.2f})"
-            return (
-                "log2",
-                f"largest value {finite.max():.4g}, standard deviations do not grow with the means (slope {slope:.2f})",
-            )
     return "log2", f"{negative} negative values" if negative else f"largest value {finite.max():.4g}"
+
+
+def is_uncertain(values: FloatArray) -> bool:
+    """Whether small values without a clear sign of either scale were taken as logarithms."""
+    finite = values[np.isfinite(values)]
+    return bool(
+        finite.size and finite.min() >= 0 and finite.max() <= SMALL_RAW and not 8 <= np.median(finite) <= 40
+    )
 
 
 def zeros_are_missing(values: FloatArray, scale: str) -> bool:
