@@ -41,7 +41,7 @@ class DifferentialParams(TestOptions):
     outputs=("table:differential",),
     seconds=0.5,
 )
-def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed: int) -> Result:  # noqa: ARG001
+def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed: int) -> Result:
     """Test every feature for a difference between levels a and b of a factor.
 
     A linear model with covariates and blocks is fitted to the log2 abundances of each feature by least
@@ -170,7 +170,9 @@ def only(tested: np.ndarray, estimates: Estimates) -> Estimates:
 
 def variance_values(fit: ContrastFit, tested: np.ndarray) -> dict[str, float | bool | None]:
     """Named values about the moderation of variances."""
-    centre = np.nanmedian(fit.prior.variance[tested]) if tested.any() else np.nan
+    priors = fit.prior.variance[tested]
+    priors = priors[np.isfinite(priors)]
+    centre = float(np.median(priors)) if len(priors) else float("nan")
     return {
         "prior_df": finite(fit.prior.df_common),
         "prior_df_infinite": bool(np.isinf(fit.prior.df_common)),

@@ -172,12 +172,13 @@ class _Normal:
         rank = int(np.sum(s > _RANK_TOLERANCE * s[0])) if len(s) else 0
         self.basis = u[:, :rank] * np.sqrt(self.n_samples)  # (samples, rank), orthogonal
         self.rank = rank
-        # contrast @ beta = direction @ gamma, where shown = basis @ to_gamma
-        to_gamma = np.zeros((rank, design.shape[1]))
-        to_gamma[:, seen] = (s[:rank, None] * vt[:rank]) * size[seen] / np.sqrt(self.n_samples)
-        self.direction = np.linalg.lstsq(to_gamma.T, contrast, rcond=None)[0]
-        gap = np.linalg.norm(to_gamma.T @ self.direction - contrast)
-        self.estimable = bool(gap <= 1e-7 * max(float(np.linalg.norm(contrast)), 1e-300))
+        # contrast @ beta = direction @ gamma, where shown = basis @ to_gamma @ diag(size)
+        to_gamma = s[:rank, None] * vt[:rank] / np.sqrt(self.n_samples)
+        wanted = contrast[seen] / size[seen]
+        self.direction = np.linalg.lstsq(to_gamma.T, wanted, rcond=None)[0] if rank else np.zeros(0)
+        gap = np.linalg.norm(to_gamma.T @ self.direction - wanted) if rank else np.inf
+        told = not np.any(contrast[~seen]) and gap <= 1e-7 * max(float(np.linalg.norm(wanted)), 1e-300)
+        self.estimable = bool(told)
         ones = self.basis.T @ np.ones(self.n_samples) / self.n_samples
         self.constant = bool(np.allclose(self.basis @ ones, 1.0, atol=1e-8))
         self.shift = float(self.direction @ ones)  # effect of adding one to every value
