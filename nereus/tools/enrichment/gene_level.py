@@ -102,7 +102,7 @@ def gene_level(table: pd.DataFrame, dataset: AnnData | None = None, organism: st
     )
     # Features without a gene stay in the background under their own name.
     level["gene"] = np.where(level["gene"] == "", level["feature"], level["gene"])
-    level = level.assign(size=level["z"].abs(), upper=level["gene"].str.upper())
+    level = level.assign(size=level["z"].abs(), upper=[str(gene).upper() for gene in level["gene"]])
     level = level.sort_values(["size", "feature"], ascending=[False, True], kind="stable").drop_duplicates(
         "upper"
     )

@@ -73,7 +73,11 @@ def annotate_genes(dataset: AnnData, params: AnnotateParams, *, seed: int) -> Re
         facts["organism"] = mapping.organism
         annotated.uns["nereus"] = facts
     table = pd.DataFrame({"feature": features, "gene": genes, "from_file": [bool(gene) for gene in given]})
-    warnings = () if known else ("no feature has a gene symbol: sets of genes cannot be tested",)
+    warnings: tuple[str, ...] = ()
+    if not known:
+        warnings = ("no feature has a gene symbol: sets of genes cannot be tested",)
+    elif known < len(features):
+        warnings = (f"{len(features) - known} features have no gene symbol: they keep their identifier",)
     return Result(
         summary=f"{known} of {len(features)} features have a gene symbol, {filled} of them filled in; organism {facts['organism']}."
         if "organism" in facts

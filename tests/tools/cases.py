@@ -1,0 +1,214 @@
+"""One small example of every tool on real data: what the contract suite runs.
+
+A case is a function that gives the inputs, and the parameters. The data are every fifth sample and every fourth protein
+of the cerebrospinal fluid set in `examples`, and twelve proteins of a spike-in series in `tests/data`. To register a
+tool, add its case to `CASES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+
+from nereus.tools import registry
+from nereus.tools.base import Result, SourceFile
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "alzheimer_csf"
+SPIKE_INS = Path(__file__).parents[1] / "data" / "bruderer_spikeins"
+
+DIAGNOSIS = "_primary biochemical AD classification"
+SITE = "_collection site"
+AGE = "_age at CSF collection"
+CONTRAST = {"factor": DIAGNOSIS, "a": "biochemical AD", "b": "biochemical control", "covariates": (SITE,)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs and parameters of one small run of a tool.
+
+    Attributes
+    ----------
+    inputs
+        Gives the inputs by name. They may share objects with other cases: no tool may change them.
+    params
+        Parameters.
+    barren
+        Whether the tool is also run on inputs without a single value (all NaN, tables without rows). False only where
+        that is what the tool is made to accept without a word, with the reason in a comment.
+    """
+
+    inputs: Callable[[], Mapping[str, Any]]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    barren: bool = True
+
+
+@cache
+def run(name: str) -> Result:
+    """Result of a tool's case, computed once in a test session."""
+    case = CASES[name]
+    return registry.get(name).run(case.inputs(), case.params, seed=1)
+
+
+@cache
+def _loaded() -> anndata.AnnData:
+    return run("load_dataset").dataset()
+
+
+@cache
+def csf() -> anndata.AnnData:
+    """42 people x 386 protein groups with 20 % missing values; ``subject`` pairs people as if replicated."""
+    small = _loaded()[::5, ::4].copy()
+    small.obs["subject"] = [f"S{i // 2}" for i in range(small.n_obs)]
+    small.obs["replicate"] = [f"R{i % 2}" for i in range(small.n_obs)]
+    return registry.get("annotate_genes")(small).dataset()
+
+
+@cache
+def peptides() -> anndata.AnnData:
+    """24 runs x 90 peptides of 12 proteins, log2."""
+    table = pd.read_csv(SPIKE_INS / "peptides.csv")
+    var = (
+        table[["protein", "gene"]]
+        .astype(str)
+        .set_index(pd.Index(table["peptide"].astype(str), name="feature"))
+    )
+    runs = table.columns[3:]
+    obs = pd.DataFrame({"level": [str(run)[0] for run in runs]}, index=pd.Index(runs, name="sample"))
+    uns = {"nereus": {"level": "peptide", "quantity": "intensity", "history": []}}
+    return anndata.AnnData(np.log2(table[runs].to_numpy(float).T), obs=obs, var=var, uns=uns)
+
+
+def _file(path: Path) -> SourceFile:
+    return SourceFile(path, path.name)
+
+
+def _dataset() -> dict[str, Any]:
+    return {"dataset": csf()}
+
+
+def _families() -> dict[str, pd.DataFrame]:
+    return {
+        "diagnosis abundance": run("differential_abundance").table("differential"),
+        "diagnosis detection": run("detection_test").table("detection"),
+    }
+
+
+def _claims_inputs() -> dict[str, Any]:
+    return {
+        "findings": run("run_wide_fdr").table("findings"),
+        "differential": run("differential_abundance").table("differential"),
+        "detection": run("detection_test").table("detection"),
+        "stability": run("stability").table("stability"),
+        "confidence": run("calibrate_confidence").table("confidence"),
+        "rank": run("rank_test").table("rank"),
+        "rerun": None,
+    }
+
+
+CASES: dict[str, Case] = {
+    # readers ---------------------------------------------------------------------------------
+    "load_dataset": Case(
+        lambda: {"data": _file(EXAMPLE / "proteome.csv.gz"), "samples": _file(EXAMPLE / "samples.csv")}
+    ),
+    "summarise_peptides": Case(lambda: {"dataset": peptides()}),
+    "annotate_genes": Case(_dataset, barren=False),  # works on names, not on values
+    # understanding and preparing a matrix ----------------------------------------------------
+    "profile_dataset": Case(_dataset, {"n_permutations": 19}),
+    "quality_control": Case(_dataset),
+    "filter_features": Case(_dataset, {"factor": DIAGNOSIS, "max_missing": 0.5}),
+    "normalise": Case(_dataset, {"method": "median"}),
+    "combine_quantities": Case(lambda: {"dataset": _two_quantities()}),
+    "impute": Case(_dataset, {"method": "min_prob"}),
+    "aggregate_replicates": Case(_dataset, {"by": "subject"}),
+    "remove_samples": Case(
+        lambda: {"dataset": csf()}, {"samples": ("Sample_005",)}, barren=False
+    ),  # works on names, not on values
+    # exploring ---------------------------------------------------------------------------------
+    "screen_factors": Case(_dataset, {"factors": (DIAGNOSIS,), "variables": (AGE,), "n_permutations": 39}),
+    "batch_check": Case(_dataset, {"batch": (SITE,), "factors": (DIAGNOSIS,)}),
+    "pca_variance": Case(_dataset, {"n_components": 4}),
+    "cluster_samples": Case(_dataset, {"max_k": 3, "n_subsamples": 5, "n_null": 10}),
+    # testing -----------------------------------------------------------------------------------
+    "differential_abundance": Case(_dataset, {"contrast": CONTRAST}),
+    "detection_test": Case(_dataset, {"contrast": CONTRAST}),
+    "rank_test": Case(_dataset, {"contrast": CONTRAST}),
+    "continuous_association": Case(_dataset, {"variable": AGE, "covariates": (SITE,)}),
+    "permutation_null": Case(_dataset, {"contrast": CONTRAST, "n_permutations": 20}),
+    "stability": Case(_dataset, {"contrast": CONTRAST, "n_subsamples": 10}),
+    "power": Case(_dataset, {"contrast": CONTRAST}),
+    "run_wide_fdr": Case(lambda: {"tables": _families()}),
+    "calibrate_confidence": Case(
+        lambda: {
+            "dataset": csf(),
+            "differential": run("differential_abundance").table("differential"),
+            "detection": None,
+            "stability": run("stability").table("stability"),
+            "null": run("permutation_null").table("null"),
+        },
+        {"contrast": CONTRAST, "n_plantings": 3, "n_subsamples": 4},
+    ),
+    "compose_claims": Case(
+        _claims_inputs,
+        {
+            "contrast": "biochemical AD vs biochemical control",
+            "abundance_family": "diagnosis abundance",
+            "detection_family": "diagnosis detection",
+            "min_confidence": 0.0,
+        },
+    ),
+    "gather_claims": Case(
+        lambda: {"tables": {"O2": run("compose_claims").table("claims")}}, barren=False
+    ),  # no claims is an answer, and the summary counts them by objective
+    # sets ----------------------------------------------------------------------------------------
+    "enrichment_ora": Case(
+        lambda: {"table": run("differential_abundance").table("differential"), "dataset": csf()},
+        {"n_top": 30},
+    ),
+    "enrichment_gsea": Case(
+        lambda: {"table": run("differential_abundance").table("differential"), "dataset": csf()},
+        {"contrast": CONTRAST, "n_permutations": 500},
+    ),
+    # figures -------------------------------------------------------------------------------------
+    "plot_volcano": Case(
+        lambda: {
+            "table": run("differential_abundance").table("differential"),
+            "claims": run("compose_claims").table("claims"),
+        },
+        {"contrast": CONTRAST},
+    ),
+    "plot_heatmap": Case(
+        lambda: {"dataset": csf(), "table": run("differential_abundance").table("differential")},
+        {"contrast": CONTRAST, "factors": (SITE,), "n_features": 12},
+    ),
+    "plot_pca": Case(
+        lambda: {
+            "scores": run("pca_variance").table("scores"),
+            "variance": run("pca_variance").table("variance"),
+            "dataset": csf(),
+        },
+        {"factor": DIAGNOSIS, "batch": SITE},
+    ),
+    "plot_missingness": Case(_dataset, {"factor": DIAGNOSIS}),
+    "plot_set_bars": Case(lambda: {"table": run("enrichment_gsea").table("sets")}),
+    "plot_feature": Case(
+        lambda: {"dataset": csf()},
+        {"feature": "A0A024QZX5;A0A087X1N8;P35237", "contrast": CONTRAST, "batch": SITE},
+    ),
+}
+
+
+@cache
+def _two_quantities() -> anndata.AnnData:
+    """The set with a second quantity beside the first, as a file with LFQ and raw intensities has."""
+    data = csf().copy()
+    shift = np.linspace(-0.3, 0.3, data.n_obs)[:, None]
+    data.layers["intensity"] = np.asarray(data.X) + shift
+    data.uns["nereus"] = {**data.uns["nereus"], "quantity": "lfq"}
+    return data
