@@ -49,8 +49,6 @@ def run_table(folder: Path, name: str, seed: int, arm: str, work: Path) -> dict[
     raw = load(data, samples, quantity="intensity")
     conditions = raw.obs["Condition"].astype(str).to_numpy()
     a, b = conditions[0], conditions[-1]
-    usable = frozenset(f for f in truth.changed if f in set(raw.var_names))
-    truth = SpikeTruth(usable, truth.amounts)
     start = time.perf_counter()
     if arm == "discover":
         outcome = discover_arm(data, samples, work, seed)
