@@ -79,9 +79,10 @@ def annotate_genes(dataset: AnnData, params: AnnotateParams, *, seed: int) -> Re
     elif known < len(features):
         warnings = (f"{len(features) - known} features have no gene symbol: they keep their identifier",)
     return Result(
-        summary=f"{known} of {len(features)} features have a gene symbol, {filled} of them filled in; organism {facts['organism']}."
-        if "organism" in facts
-        else f"{known} of {len(features)} features have a gene symbol; organism {mapping.organism}.",
+        summary=(
+            f"{known} of {len(features)} features have a gene symbol, {filled} of them filled in; "
+            f"organism {facts.get('organism', mapping.organism)}."
+        ),
         values={
             "n_features": len(features),
             "n_with_gene": known,
