@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nereus.errors import PlanError, ToolError
 from nereus.memory.records import Scalar
+from nereus.tools.single_thread import single_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +93,9 @@ class Result:
     def _repr_html_(self) -> str:
         parts = [f"<p>{self.summary}</p>"]
         parts += [figure.svg.decode() for figure in self.figures.values()]
-        parts += [f"<h4>{name}</h4>{table.head(10).to_html(index=False)}" for name, table in self.tables.items()]
+        parts += [
+            f"<h4>{name}</h4>{table.head(10).to_html(index=False)}" for name, table in self.tables.items()
+        ]
         return "".join(parts)
 
 
@@ -166,11 +169,17 @@ class Tool:
         """Compute, from input objects by name."""
         known = {spec.name for spec in self.inputs}
         if unknown := sorted(set(inputs) - known):
-            raise PlanError(f"unknown inputs {unknown}", where=f"tool {self.name!r}", mend=f"inputs are {sorted(known)}")
+            raise PlanError(
+                f"unknown inputs {unknown}", where=f"tool {self.name!r}", mend=f"inputs are {sorted(known)}"
+            )
         missing = [s.name for s in self.inputs if not s.optional and inputs.get(s.name) is None]
         if missing:
             raise PlanError(f"inputs {missing} are missing", where=f"tool {self.name!r}", mend="name them")
-        result = self.function(**{s.name: inputs.get(s.name) for s in self.inputs}, params=self.validate(params), seed=seed)
+        checked = self.validate(params)
+        with single_thread():
+            result = self.function(
+                **{s.name: inputs.get(s.name) for s in self.inputs}, params=checked, seed=seed
+            )
         _check_result(self, result)
         return result
 
@@ -178,7 +187,11 @@ class Tool:
         """Call as a Python function: inputs by position or name, parameters by name."""
         named = dict(zip((spec.name for spec in self.inputs), inputs, strict=False))
         if len(inputs) > len(self.inputs):
-            raise PlanError(f"{len(inputs)} inputs given", where=f"tool {self.name!r}", mend=f"it takes {len(self.inputs)}")
+            raise PlanError(
+                f"{len(inputs)} inputs given",
+                where=f"tool {self.name!r}",
+                mend=f"it takes {len(self.inputs)}",
+            )
         for spec in self.inputs:
             if spec.name in arguments:
                 named[spec.name] = arguments.pop(spec.name)
@@ -213,8 +226,12 @@ def tool(
             elif parameter.name != "seed":
                 inputs.append(InputSpec(parameter.name, _kind_of(text, name, parameter.name), "None" in text))
         if params_model is None or "seed" not in signature.parameters:
-            raise TypeError(f"tool {name!r} needs `params: <module-level Params class>` and keyword `seed` in its signature")
-        return Tool(name, version, summary, function, params_model, tuple(inputs), outputs, capability, seconds)
+            raise TypeError(
+                f"tool {name!r} needs `params: <module-level Params class>` and keyword `seed` in its signature"
+            )
+        return Tool(
+            name, version, summary, function, params_model, tuple(inputs), outputs, capability, seconds
+        )
 
     return make
 
@@ -234,12 +251,20 @@ def _check_result(tool: Tool, result: Result) -> None:
 
     for name, value in result.values.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise ToolError(f"value {name!r} is not finite", where=f"tool {tool.name!r}", mend="return None instead")
+            raise ToolError(
+                f"value {name!r} is not finite", where=f"tool {tool.name!r}", mend="return None instead"
+            )
         if not isinstance(value, bool | int | float | str | None):
-            raise ToolError(f"value {name!r} is a {type(value).__name__}", where=f"tool {tool.name!r}", mend="return a scalar")
+            raise ToolError(
+                f"value {name!r} is a {type(value).__name__}",
+                where=f"tool {tool.name!r}",
+                mend="return a scalar",
+            )
     for name, table in result.tables.items():
         if not isinstance(table.index, pd.RangeIndex):
             raise ToolError(f"table {name!r} has an index", where=f"tool {tool.name!r}", mend="reset_index")
         key = table.iloc[:, 0]
         if not key.map(lambda cell: isinstance(cell, str)).all() or key.duplicated().any():
-            raise ToolError(f"the first column of table {name!r} is no unique text key", where=f"tool {tool.name!r}")
+            raise ToolError(
+                f"the first column of table {name!r} is no unique text key", where=f"tool {tool.name!r}"
+            )

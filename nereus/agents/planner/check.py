@@ -1,4 +1,4 @@
-"""The static check of a plan: types, arguments, references and size, before anything runs."""
+"""The static check of a plan: types, arguments and references, before anything runs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def planned(step: StepDraft, step_id: str, workflow_id: str) -> PlannedStep:
 
 
 def check_workflow(
-    workflow: Workflow, run_outputs: Mapping[str, str], known_steps: Mapping[str, str], steps_left: int
+    workflow: Workflow, run_outputs: Mapping[str, str], known_steps: Mapping[str, str]
 ) -> list[str]:
     """Everything that is wrong with a plan, one line each; empty when it may run.
 
@@ -68,13 +68,8 @@ def check_workflow(
         Well-known results that the run holds, by name.
     known_steps
         Executed step id -> tool name, for references to steps outside this workflow.
-    steps_left
-        How many more steps the budget allows.
     """
     errors: list[str] = []
-    todo = [step for step in workflow.steps if step.status == "planned"]
-    if len(todo) > steps_left:
-        errors.append(f"{len(todo)} steps are planned but the budget leaves {steps_left}")
     tools: dict[str, Tool] = {}
     for step in workflow.steps:
         try:
@@ -91,6 +86,19 @@ def check_workflow(
             ]
         seen.add(step.id)
     return errors
+
+
+def trim(workflow: Workflow, steps_left: int) -> Workflow:
+    """The plan with the steps skipped that the budget does not allow, last ones first."""
+    planned_steps = [step.id for step in workflow.steps if step.status == "planned"]
+    beyond = set(planned_steps[max(0, steps_left) :])
+    steps = tuple(
+        step.model_copy(update={"status": "skipped", "note": "beyond the step budget"})
+        if step.id in beyond
+        else step
+        for step in workflow.steps
+    )
+    return workflow.model_copy(update={"steps": steps})
 
 
 def _check_step(

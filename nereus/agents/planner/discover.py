@@ -22,7 +22,7 @@ from nereus.agents.policies import make_policy
 from nereus.agents.reporter.bundle import refuse_foreign_folder, write_bundle
 from nereus.errors import InputError, ResumeRefused, StoreError
 from nereus.memory.artifacts import ArtifactStore
-from nereus.memory.checkpoints import open_checkpoints
+from nereus.memory.checkpoints import open_checkpoints, prune
 from nereus.memory.database import Database, DatabaseLedger
 from nereus.memory.events import EventStream, Listener
 from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, RunHeader, RunRecord
@@ -324,18 +324,14 @@ def _drive(
     workspace: Workspace, header: RunHeader, policy: Policy, ask: Ask | None, on_event: Listener | None
 ) -> Run:
     """Run the graph from its last checkpoint to its end, write the report, and remember the run."""
-    from threadpoolctl import threadpool_limits
-
     settings, repository = workspace.settings, workspace.repository
     keeper = BudgetKeeper(header.budget, header.wall_s)
     with ExitStack() as stack:
         stack.enter_context(_only_process(settings, header.id))
         if on_event is not None:
             stack.callback(workspace.events.subscribe(on_event))
-        saver = stack.enter_context(open_checkpoints(settings.checkpoint_url))
+        saver = stack.enter_context(open_checkpoints(settings.checkpoint_url, workspace.database.flush))
         index = stack.enter_context(open_vectors(settings, repository))
-        # One thread a linear-algebra call: sums then come out the same on every number of processors.
-        stack.enter_context(threadpool_limits(limits=1))
         services = Services(
             run_id=header.id,
             question=header.question,
@@ -380,6 +376,7 @@ def _drive(
         write_bundle(record, workspace.artifacts, header.out_dir)
         if index is not None:
             index.remember_run(record)
+        prune(saver, header.id)
         return Run(record, workspace.artifacts)
 
 

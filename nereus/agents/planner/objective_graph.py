@@ -17,7 +17,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from nereus.agents.planner.check import check_workflow, materialise, planned
+from nereus.agents.planner.check import check_workflow, materialise, planned, trim
 from nereus.agents.planner.evidence import in_order
 from nereus.agents.planner.services import Services, explain
 from nereus.agents.planner.state import ObjectiveReturn, ObjectiveState
@@ -116,7 +116,7 @@ def check(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     services = runtime.context
     workflow = Workflow.model_validate(state["workflow"])
     known = {step_id: services.call(key).spec.tool for step_id, key in _all_calls(state).items()}
-    errors = check_workflow(workflow, state["run_outputs"], known, state["steps_left"])
+    errors = check_workflow(workflow, state["run_outputs"], known)
     if errors:
         services.emit("plan_rejected", workflow.id, errors=errors, version=workflow.version)
         if workflow.version > 1 and state.get("unrefined"):
@@ -129,6 +129,17 @@ def check(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
                 "notices": [f"{workflow.id}: plan refused: {errors[0]}"],
             }
         return {"plan_errors": errors, "route": "plan"}
+    trimmed = trim(workflow, state["steps_left"])
+    update: dict[str, Any] = {"plan_errors": [], "plan_attempts": 0}
+    if trimmed != workflow:
+        reason = "the step budget does not allow the whole plan"
+        services.emit("budget_warning", workflow.id, reason=reason)
+        update |= {
+            "notices": [f"{workflow.id}: {reason} — raise it with --budget steps=N"],
+            "outputs": {"stop": reason},
+            "workflow": trimmed.model_dump(mode="json"),
+        }
+        workflow = trimmed
     services.repository.save_workflow(services.run_id, workflow)
     services.emit(
         "workflow_planned" if workflow.version == 1 else "workflow_refined",
@@ -139,7 +150,7 @@ def check(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
         steps=[[step.id, step.tool, step.purpose] for step in workflow.steps],
     )
     gate = services.approval == "always" and workflow.version == 1
-    return {"plan_errors": [], "plan_attempts": 0, "route": "gate_workflow" if gate else "fill"}
+    return {**update, "route": "gate_workflow" if gate else "fill"}
 
 
 def gate_workflow(state: ObjectiveState) -> dict[str, Any]:

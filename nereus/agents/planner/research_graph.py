@@ -42,6 +42,9 @@ GRAPH_VERSION = "1"
 FIXED_KINDS = (ObjectiveKind.DATA, ObjectiveKind.QUALITY, ObjectiveKind.SYNTHESIS)
 """Objectives that every run has; they do not count against the budget of objectives."""
 
+SYNTHESIS_STEPS = 6
+"""Steps that are kept for stating the claims, so that a run that its budget stops still has some."""
+
 ROUND_SIZE = 2
 MAX_DEPTH = 2
 
@@ -111,7 +114,7 @@ def select(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     objectives = _objectives(state)
     opened = [one for one in objectives.values() if one.status == "open"]
     ready = [one for one in opened if one.kind in (ObjectiveKind.DATA, ObjectiveKind.QUALITY)]
-    stop = state.get("stop_reason", "")
+    stop = state.get("stop_reason", "") or state.get("outputs", {}).get("stop", "")
     if "synthesis" in state.get("outputs", {}):
         return {"selected": []}
     if ready:
@@ -176,7 +179,10 @@ def _fan_out(state: RunState) -> list[Send] | str:
     selected = state.get("selected", [])
     if not selected:
         return "compose"
-    share = int(state["limits"]["steps"] - state.get("used", {}).get("steps", 0)) // len(selected)
+    left = int(state["limits"]["steps"] - state.get("used", {}).get("steps", 0))
+    if not any(state["objectives"][one]["kind"] == ObjectiveKind.SYNTHESIS for one in selected):
+        left = max(0, left - SYNTHESIS_STEPS)
+    share = left // len(selected)
     return [
         Send(
             "objective",

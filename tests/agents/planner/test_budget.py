@@ -14,7 +14,9 @@ def test_items_change_the_defaults() -> None:
     assert (budget.steps, budget.wall_s, budget.hypotheses) == (5, 1.5, Budget().hypotheses)
 
 
-@pytest.mark.parametrize("item", ["steps", "stepps=3", "steps=many", "steps=0", "steps=-1", "wall_s=0", "wall_s=inf", "wall_s=nan"])
+@pytest.mark.parametrize(
+    "item", ["steps", "stepps=3", "steps=many", "steps=0", "steps=-1", "wall_s=0", "wall_s=inf", "wall_s=nan"]
+)
 def test_nonsense_is_refused_with_its_name(item: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_budget([item])
