@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
-from statsmodels.nonparametric.smoothers_lowess import lowess
+
+from nereus.tools.statistics.lowess import lowess
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -232,7 +233,7 @@ def _fit_scaled_f_robust(
     x, d1 = _to_common_df(x, df1, df2_plain, scale_plain)
 
     z = np.log(x)
-    trend = np.full(n, _trimmed_mean(z, _WINSOR_TAILS[1])) if covariate is None else _lowess(covariate, z)
+    trend = np.full(n, _trimmed_mean(z, _WINSOR_TAILS[1])) if covariate is None else _trend(covariate, z)
     residual = z - trend
     low, high = np.quantile(residual, [_WINSOR_TAILS[0], 1.0 - _WINSOR_TAILS[1]])
     winsorised = np.clip(residual, low, high)
@@ -389,9 +390,5 @@ def _average_rank(x: FloatArray) -> FloatArray:
     return np.asarray((last - (counts - 1) / 2.0)[inverse], dtype=np.float64)
 
 
-def _lowess(covariate: FloatArray, z: FloatArray) -> FloatArray:
-    """Robust local line of `z` along the covariate, at each of its points."""
-    reach = 0.01 * float(np.ptp(covariate))
-    return np.asarray(
-        lowess(z, covariate, frac=_LOWESS_SPAN, it=3, delta=reach, return_sorted=False), dtype=np.float64
-    )
+def _trend(covariate: FloatArray, z: FloatArray) -> FloatArray:
+    return lowess(covariate, z, span=_LOWESS_SPAN, delta=0.01 * float(np.ptp(covariate)))
