@@ -36,7 +36,7 @@ class CombineParams(Params):
     summary="Average the raw and the label-free quantity of each protein where both exist.",
     outputs=("dataset:dataset", "table:features"),
 )
-def combine_quantities(dataset: AnnData, params: CombineParams, *, seed: int) -> Result:  # noqa: ARG001
+def combine_quantities(dataset: AnnData, params: CombineParams, *, seed: int) -> Result:
     """Average two quantities of the same table, feature by feature.
 
     The other quantity is first put on the scale of the matrix: its samples by the median difference over

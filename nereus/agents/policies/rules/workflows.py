@@ -88,15 +88,6 @@ def _quality(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             )
             + "/dataset"
         )
-    current = (
-        add(
-            "filter_features",
-            "leave out features seen too rarely to say anything about",
-            factor=_main_factor(context),
-            min_present_per_group=2,
-        )
-        + "/dataset"
-    )
     method = "none" if float(values.get("n_features") or 0) < PANEL_FEATURES else "median"
     current = (
         add(
@@ -116,6 +107,16 @@ def _quality(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             )
             + "/dataset"
         )
+    # After the quantities are combined: one of them may hold features that the other lacks.
+    current = (
+        add(
+            "filter_features",
+            "leave out features seen too rarely to say anything about",
+            factor=_main_factor(context),
+            min_present_per_group=2,
+        )
+        + "/dataset"
+    )
     principal = add("pca_variance", "see which columns the largest differences follow", {"dataset": current})
     batches, factors = _columns(context, "batch"), _columns(context, "factor", "ordered")
     if batches:
