@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+_MANY_FEATURES = 3000
+"""Distances between more features than this take minutes and gigabytes."""
+
+
 class ImputeParams(Params):
     """Parameters of `impute`."""
 
@@ -31,7 +35,9 @@ class ImputeParams(Params):
     width: float = Field(default=0.3, gt=0, le=2)
     """``min_prob``: standard deviation of the drawn values, in units of the sample's own."""
     n_neighbors: int = Field(default=10, ge=1, le=100)
-    """``knn``: number of nearest features."""
+    """``knn``: number of nearest neighbours."""
+    neighbors: Literal["auto", "features", "samples"] = "auto"
+    """``knn``: whether features or samples are neighbours; ``auto`` takes features up to 3,000 of them."""
 
 
 @tool(
@@ -47,7 +53,8 @@ def impute(dataset: AnnData, params: ImputeParams, *, seed: int) -> Result:
       mean ``mean - shift * sd`` and standard deviation ``width * sd`` of that sample's values (Tyanova et al.
       2016, Nat Methods 13:731, defaults 1.8 and 0.3).
     - ``knn``: values missing at random. Mean of the value in the same sample over the ``n_neighbors``
-      features whose profiles are nearest (Troyanskaya et al. 2001, Bioinformatics 17:520), by scikit-learn.
+      features whose profiles are nearest (Troyanskaya et al. 2001, Bioinformatics 17:520), or of the same feature
+      over the nearest samples; by scikit-learn.
     - ``mean``: the feature's mean. For display only: it shrinks variances.
 
     Parameters
@@ -80,6 +87,9 @@ def impute(dataset: AnnData, params: ImputeParams, *, seed: int) -> Result:
     """
     X = abundance(dataset)
     missing = np.isnan(X)
+    neighbors = params.neighbors
+    if neighbors == "auto":
+        neighbors = "features" if X.shape[1] <= _MANY_FEATURES else "samples"
     made = X.copy()
     if params.method == "min_prob":
         known = (~missing).sum(axis=1)
@@ -103,7 +113,8 @@ def impute(dataset: AnnData, params: ImputeParams, *, seed: int) -> Result:
             made = np.where(missing, np.nanmean(X, axis=0), X)
         else:
             with config_context(working_memory=64):
-                made = KNNImputer(n_neighbors=params.n_neighbors).fit_transform(X.T).T
+                imputer = KNNImputer(n_neighbors=params.n_neighbors)
+                made = imputer.fit_transform(X.T).T if neighbors == "features" else imputer.fit_transform(X)
     filled = missing & ~np.isnan(made)
     per_feature = filled.sum(axis=0)
     touched = np.flatnonzero(per_feature)
@@ -123,6 +134,7 @@ def impute(dataset: AnnData, params: ImputeParams, *, seed: int) -> Result:
         summary=f"Filled {count} of {int(missing.sum())} missing values in by {params.method}.",
         values={
             "method": params.method,
+            "neighbors": neighbors if params.method == "knn" else None,
             "n_missing": int(missing.sum()),
             "n_imputed": count,
             "share_imputed": finite(share),

@@ -18,7 +18,7 @@ def abundance(dataset: AnnData) -> np.ndarray:
     Raises
     ------
     InputError
-        When a value is infinite, or the data set has no sample or no feature.
+        When a value is infinite, all are missing, or the data set has no sample or no feature.
     """
     if dataset.n_obs == 0 or dataset.n_vars == 0:
         raise InputError(
@@ -33,6 +33,10 @@ def abundance(dataset: AnnData) -> np.ndarray:
             f"{int(np.isinf(values).sum())} values are infinite",
             where=f"sample {dataset.obs_names[row]!r}, feature {dataset.var_names[column]!r}",
             mend="a logarithm of zero? load the table with zero_is_missing=yes",
+        )
+    if np.isnan(values).all():
+        raise InputError(
+            "every value is missing", mend="check the quantity and how missing values are written"
         )
     return values
 

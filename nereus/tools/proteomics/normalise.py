@@ -62,7 +62,7 @@ def converged_shifts(X: np.ndarray, reference: np.ndarray, rounds: int = 20) -> 
         total = total + step
         if np.isnan(step).any():
             break
-        if not np.nanmax(np.abs(step)) > 1e-9:
+        if not np.nanmax(np.abs(step)) > 1e-6:
             break
     return total
 
@@ -133,7 +133,8 @@ def equal_quantiles(X: np.ndarray) -> np.ndarray:
     Bolstad et al. 2003, Bioinformatics 19:185.
     """
     grid = np.linspace(0, 1, X.shape[1])
-    reference = np.nanmean(np.nanquantile(X, grid, axis=1), axis=1)
+    known_values = [np.sort(row[~np.isnan(row)]) for row in X]
+    reference = np.mean([np.interp(grid, np.linspace(0, 1, row.size), row) for row in known_values], axis=0)
     made = np.full_like(X, np.nan)
     for row in range(X.shape[0]):
         known = ~np.isnan(X[row])
@@ -236,6 +237,12 @@ def normalise(dataset: AnnData, params: NormaliseParams, *, seed: int) -> Result
         f"normalise: {params.method}, {reference.size} reference features, largest shift {largest:.3f} log2"
     )
     warnings = []
+    rates = np.isnan(X).mean(axis=1)
+    if params.method == "quantile" and np.ptp(rates) > 0.05:
+        warnings.append(
+            f"samples miss {rates.min():.0%} to {rates.max():.0%} of their values: where low values are missing, "
+            "quantile normalisation takes this for a shift; prefer median or stable_subset"
+        )
     if params.method in ("median", "stable_subset") and reference.size < _MIN_REFERENCE:
         warnings.append(f"only {reference.size} reference features: the shifts are uncertain")
     return Result(

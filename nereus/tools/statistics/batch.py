@@ -12,7 +12,7 @@ from scipy.stats.contingency import association
 from nereus.errors import InputError
 from nereus.tools.base import Params, Result, finite, tool
 from nereus.tools.proteomics.matrix import abundance, obs_column
-from nereus.tools.statistics.levels import as_levels
+from nereus.tools.statistics.levels import as_levels, contingency
 from nereus.tools.statistics.pca import design_of, principal_components, r_squared
 
 if TYPE_CHECKING:
@@ -37,11 +37,8 @@ class BatchParams(Params):
 
 def cramers_v(first: pd.Series, second: pd.Series) -> float | None:
     """Cramér's V of two columns of level texts, without bias correction; None with fewer than two levels."""
-    known = first.notna() & second.notna()
-    table = pd.crosstab(first[known], second[known])
-    if min(table.shape) < 2:
-        return None
-    return float(association(table.to_numpy(), method="cramer"))
+    table = contingency(first, second)
+    return float(association(table, method="cramer")) if min(table.shape) >= 2 else None
 
 
 def share_beyond(
@@ -81,8 +78,7 @@ def share_beyond(
 
 def inseparable(factor: pd.Series, batch: pd.Series) -> bool:
     """Whether no batch holds two levels of the factor: then no comparison within a batch exists."""
-    known = factor.notna() & batch.notna()
-    table = pd.crosstab(batch[known], factor[known])
+    table = contingency(batch, factor)
     return bool(table.shape[1] >= 2 and table.shape[0] >= 2 and ((table > 0).sum(axis=1) < 2).all())
 
 

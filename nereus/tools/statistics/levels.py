@@ -73,3 +73,13 @@ def indicator(levels: pd.Series) -> tuple[np.ndarray, list[str]]:
     return np.array([[level == name for name in names] for level in levels], dtype=float).reshape(
         len(levels), len(names)
     ), names
+
+
+def contingency(first: pd.Series, second: pd.Series) -> np.ndarray:
+    """Counts of each pair of levels over the rows where both are known: shape (n_first, n_second), sorted by level."""
+    known = (first.notna() & second.notna()).to_numpy()
+    rows, row_names = pd.factorize(first.to_numpy()[known], sort=True)
+    columns, column_names = pd.factorize(second.to_numpy()[known], sort=True)
+    counts = np.zeros((len(row_names), len(column_names)), dtype=int)
+    np.add.at(counts, (rows, columns), 1)
+    return counts

@@ -102,6 +102,7 @@ def contrast_table(
         key=lambda column: (
             -column.cue,
             bool(column.composite),
+            column.role == "ordered",
             not column.reference_known,
             column.n_levels,
             columns.index(column),

@@ -85,22 +85,20 @@ def detection_linkage(
 
     def between(design: np.ndarray) -> np.ndarray:
         sums = design.T @ present
-        per_feature: np.ndarray = ((sums**2) / design.sum(axis=0)[:, None]).sum(axis=0)
+        per_feature: np.ndarray = (1 / design.sum(axis=0)) @ (sums * sums)
         return per_feature
 
     observed = between(one_hot)
-    null_totals, null_features = [], []
-    for _ in range(n_permutations):
+    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    null = np.empty((n_permutations, present.shape[1]))
+    for at in range(n_permutations):
         order = np.arange(len(strata))
-        for stratum in np.unique(strata):
-            members = np.flatnonzero(strata == stratum)
-            order[members] = rng.permutation(members)
-        permuted = between(one_hot[order])
-        null_totals.append(permuted.sum())
-        null_features.append(permuted / total)
-    reached = sum(value >= observed.sum() * (1 - 1e-9) for value in null_totals)
-    p = (1 + reached) / (1 + n_permutations)
-    limit = np.quantile(np.concatenate(null_features), 0.95)
+        for within in members:
+            order[within] = rng.permutation(within)
+        null[at] = between(one_hot[order])
+    null_totals = null.sum(axis=1)
+    p = (1 + int((null_totals >= observed.sum() * (1 - 1e-9)).sum())) / (1 + n_permutations)
+    limit = np.quantile(null / total, 0.95)
     rates = (one_hot.T @ seen[rows]) / one_hot.sum(axis=0)[:, None]
     large = one_hot.sum(axis=0) >= 3
     exclusive = (
@@ -108,7 +106,7 @@ def detection_linkage(
         if large.sum() >= 2
         else 0
     )
-    extreme = max(null_totals) <= observed.sum() * (1 + 1e-9)
+    extreme = null_totals.max() <= observed.sum() * (1 + 1e-9)
     return Linkage(
         r2=float(observed.sum() / total.sum()),
         r2_null=float(np.mean(null_totals) / total.sum()),

@@ -146,7 +146,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     ]
     unit_X, unit_obs, subjects = _units(X, obs, unit, columns)
     levels = {column.name: as_levels(unit_obs[column.name]) for column in columns}
-    pca = _components(unit_X)
+    pca = rows_pca if unit_X is X else _components(unit_X)
     confounding = confounding_table(unit_obs, columns, levels)
     variance = _variance(unit_obs, columns, pca)
     contrasts, n_contrasts = contrast_table(
@@ -457,7 +457,7 @@ def _factors(
                     if column.usual_covariate
                     else "main",
                     "missing_rate": float(np.isnan(X[mask]).mean()) if mask.any() else np.nan,
-                    "median_shift": float(np.nanmedian(shifts[mask])) if mask.any() else np.nan,
+                    "median_shift": float(pd.Series(shifts[mask]).median()),
                     "linked_missingness": bool(link.linked) if link else False,
                     "missing_p": link.p if link else np.nan,
                     "missing_r2": link.r2 - link.r2_null if link else np.nan,
