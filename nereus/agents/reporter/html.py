@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +27,15 @@ from nereus.agents.reporter.render import anchor, exact, known_names, number_htm
 from nereus.agents.reporter.sources import Sources, latest_workflows, path, plain
 from nereus.agents.reporter.svg import inline_svg
 from nereus.errors import NereusError, UnresolvedNumber
-from nereus.memory.records import ArtifactKind, ArtifactRef, CallStatus, Contrast, Decision, Hypothesis
+from nereus.memory.records import (
+    ArtifactKind,
+    ArtifactRef,
+    CallStatus,
+    Contrast,
+    Decision,
+    Hypothesis,
+    Objective,
+)
 
 if TYPE_CHECKING:
     import jinja2
@@ -134,6 +143,7 @@ class _Page:
         self.scales = scales(self.findings)
         self.open_cards = OPEN_CARDS
         self._read_figure = read_figure
+        self._quotable = self._quotable_texts()
         self.figures = self._figures()
         self.load = sources.first_call("load_dataset")
         self.profile = sources.first_call("profile_dataset")
@@ -145,7 +155,14 @@ class _Page:
         return number_html(source, spec, self.sources)
 
     def prose(self, template: str) -> Markup:
-        """A text with references. One that cannot be resolved is shown as written, and marked."""
+        """A text with references; what it quotes from a step is shown as that step's text.
+
+        A text whose references cannot be resolved is shown as written, and marked.
+        """
+        for quoted, source in self._quotable:
+            if quoted in template:
+                before, _, after = template.partition(quoted)
+                return self.prose(before) + self.verbatim(source) + self.prose(after)
         try:
             return render_html(template, self.sources, self.names)
         except UnresolvedNumber:
@@ -182,6 +199,23 @@ class _Page:
             )
         return self.num(path("value", step, name), spec)
 
+    def _quotable_texts(self) -> list[tuple[str, str]]:
+        """Warnings, errors and summaries with digits that other texts may quote, longest first, with their sources."""
+        found: dict[str, str] = {}
+        for step, key in self.sources.call_of_step.items():
+            call = self.record.calls.get(key)
+            if call is None:
+                continue
+            for index, warning in enumerate(call.warnings):
+                found.setdefault(warning, path("warning", step, index))
+            for text, kind in ((call.error, "error"), (call.summary, "summary")):
+                if text:
+                    found.setdefault(text, path(kind, step))
+        if self.record.header.stop_reason:
+            found.setdefault(self.record.header.stop_reason, path("field", "header", "run", "stop_reason"))
+        telling = [(text, source) for text, source in found.items() if any(c.isnumeric() for c in text)]
+        return sorted(telling, key=lambda item: (-len(item[0]), item[1]))
+
     def _sample_names(self) -> set[str]:
         step = self.sources.first_call("profile_dataset")
         if step is None or "samples" not in self.sources.call(step).outputs:
@@ -204,7 +238,7 @@ class _Page:
 
         load, profile = self.load, self.profile
         add("Software", load, "software")
-        add("Organism", load if self.has(load, "organism") else profile, "organism")
+        add("Organism", self._organism(), "organism")
         add("Features", load, "n_features")
         add("Samples", load, "n_samples")
         add("Subjects", profile, "n_subjects")
@@ -215,7 +249,7 @@ class _Page:
         if self.has(load, "zero_is_missing"):
             zero = self.value(load, "zero_is_missing")
             found.append(
-                ("Zeros", Markup(escape("taken as missing" if zero in (True, "yes") else "taken as values")))
+                ("Zeros", Markup(escape("taken as missing" if zero in (True, "yes") else "kept as values")))
             )
         add("Missing values", load if self.has(load, "missing_rate") else profile, "missing_rate", spec=".1%")
         removed = [
@@ -233,6 +267,13 @@ class _Page:
             found.append(("Removed", Markup("nothing")))
         add("Outlying samples", profile, "n_outliers")
         return found
+
+    def _organism(self) -> str | None:
+        """The first step that found out the organism."""
+        for step in (self.load, self.sources.first_call("annotate_genes"), self.profile):
+            if step is not None and self.value(step, "organism") not in (None, "", "unknown"):
+                return step
+        return None
 
     def lead(self) -> Markup:
         """One sentence that says what the data are."""
@@ -253,8 +294,9 @@ class _Page:
             parts.append(Markup(", each of another subject"))
         elif profile is not None and subjects is not None:
             parts.append(Markup(" of {} subjects").format(self.val(profile, "n_subjects", "int")))
-        if self.has(load, "organism") and self.value(load, "organism") != "unknown":
-            parts.append(Markup(", {}").format(self.val(load, "organism")))
+        organism = self._organism()
+        if organism is not None:
+            parts.append(Markup(", {}").format(self.val(organism, "organism")))
         if self.has(load, "software") and self.value(load, "software") != "generic":
             parts.append(Markup(", from {}").format(self.val(load, "software")))
         parts.append(Markup("."))
@@ -422,10 +464,22 @@ class _Page:
         wanted = {f"figure-{identity[:12]}" for identity in hypothesis.figures}
         return [one for one in self.figures if one.anchor in wanted]
 
-    def gallery(self) -> list[Drawn]:
-        """Figures that no card shows."""
+    def gallery(self) -> list[tuple[Objective | None, list[Drawn]]]:
+        """Figures that no card shows, by the question they belong to; those about the data as such come last."""
         on_cards = {one.anchor for found in self.findings for one in self.figures_of(found.hypothesis)}
-        return [one for one in self.figures if one.anchor not in on_cards]
+        groups: dict[str, list[Drawn]] = {}
+        for one in self.figures:
+            if one.anchor not in on_cards:
+                groups.setdefault(one.step.split(".")[0], []).append(one)
+        objectives = {one.id: one for one in self.record.objectives}
+        order = {identity: position for position, identity in enumerate(objectives)}
+
+        def place(identity: str) -> tuple[bool, int]:
+            objective = objectives.get(identity)
+            asks = objective is not None and (objective.contrast is not None or bool(objective.variable))
+            return not asks, order.get(identity, len(order))
+
+        return [(objectives.get(identity), groups[identity]) for identity in sorted(groups, key=place)]
 
     # ------------------------------------------------------------------ plan
 
@@ -469,15 +523,19 @@ class _Page:
 
     def decisions_about(self, subject: str) -> list[Decision]:
         """Decisions about an objective, workflow or step that say why."""
-        return [d for d in self.record.decisions if d.subject == subject and d.rationale]
+        return [d for d in self.record.decisions if re.split("[#@]", d.subject)[0] == subject and d.rationale]
 
     def trigger(self, trigger: str) -> Markup:
         """What set a refinement off: evidence and values as numbers, anything else as a name."""
         if trigger in self.record.evidence:
             return Markup("{} ({})").format(self.evidence_text(trigger), self.named(trigger))
-        step, _, name = trigger.rpartition(".")
+        rule, _, pointer = trigger.rpartition(": ")
+        step, _, name = pointer.rpartition(".")
         if step in self.sources.call_of_step and name in self.sources.call(step).values:
-            return Markup("{} = {}").format(self.named(trigger), self.val(step, name))
+            said = Markup("{}: ").format(self.named(rule.replace("_", " "))) if rule else Markup("")
+            return Markup("{}{} of {} = {}").format(
+                said, self.named(name.replace("_", " ")), self.named(step), self.val(step, name)
+            )
         return self.named(trigger)
 
     def calls_beside_plan(self) -> list[tuple[str, Any]]:
