@@ -249,7 +249,7 @@ def propose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
             services.emit(
                 "objective_dropped", draft.statement, reason=f"the budget allows {limit} objectives"
             )
-            update["notices"].append(f"not pursued: {draft.statement} (the budget allows {limit} objectives)")
+            update["notices"].append(f"not pursued: {draft.statement} (the budget allows no further objective)")
             continue
         fresh = _open(draft, len(objectives), services)
         objectives[fresh.id] = fresh
