@@ -406,8 +406,7 @@ def no_identifier(grid: Grid, rng: np.random.Generator) -> Grid:
         if (
             name.strip() in ("Protein", "Protein.Group")
             or name.strip().endswith("IDs")
-            or ("rotein" in name
-            and "IDs" in name)
+            or ("rotein" in name and "IDs" in name)
         ):
             cells[row][j] = ""
     return replace(grid, cells=cells, expect="refuse")

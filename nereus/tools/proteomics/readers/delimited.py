@@ -271,7 +271,7 @@ def _find_header(
         )
     widths = Counter(len(record) for record in records[1:])
     # Banner lines are few: the rows' width is the most common one; on a tie the wider one.
-    width = max(widths, key=lambda w: (widths[w], w))
+    width = max(widths, key=lambda w: (widths[w], w == len(records[0]), w))
     longest = max(map(len, records))
     if stripped_tails and longest > width + 1:
         first = next(record for record in records if len(record) == longest)

@@ -213,7 +213,7 @@ def _samples_in_columns(
     ids, how = _id_column(table, text, named, peptide, gene)
     matched = _matched_columns(table, sheet, numeric, sample_column)
     values = [j for j in numeric if j != ids and (j in matched or not is_annotation(header[j]))]
-    by_kind = _by_quantity(table, values, matched)
+    by_kind = _by_quantity(table, values, quantity)
     base = _base_quantity(by_kind, quantity, matched, table)
     if base == "value" and ids is None and how == "repeats":
         raise _long_table(table, text, numeric)
@@ -228,7 +228,7 @@ def _samples_in_columns(
     plain = by_kind.get("value", [])
     if base in ("lfq", "abundance") and {canonical(n) for n, _ in plain} == {canonical(n) for n in samples}:
         by_kind.setdefault("intensity", plain)  # "A_LFQ" beside "A": the plain column is the raw intensity
-    for other in ("intensity", "lfq", "abundance_raw", "count"):
+    for other in ("intensity", "lfq", "abundance_raw"):
         columns = {canonical(name): j for name, j in by_kind.get(other, [])}
         key = _PUBLIC.get(other, other)
         if key not in read and all(canonical(name) in columns for name in samples):
@@ -289,7 +289,6 @@ def _samples_in_columns(
     if is_peptide:
         var["protein_group"] = pd.Series(list(groups), dtype=object)
         var["n_peptides"] = 1.0
-    layers = {"n_peptides": quantities.pop("count")} if "count" in quantities and base != "count" else {}
     level = "peptide" if is_peptide else "gene" if ids is not None and ids == gene else "protein"
     if ids is None or (level == "protein" and protein is None and _feature_share(features) < 0.3):
         level = "generic"
@@ -301,7 +300,6 @@ def _samples_in_columns(
         features=list(features),
         quantities=quantities,
         var=var,
-        layers=layers,
         contaminant=contaminant,
         shared=shared,
         reverse=decoys(prefixed, flag(_flag_cells(table, ("reverse", "decoy", "is_decoy")), table.n_rows)),
@@ -382,7 +380,7 @@ def _matched_columns(
     return found if len(found) >= 2 else set()
 
 
-def _by_quantity(table: Table, values: list[int], matched: set[int]) -> dict[str, list[tuple[str, int]]]:
+def _by_quantity(table: Table, values: list[int], wanted: str) -> dict[str, list[tuple[str, int]]]:
     """Quantity -> (sample, column). A repeated sample of one quantity is refused unless the columns are equal."""
     by_kind: dict[str, list[tuple[str, int]]] = {}
     seen: dict[tuple[str, str], int] = {}
@@ -395,7 +393,7 @@ def _by_quantity(table: Table, values: list[int], matched: set[int]) -> dict[str
                 where=table.where,
                 mend="name the column or remove it",
             )
-        if kind == "coverage":
+        if kind == "coverage" or (kind == "count" and wanted != "count"):
             continue
         key = (kind, sample)
         if key in seen:

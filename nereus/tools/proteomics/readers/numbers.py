@@ -38,6 +38,7 @@ MISSING = frozenset(
     }
     | {"not detected", "#num!", "#div/0!", "#value!", "<na>"}
 )
+_JUDGED = 200
 LARGEST = 1e30
 """Larger readings are no measurement: an overflow or a damaged cell."""
 
@@ -48,6 +49,8 @@ _COMMA_GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+\.\d*\Z|[+-]?[1-9]\d{0,2}(,\d{
 _DOT_GROUPS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d*\Z|[+-]?[1-9]\d{0,2}(\.\d{3}){2,}\Z", re.ASCII)
 _DOT_AMBIGUOUS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}\Z", re.ASCII)
 _SPACE_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}([ \u00a0\u202f'’]\d{3})+([.,]\d*)?\Z", re.ASCII)
+_ODD_SIGNS = re.compile(r"[, \u00a0\u202f'’]|\.\d+\.")
+_PLAIN_CHARACTERS = re.compile(r"[0-9.eE+\-\x1f]*\Z")
 _LONG_PLAIN = re.compile(r"[+-]?\d{4,}([.,]\d*)?\Z", re.ASCII)
 _SPACES = re.compile(r"[ \u00a0\u202f'’]")
 
@@ -78,7 +81,14 @@ class NumberFormat:
 
 
 def numeric_share(cells: Sequence[str]) -> tuple[float, int]:
-    """Share of number-like cells among those that hold something, and how many hold something."""
+    """Share of number-like cells among those that hold something, and how many hold something.
+
+    Long columns are judged by evenly spaced cells, unless most of these are empty.
+    """
+    if len(cells) > 4 * _JUDGED:
+        share, seen = numeric_share(cells[:: len(cells) // _JUDGED])
+        if seen > _JUDGED // 4:
+            return share, seen
     seen = numbers = 0
     for cell in cells:
         if cell.lower() in MISSING:
@@ -97,6 +107,8 @@ def number_format(table: Table, columns: Sequence[int], decimal: Decimal = "auto
         Point and comma are both used as decimal sign, a comma could be either (``1,234``), or only some of the
         numbers above 999 have signs between thousands.
     """
+    if decimal != "," and not any(_ODD_SIGNS.search("\x1f".join(table.columns[j])) for j in columns):
+        return NumberFormat()
     form = _signs(table, columns, decimal)
     _check_grouping(table, columns)
     return form
@@ -129,7 +141,7 @@ def _signs(table: Table, columns: Sequence[int], decimal: Decimal) -> NumberForm
                     groups_dot = groups_dot or (i, j)
                 elif _COMMA_AMBIGUOUS.match(cell):
                     ambiguous = ambiguous or (i, j)
-                elif _COMMA.match(cell):
+                elif _COMMA.match(cell) or _SPACE_GROUPS.match(cell):
                     comma = comma or (i, j)
             elif "." in cell and _PLAIN.match(cell):
                 point = point or (i, j)
@@ -204,6 +216,14 @@ def to_floats(table: Table, column: int, form: NumberFormat) -> FloatArray:
         A cell that is no number, infinite, or larger than `LARGEST`; names row, column and cell.
     """
     cells = table.columns[column]
+    if form.thousands != "." and _PLAIN_CHARACTERS.match("\x1f".join(cells)):
+        try:
+            quick = np.array([float(cell) if cell else math.nan for cell in cells])
+        except ValueError:
+            pass  # a cell such as "-" or "1.2.3": found and judged below
+        else:
+            if not (np.abs(quick) > LARGEST).any():
+                return quick
     values = np.empty(len(cells))
     for i, cell in enumerate(cells):
         if _PLAIN.match(cell) and (form.thousands != "." or "." not in cell):

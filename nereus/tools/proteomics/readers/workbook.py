@@ -48,7 +48,7 @@ def read_workbook(
             where=where,
             mend="save it again as .xlsx",
         ) from None
-    filled = {name: grid for name, grid in grids.items() if len(grid[0]) >= 2}
+    filled = {name: grid for name, grid in grids.items() if sum(len(row) >= 2 for row in grid[0]) >= 2}
     if not filled:
         raise InputError("no sheet holds a table", where=where, mend=f"fill or name a sheet of {names}")
     chosen = next(iter(filled))
