@@ -22,7 +22,7 @@ from nereus.memory.records import Event
 EXAMPLE = Path(__file__).parent.parent / "examples" / "alzheimer_csf"
 CLASS = "_primary biochemical AD classification"
 # Enough to test one comparison and one follow-up in seconds.
-SMALL = ["objectives=1", "hypotheses=20"]
+SMALL = ["objectives=2", "hypotheses=20"]
 
 
 @pytest.fixture(scope="session")
@@ -157,7 +157,7 @@ arguments = dict(home=sys.argv[3], on_event=on_event, workers=2)
 if sys.argv[4] == "resume":
     nereus.resume(**arguments)
 else:
-    nereus.discover(sys.argv[4], sys.argv[5], out=sys.argv[3] + "/report", seed=3, budget=["objectives=1", "hypotheses=20"], **arguments)
+    nereus.discover(sys.argv[4], sys.argv[5], out=sys.argv[3] + "/report", seed=3, budget=["objectives=2", "hypotheses=20"], **arguments)
 """
 
 

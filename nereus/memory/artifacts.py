@@ -128,9 +128,7 @@ class ArtifactStore:
 
     def dataset(self, ref: ArtifactRef) -> AnnData:
         """Read a data set."""
-        import anndata
-
-        return self._load(ref, anndata.read_h5ad)
+        return self._load(ref, _read_h5ad)
 
     def figure(self, ref: ArtifactRef) -> bytes:
         """Read a drawing's SVG."""
@@ -161,5 +159,25 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
+# HDF5 reads a slash in a name as a folder, so column names carry this look-alike on disk.
+_SLASH, _ON_DISK = "/", "\N{DIVISION SLASH}"
+
+
 def _write_h5ad(dataset: AnnData, target: Path) -> None:
-    dataset.write_h5ad(target)
+    _renamed(dataset, _SLASH, _ON_DISK).write_h5ad(target)
+
+
+def _read_h5ad(path: Path) -> AnnData:
+    import anndata
+
+    return _renamed(anndata.read_h5ad(path), _ON_DISK, _SLASH)
+
+
+def _renamed(dataset: AnnData, old: str, new: str) -> AnnData:
+    """The data set with `old` replaced in the column names of its sample and feature sheets; itself where nothing is."""
+    if not any(old in str(column) for frame in (dataset.obs, dataset.var) for column in frame.columns):
+        return dataset
+    copy = dataset.copy()
+    copy.obs = copy.obs.rename(columns=lambda column: str(column).replace(old, new))
+    copy.var = copy.var.rename(columns=lambda column: str(column).replace(old, new))
+    return copy

@@ -121,6 +121,10 @@ def select(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
         chosen = [ready[0].id]
     else:
         chosen = []
+        started = sum(one.status != "open" and one.kind not in FIXED_KINDS for one in objectives.values())
+        room = int(state["limits"]["objectives"]) - started
+        if room <= 0 and not stop:
+            stop = f"the budget of {int(state['limits']['objectives'])} objectives is used up"
         if opened and not stop:
             answer = services.decide(
                 DecisionKind.CHOOSE_OBJECTIVES,
@@ -128,7 +132,8 @@ def select(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
                 _context(state, services),
                 ObjectivesChoice,
             )
-            chosen = [one for one in answer.ids if objectives[one].status == "open"][:ROUND_SIZE]
+            chosen = [one for one in answer.ids if objectives[one].status == "open"]
+            chosen = chosen[: min(ROUND_SIZE, room)]
             if not chosen:
                 stop = answer.reason
         if not chosen:
@@ -156,7 +161,7 @@ def _start_synthesis(state: RunState, services: Services, reason: str) -> dict[s
         if one.status == "open":
             left = one.model_copy(update={"status": "abandoned", "outcome": f"not pursued: {reason}"})
             services.repository.save_objectives(services.run_id, [left])
-            services.emit("objective_closed", one.id, status="abandoned")
+            services.emit("objective_closed", one.id, status="abandoned", reason=reason)
             update["objectives"][one.id] = left.model_dump(mode="json")
     if not any(":differential" in name or ":association" in name for name in state.get("outputs", {})):
         return update
@@ -224,7 +229,6 @@ def propose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     )
     objectives = _objectives(state)
     update: dict[str, Any] = {"objectives": {}, "proposals": number, "notices": []}
-    limit = int(state["limits"]["objectives"])
     for draft in answer.objectives:
         same = _same(draft, objectives.values())
         if same is not None:
@@ -244,12 +248,6 @@ def propose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
                 )
                 objectives[same.id] = ranked
                 update["objectives"][same.id] = ranked.model_dump(mode="json")
-            continue
-        if sum(1 for one in objectives.values() if one.depth == 0 and one.kind not in FIXED_KINDS) >= limit:
-            services.emit(
-                "objective_dropped", draft.statement, reason=f"the budget allows {limit} objectives"
-            )
-            update["notices"].append(f"not pursued: {draft.statement} (the budget allows no further objective)")
             continue
         fresh = _open(draft, len(objectives), services)
         objectives[fresh.id] = fresh
