@@ -52,11 +52,8 @@ def discover_arm(data: Path, samples: Path | None, folder: Path, seed: int) -> O
     if out.exists():
         shutil.rmtree(out)
     run = nereus.discover(data, samples, out=out, seed=seed, home=folder / "home")
-    units = [
-        c.values.get("unit_of_analysis")
-        for c in run.record.calls.values()
-        if c.spec.tool == "profile_dataset"
-    ]
+    profiles = [c.values for c in run.record.calls.values() if c.spec.tool == "profile_dataset"]
+    unit = f"{profiles[0].get('unit_of_analysis')} ({profiles[0].get('n_subjects')})" if profiles else ""
     claims = pd.read_csv(out / "claims.csv")
     hypotheses = json.loads((out / "hypotheses.json").read_text())["hypotheses"]
     top = []
@@ -68,7 +65,7 @@ def discover_arm(data: Path, samples: Path | None, folder: Path, seed: int) -> O
             if entity["kind"] in ("protein", "gene"):
                 direction = {"present": "up", "absent": "down"}.get(entity["direction"], entity["direction"])
                 top.append((entity["id"], h["claim"]["contrast"], direction, float(confidence or 0.0)))
-    return Outcome(claims, top, str(next((unit for unit in units if unit), "")))
+    return Outcome(claims, top, unit)
 
 
 def tools_arm(
