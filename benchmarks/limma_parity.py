@@ -22,8 +22,8 @@ from nereus.tools.statistics.linear_model import consensus_correlation
 from nereus.tools.statistics.moderated_t import ContrastFit, fit_contrast
 
 RESULT = Path(__file__).parent / "results" / "limma_parity.json"
-SEEDS = (1, 2, 3)
-SIZES = ((500, 12, 2), (800, 30, 5), (300, 6, 0))
+SEEDS = (1, 2)
+SIZES = ((300, 6, 0), (400, 12, 2), (500, 24, 5))
 LFC = 0.4
 CLAIMED = ("effect", "statistic", "p", "variance", "df_prior", "treat_statistic", "treat_p")
 """The claim is about these; the prior variance and total df are reported, too."""

@@ -30,8 +30,10 @@ _RANK_TOLERANCE = 1e-9
 """Relative size of a singular value of the whole design below which columns are redundant."""
 _PATTERN_TOLERANCE = 1e-11
 """Relative size of an eigenvalue of a pattern's normal equations below which a direction is not seen."""
-_CHUNK_NUMBERS = 2**23
-"""Largest temporary array, in numbers."""
+_CHUNK_NUMBERS = 2**18
+"""Numbers worked on at a time: what stays in the processor's cache."""
+_WELL_CONDITIONED = 1e6
+"""Trace times largest entry of the inverse up to which plain inversion is as good as eigenvalues."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def consensus_correlation(
 def block_correlations(values: FloatArray, design: FloatArray, block: IntArray) -> FloatArray:
     """Restricted maximum likelihood estimate of the correlation within blocks, shape (features,)."""
     fit = _Normal(values, design, np.zeros(design.shape[1]), None, block, 0.0)
-    parts = [fit.correlations(rows) for rows in _chunks(len(values), 2 * fit.numbers_per_feature)]
+    parts = [fit.correlations(rows) for rows in _chunks(len(values), fit.numbers_per_feature // 8)]
     return np.concatenate(parts) if parts else np.empty(0)
 
 
@@ -195,6 +197,8 @@ class _Normal:
     def solve(self, rows: slice) -> LinearFit:
         """Estimates of a slice of the features."""
         y, observed, n, mean = self._centred(rows)
+        if self.weights is None and self.member is None and observed.all():
+            return self._solve_complete(y, n, mean)
         if self.weights is None:
             pattern, of = _patterns(observed)
             w = observed.astype(np.float64)
@@ -239,14 +243,34 @@ class _Normal:
         variance = np.where(df > 0, np.maximum(rss, 0.0) / np.where(df > 0, df, 1.0), np.nan)
         return LinearFit(effect, unscaled_sd, variance, df, n, np.where(n > 0, mean, np.nan))
 
+    def _solve_complete(self, y: FloatArray, n: IntArray, mean: FloatArray) -> LinearFit:
+        """Estimates without missing values, weights or blocks: the basis is orthogonal as it stands."""
+        gamma = y @ self.basis / self.n_samples
+        residual = y - gamma @ self.basis.T
+        df = float(max(self.n_samples - self.rank, 0))
+        rss = np.einsum("fs,fs->f", residual, residual)
+        effect = gamma @ self.direction + (self.shift * mean if self.constant else 0.0)
+        unscaled_sd = float(np.linalg.norm(self.direction)) / np.sqrt(self.n_samples)
+        return LinearFit(
+            np.where(self.estimable, effect, np.nan),
+            np.full(len(y), unscaled_sd if self.estimable else np.nan),
+            rss / df if df else np.full(len(y), np.nan),
+            np.full(len(y), df),
+            n,
+            mean,
+        )
+
     def _centred(self, rows: slice) -> tuple[FloatArray, npt.NDArray[np.bool_], IntArray, FloatArray]:
         raw = self.values[rows]
         observed = np.isfinite(raw)
         n = observed.sum(axis=1)
-        y = np.where(observed, raw, 0.0)
+        complete = bool(observed.all())
+        y = raw if complete else np.where(observed, raw, 0.0)
         mean = y.sum(axis=1) / np.maximum(n, 1)
         if self.constant or self.fixed:
-            y = np.where(observed, y - mean[:, None], 0.0)
+            y = y - mean[:, None]
+            if not complete:
+                y[~observed] = 0.0
         return y, observed, n, mean
 
     def _inverses(
@@ -268,16 +292,27 @@ class _Normal:
                 k = np.where(size > 0, rho / (1.0 + (size - 1.0) * rho), 0.0)
                 u = (np.sqrt(w) @ self._by_block).reshape(len(w), -1, self.rank)
             gram -= np.einsum("ub,ubi,ubj->uij", k, u, u, optimize=True)
+        inverse, fine = _plain_inverses(gram)
+        rank = np.full(len(gram), self.rank)
+        seen = np.ones(len(gram), dtype=bool)
+        hard = np.flatnonzero(~fine)
+        if len(hard) and self.rank:
+            inverse[hard], rank[hard], seen[hard] = self._pseudo_inverses(gram[hard], w[hard])
+        return inverse, rank, seen & (rank > 0), k, u
+
+    def _pseudo_inverses(
+        self, gram: FloatArray, w: FloatArray
+    ) -> tuple[FloatArray, IntArray, npt.NDArray[np.bool_]]:
+        """Pseudo-inverse and rank of patterns that may not see every direction, and whether the contrast is seen."""
         eigenvalues, vectors = np.linalg.eigh(gram)
-        largest = np.maximum(eigenvalues[:, -1:], 1e-300) if self.rank else eigenvalues
         # Weighed against what complete data would give, so that a pattern that sees nothing has rank zero.
-        reference = np.maximum(largest, 1e-3 * w.sum(axis=1, keepdims=True))
+        reference = np.maximum(np.maximum(eigenvalues[:, -1:], 1e-300), 1e-3 * w.sum(axis=1, keepdims=True))
         kept = eigenvalues > _PATTERN_TOLERANCE * reference
         reciprocal = np.divide(1.0, eigenvalues, out=np.zeros_like(eigenvalues), where=kept)
         inverse = np.einsum("uik,uk,ujk->uij", vectors, reciprocal, vectors, optimize=True)
         hidden = np.where(kept, 0.0, np.einsum("uik,i->uk", vectors, self.direction))
         seen = np.linalg.norm(hidden, axis=1) <= 1e-5 * np.linalg.norm(self.direction)
-        return inverse, kept.sum(axis=1), seen & kept.any(axis=1), k, u
+        return inverse, kept.sum(axis=1), seen
 
     def _project(
         self, wy: FloatArray, uy: FloatArray, k: FloatArray | None, u: FloatArray | None, of: IntArray
@@ -360,6 +395,22 @@ class _Normal:
         low, high = grid[np.maximum(best - 1, 0)], grid[np.minimum(best + 1, len(grid) - 1)]
         result[chosen] = _golden_section(deviance, low, high)
         return result
+
+
+def _plain_inverses(gram: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Inverses, and for which matrices they can be trusted."""
+    try:
+        inverse: FloatArray = np.asarray(np.linalg.inv(gram), dtype=np.float64)
+    except np.linalg.LinAlgError:  # one of them is exactly singular
+        return np.zeros_like(gram), np.zeros(len(gram), dtype=bool)
+    if not gram.shape[1]:
+        return inverse, np.zeros(len(gram), dtype=bool)
+    size = np.abs(inverse).max(axis=(1, 2)) * np.trace(gram, axis1=1, axis2=2)
+    with np.errstate(invalid="ignore"):
+        fine = (
+            np.isfinite(size) & (size < _WELL_CONDITIONED) & (np.einsum("uii->ui", inverse) > 0).all(axis=1)
+        )
+    return inverse, fine
 
 
 def _descend(heights: FloatArray, start: int) -> IntArray:

@@ -15,16 +15,18 @@ FloatArray = npt.NDArray[np.float64]
 
 def t_upper_tail(t: FloatArray, df: FloatArray | float) -> FloatArray:
     """``P(T > t)`` of Student's t, accurate in the far tail and for infinite `df`."""
-    df = np.asarray(df, dtype=np.float64) + np.zeros_like(t)
-    finite = np.isfinite(df)
-    d = np.where(finite, df, 1.0)
+    t = np.asarray(t, dtype=np.float64)
+    df = np.broadcast_to(np.asarray(df, dtype=np.float64), t.shape)
     square = t * t
+    half = np.full(t.shape, np.nan)
     # Whichever of x and 1 - x is small is formed without cancellation.
-    with np.errstate(invalid="ignore", over="ignore"):
-        far = special.betainc(d / 2.0, 0.5, d / (d + square))
-        near = special.betaincc(0.5, d / 2.0, square / (d + square))
-        both = np.where(square > d, far, near)
-    half = np.where(finite, both, special.erfc(np.abs(t) / np.sqrt(2.0))) / 2.0
+    normal = np.isinf(df)
+    far, near = ~normal & (square > df), ~normal & (square <= df)
+    d, s = df[far], square[far]
+    half[far] = special.betainc(d / 2.0, 0.5, d / (d + s)) / 2.0
+    d, s = df[near], square[near]
+    half[near] = special.betaincc(0.5, d / 2.0, s / (d + s)) / 2.0
+    half[normal] = special.erfc(np.abs(t[normal]) / np.sqrt(2.0)) / 2.0
     return np.asarray(np.where(t >= 0, half, 1.0 - half))
 
 
