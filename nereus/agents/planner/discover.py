@@ -384,6 +384,7 @@ def _limits(budget: Budget, approval: str) -> dict[str, float]:
     asked = float(approval == "always")
     return {
         "steps": float(budget.steps),
+        "tool_calls": float(budget.tool_calls),
         "objectives": float(budget.objectives),
         "hypotheses": float(budget.hypotheses),
         "gate_objectives": asked,

@@ -287,7 +287,12 @@ def _set_groups(
         if "representative" in chosen:
             chosen = chosen[chosen["representative"].astype(bool)]
         label = objective.contrast.label if objective.contrast else str(objective.variable)
-        for row in chosen.sort_values(["p", "set_id"]).head(SETS_A_TABLE).to_dict("records"):
+        for row in (
+            chosen.assign(size=-chosen["effect"].abs())
+            .sort_values(["p", "size", "set_id"])
+            .head(SETS_A_TABLE)
+            .to_dict("records")
+        ):
             evidence: dict[str, str] = {}
             values: dict[str, Scalar] = {
                 "claimed": True,

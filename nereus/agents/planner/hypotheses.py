@@ -76,7 +76,7 @@ def judge(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     book.flush()
     scored = [_scored(group, one, state, services) for group, one in judged]
     merged = _merge([(group, one) for (group, _), one in zip(judged, scored, strict=True)], state, services)
-    ranked = _ranked(merged)
+    ranked = _ranked(merged, _priorities(state))
     services.repository.save_hypotheses(services.run_id, ranked)
     for one in ranked:
         services.emit(
@@ -350,10 +350,33 @@ def _alike(one: Hypothesis, other: Hypothesis) -> bool:
     return one.grain == "set" and bool(first | second) and len(first & second) / len(first | second) >= 0.5
 
 
-def _ranked(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
-    """Supported by score with at most three of a family before the next family; refuted and merged ones last."""
+def _priorities(state: RunState) -> dict[str, float]:
+    """Contrast or variable -> priority of the objective that asked about it."""
+    found: dict[str, float] = {}
+    for value in state.get("objectives", {}).values():
+        one = Objective.model_validate(value)
+        about = one.contrast.label if one.contrast else one.variable
+        if about is not None:
+            found[about] = max(one.priority, found.get(about, 0.0))
+    return found
+
+
+def _ranked(hypotheses: list[Hypothesis], priorities: Mapping[str, float]) -> list[Hypothesis]:
+    """Supported by score with at most three of a family before the next family; refuted and merged ones last.
+
+    Scores that agree to a tenth are ordered by how much the question was wanted: what the user asked about comes first.
+    """
     order = {"supported": 0, "tentative": 1, "proposed": 2, "refuted": 3, "merged": 4}
-    pool = sorted(hypotheses, key=lambda one: (order[one.status], -one.rank_score, int(one.id[1:])))
+    pool = sorted(
+        hypotheses,
+        key=lambda one: (
+            order[one.status],
+            -round(one.rank_score, 1),
+            -priorities.get(one.claim.contrast, 0.0),
+            -one.rank_score,
+            int(one.id[1:]),
+        ),
+    )
     first: list[Hypothesis] = []
     later: list[Hypothesis] = []
     seen: dict[str, int] = {}

@@ -42,8 +42,9 @@ GRAPH_VERSION = "1"
 FIXED_KINDS = (ObjectiveKind.DATA, ObjectiveKind.QUALITY, ObjectiveKind.SYNTHESIS)
 """Objectives that every run has; they do not count against the budget of objectives."""
 
-SYNTHESIS_STEPS = 6
-"""Steps that are kept for stating the claims, so that a run that its budget stops still has some."""
+TESTED_KINDS = (ObjectiveKind.DIFFERENTIAL, ObjectiveKind.ASSOCIATION)
+SYNTHESIS_STEPS = 2
+"""Steps that are kept for stating the claims, beside one a tested objective: a run that its budget stops states them."""
 
 ROUND_SIZE = 2
 MAX_DEPTH = 2
@@ -186,7 +187,12 @@ def _fan_out(state: RunState) -> list[Send] | str:
         return "compose"
     left = int(state["limits"]["steps"] - state.get("used", {}).get("steps", 0))
     if not any(state["objectives"][one]["kind"] == ObjectiveKind.SYNTHESIS for one in selected):
-        left = max(0, left - SYNTHESIS_STEPS)
+        tested = sum(
+            1
+            for one in state["objectives"].values()
+            if one["kind"] in TESTED_KINDS and one["status"] != "open"
+        )
+        left = max(0, left - SYNTHESIS_STEPS - tested)
     share = left // len(selected)
     return [
         Send(

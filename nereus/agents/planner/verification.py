@@ -10,7 +10,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from nereus.agents.planner.check import materialise
+from nereus.agents.planner.check import materialise, trim
 from nereus.agents.planner.evidence import in_order
 from nereus.agents.planner.services import Services, explain
 from nereus.agents.planner.state import RunState
@@ -19,6 +19,13 @@ from nereus.errors import PlanError
 from nereus.memory.records import CallStatus, Objective, ObjectiveKind, PlannedStep
 
 FIGURES_A_CONTEXT = 8
+
+
+class VerificationState(RunState):
+    """The run's state and the context to verify."""
+
+    context: str
+
 
 MAIN_TABLE = {ObjectiveKind.DIFFERENTIAL: "differential", ObjectiveKind.ASSOCIATION: "association"}
 _TESTS = {"differential": "differential_abundance", "association": "continuous_association"}
@@ -35,7 +42,7 @@ def contexts_to_verify(state: RunState) -> list[str]:
     return found
 
 
-def verify_context(state: dict[str, Any], runtime: Runtime[Services]) -> dict[str, Any]:
+def verify_context(state: VerificationState, runtime: Runtime[Services]) -> dict[str, Any]:
     """Run the checks of one context."""
     services = runtime.context
     one: str = state["context"]
@@ -44,12 +51,18 @@ def verify_context(state: dict[str, Any], runtime: Runtime[Services]) -> dict[st
     calls: dict[str, str] = dict(state.get("calls", {}))
     outputs: dict[str, str] = dict(state.get("outputs", {}))
     first = services.call(calls[outputs[f"{one}:{main}"].partition("/")[0]])
+    allowed = int(state["limits"]["tool_calls"] - state.get("used", {}).get("tool_calls", 0)) // len(
+        contexts_to_verify(state)
+    )
     draft, checks = _plan(objective, main, first.spec.params, _to_draw(services, objective))
     number = 1 + max(int(step.split(".W")[1].split(".")[0]) for step in calls if step.startswith(f"{one}.W"))
-    workflow = materialise(draft, one, number)
+    workflow = trim(materialise(draft, one, number), allowed)
     done: list[PlannedStep] = []
     update: dict[str, Any] = {"calls": {}, "outputs": {}, "used": {}, "notices": []}
     for position, step in enumerate(workflow.steps, start=1):
+        if step.status == "skipped":
+            done.append(step)
+            continue
         try:
             call = services.execute(step, step.params, calls, outputs)
         except PlanError as error:
@@ -66,7 +79,7 @@ def verify_context(state: dict[str, Any], runtime: Runtime[Services]) -> dict[st
             )
         )
         calls[step.id] = update["calls"][step.id] = call.key
-        update["used"] = {"tool_calls": position}
+        update["used"] = {"tool_calls": update["used"].get("tool_calls", 0) + 1}
         if fine and position in checks:
             made = main if main in call.outputs else next(iter(call.outputs))
             update["outputs"][f"{one}:check:{checks[position]}"] = f"{step.id}/{made}"

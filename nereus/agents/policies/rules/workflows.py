@@ -353,6 +353,7 @@ def _synthesis(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         )
     ]
     parts: dict[str, str] = {}
+    tested: list[tuple[Objective, str]] = []
     for one in context.objectives:
         main = {ObjectiveKind.DIFFERENTIAL: "differential", ObjectiveKind.ASSOCIATION: "association"}.get(
             one.kind
@@ -380,9 +381,16 @@ def _synthesis(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             )
         )
         parts[one.id] = f"#{len(steps)}/claims"
-        drawn: dict[str, Any] = (
-            {"contrast": one.contrast.model_dump(mode="json")} if one.contrast else {"variable": one.variable}
+        tested.append((one, main))
+    steps.append(
+        StepDraft(
+            tool="gather_claims", purpose="every claim of the run in one table", inputs={"tables": parts}
         )
+    )
+    for one, main in tested:  # drawings last: they are what a short budget leaves out
+        drawn: dict[str, Any] = {"variable": one.variable}
+        if one.contrast is not None:
+            drawn = {"contrast": one.contrast.model_dump(mode="json")}
         steps.append(
             StepDraft(
                 tool="plot_volcano",
@@ -391,11 +399,6 @@ def _synthesis(context: DecisionContext, objective: Objective) -> WorkflowDraft:
                 params=drawn,
             )
         )
-    steps.append(
-        StepDraft(
-            tool="gather_claims", purpose="every claim of the run in one table", inputs={"tables": parts}
-        )
-    )
     return WorkflowDraft(template="synthesis", steps=tuple(steps), stop_rule="all claims are stated")
 
 
