@@ -28,7 +28,7 @@ _FILL_ROUNDS = 8
 
 @dataclass(frozen=True)
 class Inflation:
-    """Variance inflation of each set: `factor` (>= 1) and the degrees of freedom it was estimated with."""
+    """Inflation of the variance of (mean of the set - mean of the others), and its degrees of freedom."""
 
     factor: FloatArray
     df: FloatArray
@@ -37,7 +37,10 @@ class Inflation:
 def preset_inflation(members: sparse.csr_matrix, correlation: float = INTER_GENE_CORRELATION) -> Inflation:
     """Inflation from one preset correlation, the same in all sets."""
     size = np.diff(members.indptr).astype(float)
-    return Inflation(1 + (size - 1) * correlation, np.full(len(size), np.inf))
+    others = members.shape[1] - size
+    # Only the mean of the set is inflated, not that of the many other genes.
+    factor = ((1 + (size - 1) * correlation) / size + 1 / others) / (1 / size + 1 / others)
+    return Inflation(factor, np.full(len(size), np.inf))
 
 
 def residuals(values: FloatArray, design: FloatArray) -> tuple[FloatArray, int]:

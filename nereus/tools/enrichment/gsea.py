@@ -40,7 +40,7 @@ from nereus.tools.statistics.design import build_design, build_variable_design
 
 _SIZE_STEP = 1.08  # set sizes at which the null is drawn grow by this factor
 _MIN_DF = 3  # residual degrees of freedom from which correlation is estimated
-_CHUNK = 2_000_000  # numbers held at once while the null is drawn
+_CHUNK = 1_000_000  # numbers held at once while the null is drawn
 _EXTRA = {
     "es": "float64",
     "p_permutation": "float64",
@@ -143,6 +143,7 @@ def null_scores(
         Source of randomness.
     """
     n, largest = len(weights), int(sizes[-1])
+    weights = weights.astype(np.float32)  # the null needs no more, and it is most of the time
     drawn: dict[int, list[np.ndarray]] = {int(size): [] for size in sizes}
     step = max(1, _CHUNK // n)
     for start in range(0, n_permutations, step):
@@ -162,7 +163,8 @@ def _scores_of_rows(positions: np.ndarray, weights: np.ndarray) -> np.ndarray:
     size = positions.shape[1]
     total = np.cumsum(weights[positions], axis=1)
     total /= np.where(total[:, -1:] > 0, total[:, -1:], 1.0)
-    misses = (positions - np.arange(size)) / (len(weights) - size)
+    misses = (positions - np.arange(size)).astype(np.float32)
+    misses /= np.float32(len(weights) - size)
     high = (total - misses).max(axis=1)
     misses[:, 1:] -= total[:, :-1]
     low = misses.max(axis=1)

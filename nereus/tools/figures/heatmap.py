@@ -290,12 +290,12 @@ def _cells(axes: Axes, z: np.ndarray) -> None:
         codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(places)
         path = Path(np.array(vertices, dtype=float), codes)
         if value < 0:
-            axes.add_patch(
+            axes.add_artist(
                 PathPatch(path, facecolor=MISSING, edgecolor=MISSING_LINE, hatch="/////", linewidth=0.0)
             )
         else:
             colour = DIVERGING(value / (_SHADES - 1))
-            axes.add_patch(PathPatch(path, facecolor=colour, edgecolor=colour, linewidth=0.15))
+            axes.add_artist(PathPatch(path, facecolor=colour, edgecolor=colour, linewidth=0.15))
     axes.hlines(range(1, n_rows), 0, z.shape[1], color="white", linewidth=0.4)
 
 
@@ -303,7 +303,7 @@ def _strip(axes: Axes, levels: list[str], colours: dict[str, str]) -> None:
     start = 0
     for place in range(1, len(levels) + 1):
         if place == len(levels) or levels[place] != levels[start]:
-            axes.add_patch(
+            axes.add_artist(
                 Rectangle((start, 0), place - start, 1, facecolor=colours[levels[start]], linewidth=0)
             )
             start = place

@@ -100,7 +100,9 @@ def plot_pca(
         )
     if scores.empty or not set(names) <= set(variance["component"]):
         raise InputError(
-            f"there are no scores of {' and '.join(names)}", where="PCA plot", mend="give both tables of pca_variance"
+            f"there are no scores of {' and '.join(names)}",
+            where="PCA plot",
+            mend="give both tables of pca_variance",
         )
     data = pd.DataFrame(
         {"sample": scores["sample"].astype(str), "x": scores[names[0]], "y": scores[names[1]]}
