@@ -21,6 +21,7 @@ from nereus.tools.figures.style import (
     INK,
     LEVELS,
     MARKERS,
+    MISSING,
     MUTED,
     drawing,
     feature_label,
@@ -30,6 +31,7 @@ from nereus.tools.figures.style import (
 )
 from nereus.tools.statistics.levels import as_numbers
 
+_FEW = 8  # points up to which the mean is drawn beside them
 _SPREAD = 0.30  # half width of a swarm, in units of the distance between groups
 
 
@@ -163,7 +165,7 @@ def plot_feature(dataset: AnnData, params: FeatureParams, *, seed: int) -> Resul
     what = "subject" if params.subject else "sample"
     caption = (
         f"Each point is a {what}; bars are the mean of a group with its confidence interval, and the counts below a "
-        "group say in how many of its members the feature was detected."
+        "group say in how many of its members the feature was detected. Open points stand for members without a value."
         if factor is not None
         else f"Each point is a {what}; the line is the least-squares fit with its pointwise confidence interval."
     )
@@ -188,7 +190,17 @@ def _groups(dataset: AnnData, factor: str, contrast: Contrast | None) -> tuple[p
 def _by_group(axes: Axes, data: pd.DataFrame, order: list[str], params: FeatureParams) -> None:
     colours = level_colours(order, params.contrast)
     axes.set_xlim(-0.6, len(order) - 0.4)
-    axes.set_ylim(*nice_limits(data["value"].to_numpy(float), 0.1))
+    low, high = _vertical_limits(data, order, params.confidence)
+    absent = bool(data["value"].isna().any())
+    # Subjects without a value stand in a band below the axis of values, because their absence is a finding, too.
+    floor = low - 0.14 * (high - low) if absent else low
+    axes.set_ylim(floor, high)
+    if absent:
+        axes.axhspan(floor, low, color=MISSING, linewidth=0)
+        axes.text(
+            -0.012, (floor + low) / 2, "not\ndetected", transform=axes.get_yaxis_transform(), ha="right", va="center",
+            fontsize=6.5, color=MUTED, linespacing=0.95,
+        )  # fmt: skip
     places: dict[tuple[str, str], tuple[float, float]] = {}
     shapes = _shapes(data)
     for number, level in enumerate(order):
@@ -205,10 +217,20 @@ def _by_group(axes: Axes, data: pd.DataFrame, order: list[str], params: FeatureP
         places |= {(owner, level): (x, y) for owner, x, y in zip(seen["owner"], across, values, strict=True)}
         if len(values):
             mean = values.mean()
-            axes.hlines(mean, number - 0.2, number + 0.2, color=INK, linewidth=1.6, zorder=5)
+            # Few points would vanish behind their own mean, so it stands beside them.
+            middle = number + (0.22 if len(values) <= _FEW else 0.0)
+            wide = 0.07 if len(values) <= _FEW else 0.2
+            axes.hlines(mean, middle - wide, middle + wide, color=INK, linewidth=1.6, zorder=5)
         if len(values) >= 2 and values.std() > 0:
             half = stats.t.ppf((1 + params.confidence) / 2, len(values) - 1) * stats.sem(values)
-            axes.vlines(number, mean - half, mean + half, color=INK, linewidth=1.2, zorder=5)
+            axes.vlines(middle, mean - half, mean + half, color=INK, linewidth=1.2, zorder=5)
+        lost = len(part) - len(seen)
+        if lost:
+            step = min(0.06, 2 * _SPREAD / lost)
+            axes.plot(
+                number + (np.arange(lost) - (lost - 1) / 2) * step, np.full(lost, (floor + low) / 2), linestyle="none",
+                marker="o", markersize=3.6, markerfacecolor="white", markeredgecolor=colours[level], markeredgewidth=0.7,
+            )  # fmt: skip
         axes.text(
             number, -0.105, f"detected {len(seen)}/{len(part)}", transform=axes.get_xaxis_transform(), ha="center", va="top",
             fontsize=7, color=MUTED,
@@ -224,6 +246,19 @@ def _by_group(axes: Axes, data: pd.DataFrame, order: list[str], params: FeatureP
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="y", color=GRID, linewidth=0.5)
     _batch_legend(axes, shapes, params)
+
+
+def _vertical_limits(data: pd.DataFrame, order: list[str], confidence: float) -> tuple[float, float]:
+    """Limits that hold points and intervals, and span one log2 unit or more: small noise must look small."""
+    reach = [data["value"].to_numpy(float)]
+    for level in order:
+        values = data.loc[(data["group"] == level) & data["value"].notna(), "value"].to_numpy(float)
+        if len(values) >= 3:
+            half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * stats.sem(values)
+            reach.append(np.array([values.mean() - half, values.mean() + half]))
+    low, high = nice_limits(np.concatenate(reach), 0.08)
+    short = max(0.0, 1.0 - (high - low)) / 2
+    return low - short, high + short
 
 
 def _shapes(data: pd.DataFrame) -> dict[str, str]:
