@@ -197,6 +197,8 @@ def _by_group(axes: Axes, data: pd.DataFrame, order: list[str], params: FeatureP
     axes.set_ylim(floor, high)
     if absent:
         axes.axhspan(floor, low, color=MISSING, linewidth=0)
+        axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= high])
+        axes.set_ylim(floor, high)
         axes.text(
             -0.012, (floor + low) / 2, "not\ndetected", transform=axes.get_yaxis_transform(), ha="right", va="center",
             fontsize=6.5, color=MUTED, linespacing=0.95,
