@@ -120,6 +120,7 @@ def test_a_subject_with_one_condition_and_two_moments_is_mixed() -> None:
     table = result.table("contrasts").set_index("factor")
     assert result.values["repeats"] == "mixed"
     assert (table.loc["disease", "n_a"], bool(table.loc["disease", "paired"])) == (4, False)
+    assert table.loc["disease", "block"] == "patient"
     assert (table.loc["time point", "n_pairs"], bool(table.loc["time point", "paired"])) == (8, True)
     assert table.loc["time point", "a"] == "day 7"
 

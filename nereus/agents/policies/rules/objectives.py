@@ -151,7 +151,7 @@ def _contrasts(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
             a=a,
             b=b,
             covariates=() if paired else _covariates_of(context, row),
-            block=str(row["block"]) if paired and row.get("block") else None,
+            block=str(row["block"]) if row.get("block") else None,
         )
         parts = {
             "screen": _screen(context, factor),

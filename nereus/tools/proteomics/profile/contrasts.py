@@ -69,7 +69,8 @@ def contrast_table(
     ``a`` is the case and ``b`` the reference; numbers of a pair are counted in subjects. Order: what the
     experiment varies by its name, then other factors, usual covariates, combinations of factors last; within
     a factor, pairs with the reference first, then larger groups. With fewer than 3 subjects in a level a
-    contrast is ``descriptive``. ``refused`` says why a contrast cannot be made (confounded with a batch over
+    contrast is ``descriptive``. ``block`` names the subject where it has rows in
+    both levels (``paired``) or several rows in one. ``refused`` says why a contrast cannot be made (confounded with a batch over
     the two levels).
 
     Parameters
@@ -153,6 +154,8 @@ def _row(
     subjects_a, subjects_b = set(subjects[in_a].dropna()), set(subjects[in_b].dropna())
     shared = len(subjects_a & subjects_b) if unit.column is not None else 0
     paired = shared >= 2 and shared >= 0.5 * min(len(subjects_a), len(subjects_b))
+    # Moments of one subject stay correlated when groups of subjects are compared.
+    repeated = unit.column is not None and int(both.sum()) > len(subjects_a | subjects_b)
     worst, worst_batch, refused = None, "", ""
     for batch in batches:
         other = levels[batch.name][both]
@@ -169,6 +172,8 @@ def _row(
     why = f"{len(subjects_a)} vs {len(subjects_b)} {unit.word}s"
     if paired:
         why += f", {shared} of them in both"
+    elif repeated:
+        why += ", several rows each: the subject is a block"
     if smallest < INFER:
         why += "; fewer than 3 in a group: description only"
     return {
@@ -183,7 +188,7 @@ def _row(
         "kind": kind,
         "paired": paired,
         "n_pairs": shared if paired else 0,
-        "block": unit.column if paired else "",
+        "block": unit.column if paired or repeated else "",
         "reference": column.reference,
         "reference_known": column.reference_known,
         "descriptive": smallest < INFER,
