@@ -8,6 +8,8 @@ A format is a Python number format (``.2f``, ``+.2f``, ``.3g``, ``.0%``, ``,d``)
     A log2 fold change shown as a ratio of the larger to the smaller, ``2 ** |value|``.
 ``int``
     A count with thousands separators.
+``exact``
+    Every digit, as a program would read it.
 
 An empty format gives counts as ``int`` and other numbers three significant digits. Plain text uses ASCII
 (``-1.2``, ``3.4e-08``) so that any script can read it back; pages use the minus sign and powers of ten.
@@ -21,7 +23,7 @@ import re
 from nereus.errors import UnresolvedNumber
 from nereus.memory.records import Scalar
 
-NAMED_FORMATS = ("p", "fold", "int")
+NAMED_FORMATS = ("p", "fold", "int", "exact")
 _PYTHON_FORMAT = re.compile(r"[+ ]?,?(?:\.\d{1,2})?[efg%d]")
 _EXPONENT = re.compile(r"e([+-])0*(\d+)$")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -63,6 +65,8 @@ def format_value(value: Scalar, spec: str = "", *, typographic: bool = False) ->
         return value
     if isinstance(value, float) and not math.isfinite(value):
         return MISSING
+    if spec == "exact":
+        return repr(value)
     text = _number(value, spec)
     return _typographic(text) if typographic else text
 

@@ -23,6 +23,7 @@ from nereus.agents.reporter import methods as methods_text
 from nereus.agents.reporter.claims import COLUMNS
 from nereus.agents.reporter.drawings import Scale, calibration_plot, interval
 from nereus.agents.reporter.findings import Finding, finding, scales
+from nereus.agents.reporter.record_files import input_artifacts
 from nereus.agents.reporter.render import anchor, exact, known_names, number_html, plain_html, render_html
 from nereus.agents.reporter.sources import Sources, latest_workflows, path, plain
 from nereus.agents.reporter.svg import inline_svg
@@ -34,7 +35,6 @@ from nereus.memory.records import (
     Contrast,
     Decision,
     Hypothesis,
-    Objective,
 )
 
 if TYPE_CHECKING:
@@ -283,9 +283,11 @@ class _Page:
         level = {"protein": "protein groups", "peptide": "peptides", "gene": "genes"}.get(
             str(self.value(load, "level") or ""), "proteins"
         )
+        organism = self._organism()
+        of = Markup("") if organism is None else self.val(organism, "organism") + " "
         parts = [
-            Markup("{} {} in {} samples").format(
-                self.val(load, "n_features", "int"), level, self.val(load, "n_samples", "int")
+            Markup("{} {}{} in {} samples").format(
+                self.val(load, "n_features", "int"), of, level, self.val(load, "n_samples", "int")
             )
         ]
         profile = self.profile
@@ -294,9 +296,6 @@ class _Page:
             parts.append(Markup(", each of another subject"))
         elif profile is not None and subjects is not None:
             parts.append(Markup(" of {} subjects").format(self.val(profile, "n_subjects", "int")))
-        organism = self._organism()
-        if organism is not None:
-            parts.append(Markup(", {}").format(self.val(organism, "organism")))
         if self.has(load, "software") and self.value(load, "software") != "generic":
             parts.append(Markup(", from {}").format(self.val(load, "software")))
         parts.append(Markup("."))
@@ -362,6 +361,7 @@ class _Page:
                     "step": self.sources.step_of_call[evidence.call_key],
                     "shown": self.evidence_text(identity),
                     "value": exact(self.sources.evidence_value(evidence)),
+                    "numeric": isinstance(self.sources.evidence_value(evidence), int | float),
                     "inputs": inputs,
                     "file": self.files.get((evidence.call_key, evidence.table or "")),
                 }
@@ -464,22 +464,43 @@ class _Page:
         wanted = {f"figure-{identity[:12]}" for identity in hypothesis.figures}
         return [one for one in self.figures if one.anchor in wanted]
 
-    def gallery(self) -> list[tuple[Objective | None, list[Drawn]]]:
-        """Figures that no card shows, by the question they belong to; those about the data as such come last."""
+    def gallery(self) -> list[tuple[str, list[Drawn]]]:
+        """Figures that no card shows, by the comparison or variable that they show; those of the data as such last."""
         on_cards = {one.anchor for found in self.findings for one in self.figures_of(found.hypothesis)}
         groups: dict[str, list[Drawn]] = {}
         for one in self.figures:
             if one.anchor not in on_cards:
-                groups.setdefault(one.step.split(".")[0], []).append(one)
-        objectives = {one.id: one for one in self.record.objectives}
-        order = {identity: position for position, identity in enumerate(objectives)}
+                groups.setdefault(self._shown_in(one.step), []).append(one)
+        asked = [o.contrast.label if o.contrast else o.variable or "" for o in self.record.objectives]
+        order = {label: position for position, label in reversed(list(enumerate(asked)))}
+        return sorted(
+            groups.items(), key=lambda item: (item[0] == "", order.get(item[0], len(order)), item[0])
+        )
 
-        def place(identity: str) -> tuple[bool, int]:
-            objective = objectives.get(identity)
-            asks = objective is not None and (objective.contrast is not None or bool(objective.variable))
-            return not asks, order.get(identity, len(order))
+    def _shown_in(self, step: str) -> str:
+        """The contrast or variable that a step's result is about, found by walking up what it read; "" for none."""
+        makers = self._makers()
+        waiting, seen = [self.sources.call(step)], set[str]()
+        while waiting:
+            call = waiting.pop(0)
+            seen.add(call.key)
+            contrast, variable = call.spec.params.get("contrast"), call.spec.params.get("variable")
+            if isinstance(contrast, dict):
+                return Contrast.model_validate(contrast).label
+            if isinstance(contrast or variable, str) and (contrast or variable):
+                return str(contrast or variable)
+            above = [makers[a] for a in sorted(input_artifacts(call)) if a in makers]
+            waiting += [self.record.calls[key] for key in above if key not in seen]
+        return ""
 
-        return [(objectives.get(identity), groups[identity]) for identity in sorted(groups, key=place)]
+    def _makers(self) -> dict[str, str]:
+        """Artifact id -> key of the call that made it."""
+        made: dict[str, str] = {}
+        for key in self.sources.call_of_step.values():
+            if key in self.record.calls:
+                for ref in self.record.calls[key].outputs.values():
+                    made.setdefault(ref.id, key)
+        return made
 
     # ------------------------------------------------------------------ plan
 

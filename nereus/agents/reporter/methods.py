@@ -290,34 +290,39 @@ def _pca(_: _Step) -> tuple[str, tuple[str, ...]]:
     )
 
 
+def _annotate(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return "Gene symbols and the organism were filled in from the accessions, offline.", ()
+
+
 _SENTENCES: dict[str, Describe] = {
     "load_dataset": _load,
     "summarise_peptides": _summarise,
-    "filter_features": _filter,
-    "normalise": _normalise,
-    "impute": _impute,
-    "aggregate_replicates": _aggregate,
-    "combine_quantities": _quantities,
+    "annotate_genes": _annotate,
     "quality_control": _quality,
     "remove_samples": _remove,
+    "combine_quantities": _quantities,
+    "normalise": _normalise,
+    "filter_features": _filter,
+    "aggregate_replicates": _aggregate,
+    "impute": _impute,
     "pca_variance": _pca,
-    "screen_factors": _screen,
     "batch_check": _batch,
+    "screen_factors": _screen,
     "cluster_samples": _cluster,
-    "power": _power,
     "differential_abundance": _differential,
     "detection_test": _detection,
     "rank_test": _rank,
     "continuous_association": _association,
-    "permutation_null": _permutation,
     "stability": _stability,
+    "permutation_null": _permutation,
     "run_wide_fdr": _fdr,
     "calibrate_confidence": _calibrate,
     "enrichment_gsea": _gsea,
     "enrichment_ora": _ora,
+    "power": _power,
 }
 # Steps that draw or book-keep need no sentence.
-_SILENT = ("plot_", "profile_dataset", "compose_claims")
+_SILENT = ("plot_", "profile_dataset", "compose_claims", "gather_claims")
 
 
 def methods(sources: Sources) -> list[Sentence]:
@@ -325,6 +330,12 @@ def methods(sources: Sources) -> list[Sentence]:
     from nereus.tools import registry
 
     found: dict[str, Sentence] = {}
+    again = [
+        step
+        for workflow in sources.record.workflows
+        if workflow.template == "verification"
+        for step in workflow.steps
+    ]
     order = [*_SENTENCES, *(name for name in registry.names() if name not in _SENTENCES)]
     calls = [
         (step_id, sources.record.calls[key])
@@ -334,7 +345,7 @@ def methods(sources: Sources) -> list[Sentence]:
     rank = {tool: position for position, tool in enumerate(order)}
     for step_id, call in sorted(calls, key=lambda item: rank.get(item[1].spec.tool, len(rank))):
         tool = call.spec.tool
-        if tool.startswith(_SILENT):
+        if tool.startswith(_SILENT) or any(step_id == step.id for step in again):
             continue
         step = _Step(step_id, call.spec.params)
         if tool in _SENTENCES:
@@ -354,7 +365,15 @@ def methods(sources: Sources) -> list[Sentence]:
         found[key] = Sentence(
             before.template if before else template, papers, (*(before.steps if before else ()), step_id)
         )
-    return list(found.values())
+    sentences = list(found.values())
+    done = [step for step in again if step.call_key]
+    if done:
+        what = _and(
+            list(dict.fromkeys(step.purpose for step in done if step.purpose)) or ["with other choices"]
+        )
+        text = f"Claims were then tested again under choices that could have been made otherwise: {what}."
+        sentences.append(Sentence(text, (), tuple(step.id for step in done)))
+    return sentences
 
 
 def _and(words: list[str]) -> str:
