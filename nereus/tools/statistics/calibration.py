@@ -44,13 +44,16 @@ _LOG_Q_CAP = 8.0
 _MIN_EVENTS = 10
 """Planted findings among the candidates that a regression needs."""
 _BINS = 10
+_PLANTED_IN_ALL = 100
+_MOST_COPIES = 40
+"""A small table needs more copies before the regression stops depending on the seed."""
 
 
 class CalibrationParams(ComparisonOptions):
     """Parameters of `calibrate_confidence`: those of the test, and how it is planted."""
 
     n_plantings: int = Field(default=10, ge=3, le=100)
-    """Planted copies."""
+    """Planted copies; more, up to 40, where a small table would hold fewer than 100 planted effects in all of them."""
     share: float = Field(default=0.05, gt=0.0, le=0.3)
     """Least share of features whose abundance is changed in a copy; more where the p-values show more."""
     n_subsamples: int = Field(default=10, ge=4, le=100)
@@ -207,10 +210,12 @@ def _planted_copies(
 ) -> list[_Copy]:
     rng = np.random.default_rng(seed)
     fit, background = compared.test_with_background()
-    labellings = list(compared.labels.draws(params.n_plantings, rng))
+    per_copy = params.share * max(int(compared.testable().sum()), 1)
+    n_copies = max(params.n_plantings, min(_MOST_COPIES, round(_PLANTED_IN_ALL / per_copy)))
+    labellings = list(compared.labels.draws(n_copies, rng))
     sizes = sizes_like(compared, fit, labellings, least_share=params.share)
     copies = []
-    for index in range(params.n_plantings if labellings else 0):
+    for index in range(n_copies if labellings else 0):
         labels = labellings[index % len(labellings)]
         copy = plant(compared, labels, fit, background, sizes=sizes, absences=absences, rng=rng)
         tested = copy.compared.test()
