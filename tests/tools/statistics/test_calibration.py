@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nereus.tools.statistics import calibration
 from nereus.tools.statistics.calibration import calibrate_confidence, confidence_word
 from nereus.tools.statistics.detection import detection_test
 from nereus.tools.statistics.differential import differential_abundance
@@ -76,11 +77,10 @@ def test_same_seed_same_table() -> None:
     pd.testing.assert_frame_equal(one.table("confidence"), two.table("confidence"))
 
 
-def test_too_little_to_learn_from_is_said() -> None:
+def test_too_little_to_learn_from_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     data = dataset(2, 2, n_features=12, changed=2, effect=9.0)
     tests = differential_abundance(data, **OPTIONS).table()
-    # Nothing can be planted into a table without values.
-    data.X[:] = np.nan
+    monkeypatch.setattr(calibration, "_MIN_EVENTS", 10_000)
     result = calibrate_confidence(data, tests, None, None, None, n_plantings=3, **OPTIONS)
     assert not result.values["calibrated"]
     assert result.table("confidence")["confidence"].max() < 0.7
