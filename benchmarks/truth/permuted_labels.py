@@ -129,6 +129,7 @@ def main() -> None:
     parser.add_argument("--arm", choices=["discover", "tools"], default="discover")
     parser.add_argument("--tables", nargs="*", default=[*TUNED, *HELD_OUT], choices=[*TUNED, *HELD_OUT])
     parser.add_argument("--mice", type=int, default=100, help="permutations of the mice")
+    parser.add_argument("--name", help="name of the results file; default permuted_labels_<arm>")
     options = parser.parse_args()
     folder = data_folder(options.data)
     start = time.perf_counter()
@@ -144,7 +145,7 @@ def main() -> None:
         "rows": spiked + [row for row in mouse if row["confident"] or row["naive"]],
     }
     path = store(
-        f"permuted_labels_{options.arm}",
+        options.name or f"permuted_labels_{options.arm}",
         content,
         module="benchmarks.truth.permuted_labels",
         arguments=sys.argv[1:],
