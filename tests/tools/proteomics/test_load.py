@@ -223,6 +223,12 @@ def test_one_sample_only(tmp_path: Path) -> None:
     assert "1 sample" in refused(tmp_path, "Protein\tGene\tA_1\nP02768\tALB\t5\nO60861\tGAS7\t6\n").what
 
 
+def test_a_missing_header_is_seen(tmp_path: Path) -> None:
+    text = table().split("\n", 1)[1]
+    assert "not column names" in refused(tmp_path, text).what
+    assert load(tmp_path, table(samples=["1001", "1002", "2001", "2002"])).dataset().n_obs == 4
+
+
 def test_what_is_no_table(tmp_path: Path) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as packed:

@@ -40,8 +40,8 @@ def test_accessions(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "CON__P02768", "Cont_P02768", "contam_sp|P00366|DHE3_BOVIN", "REV__P02768", "rev_sp|P02768|ALBU_HUMAN", "P02768ups", "p02768",
-     "P0276", "P0276O8", "ALB", "12345", "", "B02768", "CONT_010|gi|136429|sp|P00761|TRYP_PIG"],
+        "CON__P02768", "Cont_P02768", "contam_sp|P00366|DHE3_BOVIN", "REV__P02768", "rev_sp|P02768|ALBU_HUMAN", "P02768ups",
+        "p02768", "P0276", "P0276O8", "ALB", "12345", "", "B02768", "CONT_010|gi|136429|sp|P00761|TRYP_PIG"],
 )  # fmt: skip
 def test_what_is_no_accession(text: str) -> None:
     assert accession(text) is None

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from nereus.errors import InputError
+from nereus.tools.proteomics.readers.accessions import is_feature_id
 from nereus.tools.proteomics.readers.source import Source, decode
 
 # MaxQuant's lists of ids exceed the csv module's default of 128 KiB a field.
@@ -102,10 +103,17 @@ def read_delimited(source: Source, separator: str = "auto", select: Select | Non
             table = _parse(text, sep, where, select, list(notes), plain=True)
         except InputError:
             table = None
-        if table is None or any('"' in name for name in table.header):
+        if table is None or any('"' in name for name in table.header) or _is_quoted(table):
             raise
         table.notes.append("quotation marks do not pair up: read as plain characters")
         return table
+
+
+def _is_quoted(table: Table) -> bool:
+    """Whether quotation marks enclose whole cells, so that they are no plain characters."""
+    return any(
+        len(cell) > 1 and cell[0] == cell[-1] == '"' for column in table.columns for cell in column[:50]
+    )
 
 
 def _records(text: str, sep: str, plain: bool = False) -> Any:
@@ -305,7 +313,8 @@ def _find_header(
     header = list(records[position])
     line = lines[position]
     _refuse_data_as_header(header, position, records, line, where)
-    if len(header) < width and header[-1].strip() and len(header) >= max(extents[position + 1 :]):
+    # One surplus cell that is always empty may as well be the sign of a lost column name: that is refused below.
+    if len(header) < width - 1 and header[-1].strip() and len(header) >= max(extents[position + 1 :]):
         return position, header, len(header), False, True
     short = len(header) == width - 1
     if short:
@@ -333,6 +342,32 @@ def _row_names(records: list[list[str]]) -> bool:
     )
 
 
+def _header_is_a_row(header: list[str], records: list[list[str]]) -> bool:
+    """Whether the header is of one kind with the rows below it: an identifier above identifiers, readings above readings.
+
+    Whole numbers of one length may be numbered samples and are let pass.
+    """
+    inside = total = 0
+    lengths = set()
+    for j, cell in enumerate(header):
+        column = [record[j].strip() for record in records if j < len(record)]
+        if is_feature_id(cell.strip()) and sum(map(is_feature_id, column)) > 0.5 * len(column):
+            return True
+        value = _rough_number(cell)
+        if value is None:
+            continue
+        below = [number for text in column if (number := _rough_number(text)) is not None]
+        lengths.add(len(cell.strip()) if cell.strip().isdigit() else 0)
+        total += 1
+        inside += bool(below) and min(below) <= value <= max(below)
+    return total >= 2 and inside > 0.5 * total and (len(lengths) > 1 or 0 in lengths)
+
+
+def _rough_number(cell: str) -> float | None:
+    text = re.sub(r"[\s'’]", "", cell)
+    return float(text.replace(",", ".")) if _NUMBER.match(text) else None
+
+
 def _refuse_data_as_header(
     header: list[str], position: int, records: list[list[str]], line: int, where: str
 ) -> None:
@@ -340,7 +375,11 @@ def _refuse_data_as_header(
     numbers = [cell for cell in cells if _NUMBER.match(cell)]
     decimals = [cell for cell in numbers if not cell.isdigit()]
     skipped_table = any(sum(bool(c.strip()) for c in record) >= 2 for record in records[:position])
-    if (len(numbers) > 0.5 * len(cells) and skipped_table) or len(decimals) > max(0.25 * len(cells), 1):
+    if (
+        (len(numbers) > 0.5 * len(cells) and skipped_table)
+        or len(decimals) > max(0.25 * len(cells), 1)
+        or _header_is_a_row(header, records[position + 1 :])
+    ):
         if skipped_table:
             what = f"the line before has {len(records[position - 1])} fields and this one has {len(header)}"
             mend = "make header and rows equally long; columns separated by commas cannot hold decimal commas unquoted"

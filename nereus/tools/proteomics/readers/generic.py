@@ -251,6 +251,13 @@ def _samples_in_columns(
             where=table.where,
             mend="pass `decimal`, or correct it",
         )
+    empty = [
+        name
+        for j, name in enumerate(header)
+        if name and j not in numeric and j not in text and not is_annotation(name)
+    ]
+    if empty:
+        notes.append(f"{len(empty)} columns hold no values and were left out: {empty[:5]}")
     if ids is None:
         features = [f"feature_{i + 1}" for i in range(table.n_rows)]
         notes.append("there is no column of identifiers: features are numbered")
@@ -471,7 +478,10 @@ def _samples_in_rows(
             where=f"{table.where}, row {table.lines[samples.index('')]}",
             mend="fill it in or delete the row",
         )
-    mostly_ids = _feature_share([header[j] for j in numeric]) >= 0.8
+    # Where nearly all columns are named by identifiers, the numbers before and after them describe the samples.
+    named_by_ids = [j for j in numeric if is_feature_id(header[j])]
+    mostly_ids = len(named_by_ids) >= max(0.8 * len(numeric), 2)
+    first, last = (named_by_ids[0], named_by_ids[-1]) if mostly_ids else (0, 0)
     filled = set(numeric) | set(text)
     metadata = [j for j in text if j != ids]
     features: list[int] = []
@@ -481,7 +491,7 @@ def _samples_in_rows(
         if j not in filled:
             if header[j] and not is_metadata(header[j]):
                 features.append(j)
-        elif header[j] and (is_metadata(header[j]) or (mostly_ids and not is_feature_id(header[j]))):
+        elif header[j] and (is_metadata(header[j]) or (mostly_ids and not first <= j <= last)):
             metadata.append(j)
         else:
             features.append(j)

@@ -43,7 +43,7 @@ LARGEST = 1e30
 """Larger readings are no measurement: an overflow or a damaged cell."""
 
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
-_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?\Z", re.ASCII)
+_COMMA = re.compile(r"[+-]?(\d*,\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 _COMMA_AMBIGUOUS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}\Z", re.ASCII)
 _COMMA_GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+\.\d*\Z|[+-]?[1-9]\d{0,2}(,\d{3}){2,}\Z", re.ASCII)
 _DOT_GROUPS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d*\Z|[+-]?[1-9]\d{0,2}(\.\d{3}){2,}\Z", re.ASCII)
