@@ -31,16 +31,18 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("small")
     values = pd.read_csv(EXAMPLE / "proteome.csv.gz", index_col=0)
     sheet = pd.read_csv(EXAMPLE / "samples.csv", index_col=0)
-    chosen = sheet[sheet[CLASS].notna() & (sheet["_collection site"] != "Kiel")]
+    chosen = sheet[sheet[CLASS].notna() & sheet["_collection site"].isin(["Sweden", "Magdeburg"])]
     values = values.loc[chosen.index]
-    kept = values.columns[values.notna().mean() > 0.6][::4]
+    kept = values.columns[values.notna().mean() > 0.6][::5]
     values[kept].to_csv(folder / "values.csv")
     chosen[["_collection site", "_age at CSF collection", "_gender", CLASS]].to_csv(folder / "samples.csv")
     return folder / "values.csv", folder / "samples.csv"
 
 
 @pytest.fixture(scope="session")
-def finished(small_data: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[nereus.Run, list[Event], Path]:
+def finished(
+    small_data: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[nereus.Run, list[Event], Path]:
     """One finished run with one worker, its events, and its home."""
     home = tmp_path_factory.mktemp("home")
     events: list[Event] = []
@@ -62,18 +64,38 @@ def outputs(folder: Path) -> dict[str, bytes]:
 def test_everything_comes_out(finished: tuple[nereus.Run, list[Event], Path]) -> None:
     run, _, home = finished
     folder = home / "report"
-    for name in ("report.html", "analysis.ipynb", "hypotheses.json", "claims.csv", "run.json", "ro-crate-metadata.json"):
+    for name in (
+        "report.html",
+        "analysis.ipynb",
+        "hypotheses.json",
+        "claims.csv",
+        "run.json",
+        "ro-crate-metadata.json",
+    ):
         assert (folder / name).stat().st_size > 0, name
     assert any((folder / "figures").glob("*.svg"))
     assert run.status == "finished"
     claims = pd.read_csv(folder / "claims.csv")
-    assert list(claims.columns) == ["contrast", "feature", "gene", "direction", "effect", "q", "confidence", "kind"]
+    assert list(claims.columns) == [
+        "contrast",
+        "feature",
+        "gene",
+        "direction",
+        "effect",
+        "q",
+        "confidence",
+        "kind",
+    ]
     assert set(claims["direction"]) <= {"up", "down"}
     assert (claims["q"] <= 0.05).all()
-    assert set(claims["contrast"]) == {"biochemical AD vs biochemical control"}
+    tested = {one.contrast.label if one.contrast else one.variable for one in run.record.objectives}
+    assert len(claims)
+    assert set(claims["contrast"]) <= tested
 
 
-def test_the_known_marker_is_found_and_the_site_is_modelled(finished: tuple[nereus.Run, list[Event], Path]) -> None:
+def test_the_known_marker_is_found_and_the_site_is_modelled(
+    finished: tuple[nereus.Run, list[Event], Path],
+) -> None:
     run, _, _ = finished
     objective = next(one for one in run.record.objectives if one.contrast is not None)
     assert objective.contrast is not None
@@ -105,7 +127,9 @@ def test_no_claim_is_made_twice(finished: tuple[nereus.Run, list[Event], Path]) 
     assert max(keys.values()) == 1
 
 
-def test_the_event_stream_has_no_gap_and_rebuilds_the_plan(finished: tuple[nereus.Run, list[Event], Path]) -> None:
+def test_the_event_stream_has_no_gap_and_rebuilds_the_plan(
+    finished: tuple[nereus.Run, list[Event], Path],
+) -> None:
     from nereus.terminal import LiveView
 
     run, events, _ = finished
@@ -121,14 +145,19 @@ def test_two_workers_and_a_fresh_home_give_equal_bytes(
     finished: tuple[nereus.Run, list[Event], Path], small_data: tuple[Path, Path], tmp_path: Path
 ) -> None:
     _, _, home = finished
-    nereus.discover(*small_data, out=tmp_path / "report", home=tmp_path / "home", seed=3, workers=2, budget=SMALL)
+    nereus.discover(
+        *small_data, out=tmp_path / "report", home=tmp_path / "home", seed=3, workers=2, budget=SMALL
+    )
     assert outputs(tmp_path / "report") == outputs(home / "report")
 
 
 def test_verify_reproduces_every_value(finished: tuple[nereus.Run, list[Event], Path]) -> None:
     _, _, home = finished
     done = subprocess.run(
-        [sys.executable, "-m", "nereus.cli", "verify", str(home / "report")], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "nereus.cli", "verify", str(home / "report")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     last = done.stdout.strip().splitlines()[-1]
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
@@ -161,9 +190,12 @@ else:
 """
 
 
-@pytest.mark.parametrize("kill_at", [9, 27, 60])
+@pytest.mark.parametrize("kill_at", [11, 45])
 def test_a_killed_run_ends_as_if_it_had_not_been(
-    kill_at: int, finished: tuple[nereus.Run, list[Event], Path], small_data: tuple[Path, Path], tmp_path: Path
+    kill_at: int,
+    finished: tuple[nereus.Run, list[Event], Path],
+    small_data: tuple[Path, Path],
+    tmp_path: Path,
 ) -> None:
     log = tmp_path / "computed"
     environment = {**os.environ, "NEREUS_HOME": str(tmp_path)}
@@ -200,7 +232,9 @@ def test_a_budget_stops_gracefully_and_still_reports(small_data: tuple[Path, Pat
     assert sum(step.status == "done" for step in run.record.steps()) <= 20
 
 
-def test_every_gate_can_be_answered_and_a_refusal_holds(small_data: tuple[Path, Path], tmp_path: Path) -> None:
+def test_every_gate_can_be_answered_and_a_refusal_holds(
+    small_data: tuple[Path, Path], tmp_path: Path
+) -> None:
     asked: list[dict[str, Any]] = []
 
     def ask(request: Any) -> Any:
@@ -225,10 +259,14 @@ def test_a_model_that_garbles_every_reply_changes_nothing_that_is_found(
     from tests.agents.policies.test_llm import scripted
 
     model = LLMPolicy(scripted("I would rather not say"), RulesPolicy(), max_calls=6, max_tokens=10**6)
-    run = nereus.discover(*small_data, out=tmp_path / "report", home=tmp_path / "home", seed=3, budget=SMALL, policy=model)
+    run = nereus.discover(
+        *small_data, out=tmp_path / "report", home=tmp_path / "home", seed=3, budget=SMALL, policy=model
+    )
     assert run.status == "finished"
     assert any(decision.fallback for decision in run.record.decisions)
-    assert (tmp_path / "report" / "claims.csv").read_bytes() == (finished[2] / "report" / "claims.csv").read_bytes()
+    assert (tmp_path / "report" / "claims.csv").read_bytes() == (
+        finished[2] / "report" / "claims.csv"
+    ).read_bytes()
 
 
 # ------------------------------------------------------------------------------------------------------------ bad input
@@ -256,7 +294,9 @@ def sheet(small_data: tuple[Path, Path], tmp_path: Path, **changes: Any) -> Path
         (b"Protein,s1,s2\nP1,1,2,3\nP2,1,2\n", "row"),
     ],
 )
-def test_bad_tables_are_refused_and_leave_nothing(content: bytes, told: str, home: Path, tmp_path: Path) -> None:
+def test_bad_tables_are_refused_and_leave_nothing(
+    content: bytes, told: str, home: Path, tmp_path: Path
+) -> None:
     (tmp_path / "bad.csv").write_bytes(content)
     with pytest.raises(InputError) as caught:
         nereus.discover(tmp_path / "bad.csv", out=tmp_path / "report", home=home)
@@ -277,7 +317,9 @@ def test_a_sheet_of_other_samples_is_refused_with_examples_of_both_sides(
     assert "Sample_" in str(caught.value)
 
 
-def test_missing_files_foreign_folders_and_bad_budgets_are_refused(small_data: tuple[Path, Path], home: Path, tmp_path: Path) -> None:
+def test_missing_files_foreign_folders_and_bad_budgets_are_refused(
+    small_data: tuple[Path, Path], home: Path, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match="no file"):
         nereus.discover(tmp_path / "nowhere.csv", home=home)
     (tmp_path / "mine").mkdir()

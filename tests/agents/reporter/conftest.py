@@ -45,7 +45,7 @@ class ToyRun:
     artifacts: ArtifactStore
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")
 def toy_catalogue():
     """The toy tools, registered for this folder's tests."""
     registry.CATALOGUE.update(toy_tools.CATALOGUE)

@@ -18,7 +18,7 @@ from nereus.memory.records import Contrast, Objective, ObjectiveKind, PlannedSte
 
 LARGE_SHARE = 0.30
 """Share of significant features above which a global shift is suspected."""
-OUTLIER_LOSS = 0.5
+ORGANISMS_WITH_SETS = ("human", "mouse")
 GLOBAL_SHIFT = 0.1
 """Absolute median log2 effect of all features that hints at a shift of everything."""
 
@@ -42,7 +42,7 @@ def fill(context: DecisionContext) -> ParamsDraft:
     why: dict[str, str] = {}
     if step.tool == "enrichment_gsea" and "profile_dataset" in done:
         organism = done["profile_dataset"].values.get("organism")
-        if isinstance(organism, str) and organism not in ("", "unknown"):
+        if organism in ORGANISMS_WITH_SETS:
             params["organism"] = organism
             why["organism"] = f"profile:organism = {organism}"
     return ParamsDraft(params=params, justification=why)
@@ -294,6 +294,7 @@ def _assess_test(
                 statement=f"Which processes move together in {about}?",
                 contrast=_plain(objective.contrast),
                 variable=objective.variable,
+                covariates=objective.covariates,
                 rationale="single proteins were tested; sets of them may move together",
                 cites=(call.step_id,),
                 priority=objective.priority,

@@ -286,11 +286,18 @@ def _pathway(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         "table": f"run/{parent}:{held[0]}" if held else "run/differential",
         "dataset": "run/prepared",
     }
+    # What the table tests: from its residuals the correlation between members of a set is estimated.
+    tested: dict[str, Any] = {"variable": objective.variable, "covariates": list(objective.covariates)}
+    sides: dict[str, Any] = {}
+    if objective.contrast is not None:
+        tested = {"contrast": objective.contrast.model_dump(mode="json")}
+        sides = tested
     steps = (
         StepDraft(
             tool="enrichment_gsea",
             purpose="which sets of proteins move together, against the measured proteins as background?",
             inputs=data,
+            params=tested,
         ),
         StepDraft(
             tool="enrichment_ora",
@@ -298,7 +305,7 @@ def _pathway(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             inputs=data,
             publishes="over_represented",
         ),
-        StepDraft(tool="plot_set_bars", purpose="draw the sets", inputs={"table": "#1/sets"}),
+        StepDraft(tool="plot_set_bars", purpose="draw the sets", inputs={"table": "#1/sets"}, params=sides),
     )
     return WorkflowDraft(
         template="sets", steps=steps, stop_rule="all collections of the organism were tested"
