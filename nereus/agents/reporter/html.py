@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ _LARGEST_FIGURE = 3_000_000
 
 _CAPTIONS = {
     "plot_volcano": "Each point is one feature: its effect across, the strength of the evidence upwards. "
-    "Coloured points are claimed.",
+    "Coloured points hold at the figure's error level.",
     "plot_heatmap": "Rows are features, columns samples; colour is abundance relative to the feature's mean.",
     "plot_pca": "Each point is a sample on the first principal components. Distance is overall similarity.",
     "plot_missingness": "Where values are missing, by sample and by abundance.",
@@ -352,7 +352,6 @@ class _Page:
         rows = []
         for identity, evidence in self.record.evidence.items():
             call = self.sources.call_behind(evidence)
-            inputs = [v for v in call.spec.inputs.values() if isinstance(v, str)]
             rows.append(
                 {
                     "id": identity,
@@ -362,7 +361,6 @@ class _Page:
                     "shown": self.evidence_text(identity),
                     "value": exact(self.sources.evidence_value(evidence)),
                     "numeric": isinstance(self.sources.evidence_value(evidence), int | float),
-                    "inputs": inputs,
                     "file": self.files.get((evidence.call_key, evidence.table or "")),
                 }
             )
@@ -370,6 +368,7 @@ class _Page:
 
     # ------------------------------------------------------------------ claims
 
+    @cached_property
     def claims(self) -> list[dict[str, Any]]:
         """Claims by contrast, strongest first."""
         where = self.sources.output("claims")
@@ -464,6 +463,7 @@ class _Page:
         wanted = {f"figure-{identity[:12]}" for identity in hypothesis.figures}
         return [one for one in self.figures if one.anchor in wanted]
 
+    @cached_property
     def gallery(self) -> list[tuple[str, list[Drawn]]]:
         """Figures that no card shows, by the comparison or variable that they show; those of the data as such last."""
         on_cards = {one.anchor for found in self.findings for one in self.figures_of(found.hypothesis)}
@@ -479,7 +479,7 @@ class _Page:
 
     def _shown_in(self, step: str) -> str:
         """The contrast or variable that a step's result is about, found by walking up what it read; "" for none."""
-        makers = self._makers()
+        makers = self._makers
         waiting, seen = [self.sources.call(step)], set[str]()
         while waiting:
             call = waiting.pop(0)
@@ -493,6 +493,7 @@ class _Page:
             waiting += [self.record.calls[key] for key in above if key not in seen]
         return ""
 
+    @cached_property
     def _makers(self) -> dict[str, str]:
         """Artifact id -> key of the call that made it."""
         made: dict[str, str] = {}
@@ -523,6 +524,7 @@ class _Page:
             ],
             "warnings": [path("warning", step.id, index) for index in range(len(call.warnings))],
             "from": self._made_from(call.spec.inputs),
+            "hashes": sorted(input_artifacts(call)),
         }
 
     def _made_from(self, inputs: dict[str, Any]) -> list[tuple[str, str]]:
@@ -530,17 +532,16 @@ class _Page:
         found = []
         for name, value in inputs.items():
             for identity in [value] if isinstance(value, str) else list((value or {}).values()):
-                found.append((name, self._origin().get(identity, identity[:12])))
+                found.append((name, self._origin.get(identity, identity[:12])))
         return found
 
+    @cached_property
     def _origin(self) -> dict[str, str]:
-        if not hasattr(self, "_origins"):
-            origins = {ref.id: ref.name for ref in self.record.header.inputs.values()}
-            for step, key in self.sources.call_of_step.items():
-                for name, ref in self.record.calls[key].outputs.items() if key in self.record.calls else ():
-                    origins.setdefault(ref.id, f"{step} / {name}")
-            self._origins = origins
-        return self._origins
+        origins = {ref.id: ref.name for ref in self.record.header.inputs.values()}
+        for step, key in self.sources.call_of_step.items():
+            for name, ref in self.record.calls[key].outputs.items() if key in self.record.calls else ():
+                origins.setdefault(ref.id, f"{step} / {name}")
+        return origins
 
     def decisions_about(self, subject: str) -> list[Decision]:
         """Decisions about an objective, workflow or step that say why."""

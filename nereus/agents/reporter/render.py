@@ -26,6 +26,7 @@ _REFERENCE = re.compile(
     r"\{\{\s*(E\d+|[a-z]+:[^{}|]+|[A-Z]\d+(?:\.[A-Z]\d+)*\.[A-Za-z_]\w*)\s*(?:\|([^{}|]*))?\}\}"
 )
 _DIGIT = r"[\d²³¹⁰-⁹₀-₉¼-¾⅐-↉]"
+_TELLING = re.compile(rf"{_DIGIT}|\{{")
 _WORD = re.compile(rf"[^\W_]*{_DIGIT}[\w.,%]*")
 # Field words that hold a digit and are not a number of this run.
 _FIELD_WORDS = frozenset({"log2", "log10", "log₂", "log₁₀", "iq2", "h5ad"})
@@ -156,8 +157,9 @@ def _without_covered(template: str, names: Iterable[str]) -> str:
         return " " * len(match[0])
 
     text = template
-    telling = {name for name in names if name and (any(c.isnumeric() for c in name) or "{" in name)}
-    for name in sorted(telling, key=lambda name: (-len(name), name)):
+    if not _TELLING.search(text):
+        return text
+    for name in sorted({n for n in names if n in text and _TELLING.search(n)}, key=lambda n: (-len(n), n)):
         if name in text:
             text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", blank, text)
     return _REFERENCE.sub(blank, text)

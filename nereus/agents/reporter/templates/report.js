@@ -10,6 +10,12 @@
     dt.textContent = label; dd.textContent = text;
     list.append(dt, dd);
   };
+  // What the step's own entry in the plan says about its parameters and inputs.
+  const stepLines = (list, step) => {
+    for (const dt of step ? step.querySelectorAll(".step-detail > dt") : [])
+      if (["Reads", "Input hash", "Parameters"].includes(dt.textContent))
+        line(list, dt.textContent, dt.nextElementSibling.textContent.trim());
+  };
   const decode = (source) => source.split("/").map(decodeURIComponent);
 
   function describe(number) {
@@ -20,7 +26,9 @@
     title.className = "title";
     if (entry) {
       title.textContent = `${id} · ${entry.querySelector(".head").textContent}`;
-      for (const dt of entry.querySelectorAll("dt")) line(list, dt.textContent, dt.nextElementSibling.textContent);
+      for (const dt of entry.querySelectorAll("dt")) line(list, dt.textContent, dt.nextElementSibling.textContent.trim());
+      const ref = entry.querySelector("a.ref");
+      stepLines(list, ref && document.getElementById(ref.getAttribute("href").slice(1)));
     } else {
       const [kind, rest] = number.dataset.source.split(/:(.*)/s);
       const parts = decode(rest);
@@ -38,8 +46,9 @@
           line(list, "Column", kind === "cell" ? parts[3] : `${parts[2]} = ${parts[3]}`);
         } else line(list, kind === "rows" ? "Table" : "Name", parts[1]);
       }
+      line(list, "Exactly", number.dataset.value);
+      if (kind !== "count" && kind !== "field") stepLines(list, step);
     }
-    if (!entry) line(list, "Exactly", number.dataset.value);
     card.append(title, list);
     const hint = document.createElement("p");
     hint.className = "hint";
