@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,9 @@ def file_hash(path: Path) -> str:
 class ArtifactStore:
     """A folder of immutable objects under their content hash.
 
-    Objects that were just written or read are kept in memory and handed out again: callers must not change them
-    (the contract suite checks that tools do not).
+    Objects that were read are kept in memory and handed out again: callers must not change them (the contract suite
+    checks that tools do not). What was just written is read back before it is used: a step then sees the same object
+    whether its input was made in this process or in one that was killed.
     """
 
     def __init__(self, root: Path) -> None:
@@ -56,7 +58,7 @@ class ArtifactStore:
 
     def put_file(self, path: Path, name: str | None = None) -> ArtifactRef:
         """Keep a user's file byte for byte."""
-        return self._keep(ArtifactKind.FILE, name or path.name, lambda target: _copy(path, target), None, "")
+        return self._keep(ArtifactKind.FILE, name or path.name, lambda target: _copy(path, target), "")
 
     def put_table(self, table: pd.DataFrame, name: str) -> ArtifactRef:
         """Keep a table as Parquet."""
@@ -69,22 +71,20 @@ class ArtifactStore:
             pq.write_table(arrow, target, compression="zstd", write_statistics=False)
 
         columns = ", ".join(str(column) for column in table.columns[:12])
-        return self._keep(ArtifactKind.TABLE, name, write, table, f"{table.shape[0]} rows: {columns}")
+        return self._keep(ArtifactKind.TABLE, name, write, f"{table.shape[0]} rows: {columns}")
 
     def put_dataset(self, dataset: AnnData, name: str) -> ArtifactRef:
         """Keep a data set as h5ad."""
         summary = f"{dataset.n_obs} samples x {dataset.n_vars} features"
-        return self._keep(
-            ArtifactKind.DATASET, name, lambda target: _write_h5ad(dataset, target), dataset, summary
-        )
+        return self._keep(ArtifactKind.DATASET, name, lambda target: _write_h5ad(dataset, target), summary)
 
     def put_figure(self, svg: bytes, name: str, title: str = "") -> ArtifactRef:
         """Keep a drawing as SVG."""
-        return self._keep(
-            ArtifactKind.FIGURE, name, lambda target: target.write_bytes(svg) and None, svg, title
-        )
+        return self._keep(ArtifactKind.FIGURE, name, lambda target: target.write_bytes(svg) and None, title)
 
-    def _keep(self, kind: ArtifactKind, name: str, write: Any, live: Any, summary: str) -> ArtifactRef:
+    def _keep(
+        self, kind: ArtifactKind, name: str, write: Callable[[Path], object], summary: str
+    ) -> ArtifactRef:
         handle, temporary_name = tempfile.mkstemp(dir=self._objects, prefix=".new-", suffix=SUFFIX[kind])
         os.close(handle)
         temporary = Path(temporary_name)
@@ -99,8 +99,6 @@ class ArtifactStore:
                 temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
-        if live is not None:
-            self._remember(identity, live)
         return ArtifactRef(id=identity, kind=kind, name=name, size=size, summary=summary)
 
     # ------------------------------------------------------------------ reading
