@@ -31,7 +31,7 @@ def main() -> None:
     """Run the mutations and store their counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=20_000)
-    parser.add_argument("--first-seed", type=int, default=5_000_000)
+    parser.add_argument("--first-seed", type=int, default=9_000_000)
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -105,9 +105,7 @@ def discover(
 
 @app.command()
 def resume(
-    run_id: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="The run; see `nereus runs`.")
-    ] = None,
+    run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="The run; see `nereus runs`.")] = None,
     last: Annotated[bool, typer.Option("--last", help="The newest run that can be resumed.")] = False,
     data: Annotated[Path | None, typer.Option(help="Check this data file against the run's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Must equal the run's.")] = None,
@@ -140,12 +138,11 @@ def verify(
 ) -> None:
     """Re-execute every step in a clean process and compare every value of the report."""
     with _told():
+        from nereus.agents.reporter.verify import report_text
         from nereus.agents.reporter.verify import verify as check
 
         found = check(directory, progress=lambda text: typer.echo(text, err=True))
-        for line in found.differences:
-            typer.echo(f"differs: {line}")
-        typer.echo(f"{found.n_reproduced}/{found.n_total} values reproduced")
+        typer.echo(report_text(found), nl=False)
         if not found.ok:
             raise typer.Exit(1)
 
@@ -171,9 +168,7 @@ def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 
 @app.command()
 def show(
-    run_id: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="The run; default the newest.")
-    ] = None,
+    run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="The run; default the newest.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole record as JSON.")] = False,
     events: Annotated[bool, typer.Option("--events", help="Replay the event stream.")] = False,
 ) -> None:

@@ -186,7 +186,8 @@ arguments = dict(home=sys.argv[3], on_event=on_event, workers=2)
 if sys.argv[4] == "resume":
     nereus.resume(**arguments)
 else:
-    nereus.discover(sys.argv[4], sys.argv[5], out=sys.argv[3] + "/report", seed=3, budget=["objectives=2", "hypotheses=20"], **arguments)
+    arguments |= dict(out=sys.argv[3] + "/report", seed=3, budget=["objectives=2", "hypotheses=20"])
+    nereus.discover(sys.argv[4], sys.argv[5], **arguments)
 """
 
 
@@ -274,7 +275,7 @@ def test_a_model_that_garbles_every_reply_changes_nothing_that_is_found(
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "home"
+    return tmp_path / "home"
 
 
 def sheet(small_data: tuple[Path, Path], tmp_path: Path, **changes: Any) -> Path:

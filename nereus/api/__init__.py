@@ -1,0 +1,1 @@
+"""The server: REST, chat and MCP arrive in a later slice."""

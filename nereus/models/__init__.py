@@ -1,0 +1,1 @@
+"""The method library: trainable methods arrive in a later slice."""

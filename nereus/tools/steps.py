@@ -101,12 +101,16 @@ class StepRunner:
         self._on_compute = on_compute
         self._in_flight: defaultdict[str, Lock] = defaultdict(Lock)
 
-    def specify(self, tool: Tool, params: Mapping[str, Any] | Params, inputs: Inputs, seed: int | None = None) -> StepSpec:
+    def specify(
+        self, tool: Tool, params: Mapping[str, Any] | Params, inputs: Inputs, seed: int | None = None
+    ) -> StepSpec:
         """Validate and freeze what is to be computed."""
         canonical = tool.validate(params).model_dump(mode="json")
         hashes = {spec.name: _hashes(inputs.get(spec.name)) for spec in tool.inputs}
         if unknown := sorted(set(inputs) - set(hashes)):
-            raise PlanError(f"unknown inputs {unknown}", where=f"tool {tool.name!r}", mend=f"inputs are {sorted(hashes)}")
+            raise PlanError(
+                f"unknown inputs {unknown}", where=f"tool {tool.name!r}", mend=f"inputs are {sorted(hashes)}"
+            )
         if seed is None:
             seed = derive_seed(self.run_seed, tool.name, canonical, hashes)
         return StepSpec(tool=tool.name, version=tool.version, params=canonical, inputs=hashes, seed=seed)
@@ -127,7 +131,11 @@ class StepRunner:
 
     def _find_or_compute(self, tool: Tool, spec: StepSpec, key: str, inputs: Inputs) -> ToolCall:
         known = self.ledger.find_call(key)
-        if known is not None and known.status is CallStatus.OK and all(map(self.artifacts.has, known.outputs.values())):
+        if (
+            known is not None
+            and known.status is CallStatus.OK
+            and all(map(self.artifacts.has, known.outputs.values()))
+        ):
             return known
         if self._on_compute is not None:
             self._on_compute(tool.name)
@@ -135,7 +143,9 @@ class StepRunner:
         try:
             result = self._compute(tool, spec, inputs)
         except NereusError as error:
-            call = ToolCall(key=key, spec=spec, status=CallStatus.FAILED, summary=error.what, error=str(error))
+            call = ToolCall(
+                key=key, spec=spec, status=CallStatus.FAILED, summary=error.what, error=str(error)
+            )
         else:
             call = ToolCall(
                 key=key,
@@ -167,7 +177,7 @@ class StepRunner:
                 return tool.run(live, spec.params, spec.seed)
         except NereusError:
             raise
-        except Exception as error:  # noqa: BLE001 - the boundary between our code and any tool's
+        except Exception as error:
             raise ToolError(f"{type(error).__name__}: {error}", where=f"tool {tool.name!r}") from error
 
     def _open(self, value: ArtifactRef | Mapping[str, ArtifactRef] | None) -> Any:
@@ -177,7 +187,11 @@ class StepRunner:
             return {name: self.artifacts.table(ref) for name, ref in value.items()}
         if value.kind is ArtifactKind.FILE:
             return SourceFile(self.artifacts.path(value), value.name)
-        return self.artifacts.dataset(value) if value.kind is ArtifactKind.DATASET else self.artifacts.table(value)
+        return (
+            self.artifacts.dataset(value)
+            if value.kind is ArtifactKind.DATASET
+            else self.artifacts.table(value)
+        )
 
     def _store(self, result: Result) -> dict[str, ArtifactRef]:
         outputs = {name: self.artifacts.put_table(table, name) for name, table in result.tables.items()}
@@ -191,7 +205,9 @@ class StepRunner:
 def _hashes(value: ArtifactRef | Mapping[str, ArtifactRef] | None) -> str | dict[str, str] | None:
     if value is None:
         return None
-    return value.id if isinstance(value, ArtifactRef) else {name: ref.id for name, ref in sorted(value.items())}
+    return (
+        value.id if isinstance(value, ArtifactRef) else {name: ref.id for name, ref in sorted(value.items())}
+    )
 
 
 def peak_memory_mb() -> float:

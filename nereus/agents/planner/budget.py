@@ -47,7 +47,7 @@ class BudgetKeeper:
             )
         if self.wall_s + seconds > self.limits.wall_s:
             raise BudgetExceeded(
-                f"the limit of {self.limits.wall_s:g} s wall time is reached",
+                "the limit on wall time is reached",
                 where="budget",
                 mend="raise it with --budget wall_s=N; finished steps are kept, `nereus resume` goes on",
             )

@@ -82,15 +82,15 @@ def sources(
         main = {ObjectiveKind.DIFFERENTIAL: "differential", ObjectiveKind.ASSOCIATION: "association"}.get(
             objective.kind
         )
-        if main is None or f"{one}:{main}" not in outputs:
+        # Without a claims table nothing was decided about the objective: neither that it holds nor that it does not.
+        if main is None or f"{one}:{main}" not in outputs or one not in claims:
             continue
         references = {
             name.partition(":")[2]: reference.partition("/")[0]
             for name, reference in outputs.items()
             if name.startswith(f"{one}:")
         }
-        if one in claims:
-            references["claims"] = claims[one]
+        references["claims"] = claims[one]
         found.append(Source(objective, main, references))
     return found
 

@@ -125,7 +125,7 @@ def select(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
         started = sum(one.status != "open" and one.kind not in FIXED_KINDS for one in objectives.values())
         room = int(state["limits"]["objectives"]) - started
         if room <= 0 and not stop:
-            stop = f"the budget of {int(state['limits']['objectives'])} objectives is used up"
+            stop = "the budget of objectives is used up"
         if opened and not stop:
             answer = services.decide(
                 DecisionKind.CHOOSE_OBJECTIVES,

@@ -1,0 +1,1 @@
+"""Reading, understanding and preparing proteomics tables."""

@@ -1,0 +1,1 @@
+"""Tests, error rates, calibration and exploration."""

@@ -58,7 +58,7 @@ class DetectionParams(Params):
     outputs=("table:detection",),
     seconds=0.5,
 )
-def detection_test(dataset: AnnData, params: DetectionParams, *, seed: int) -> Result:  # noqa: ARG001
+def detection_test(dataset: AnnData, params: DetectionParams, *, seed: int) -> Result:
     """Test every feature for presence in one group against absence from the other.
 
     Parameters

@@ -33,15 +33,16 @@ def gather_claims(tables: dict[str, pd.DataFrame], params: GatherParams, *, seed
     Returns
     -------
     Result
-        Table ``claims``: the columns of the parts, with ``claim_id`` prefixed by the objective and ``objective`` added.
+        Table ``claims``: the columns of the parts and ``objective``; `compose_claims` with a ``prefix`` makes its ids
+        unique.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> part = pd.DataFrame({"claim_id": ["abundance|P1"], "feature": ["P1"], "p": [0.01]})
+    >>> part = pd.DataFrame({"claim_id": ["O2|abundance|P1"], "feature": ["P1"], "p": [0.01]})
     >>> from nereus.tools.statistics.gather import gather_claims
-    >>> gather_claims({"O2": part, "O3": part}).table()["claim_id"].tolist()
-    ['O2|abundance|P1', 'O3|abundance|P1']
+    >>> gather_claims({"O2": part}).table()["objective"].tolist()
+    ['O2']
     """
     parts = []
     for objective in sorted(tables):

@@ -77,19 +77,32 @@ def screen_factors(dataset: AnnData, params: ScreenParams, *, seed: int) -> Resu
     """
     for column in (*params.factors, *params.variables, *([params.subject] if params.subject else [])):
         if column not in dataset.obs:
-            raise InputError(f"there is no column {column!r}", where="sample sheet", mend=f"columns are {list(dataset.obs.columns)}")
+            raise InputError(
+                f"there is no column {column!r}",
+                where="sample sheet",
+                mend=f"columns are {list(dataset.obs.columns)}",
+            )
     x = _standardised(np.asarray(dataset.X, dtype=float))
     rng = np.random.default_rng(seed)
     rows = []
-    for column, kind in [*((c, "factor") for c in params.factors), *((c, "variable") for c in params.variables)]:
+    for column, kind in [
+        *((c, "factor") for c in params.factors),
+        *((c, "variable") for c in params.variables),
+    ]:
         present = dataset.obs[column].notna().to_numpy()
         labels = dataset.obs[column][present]
-        subjects = dataset.obs[params.subject][present].astype(str) if params.subject else pd.Series(labels.index, labels.index)
+        subjects = (
+            dataset.obs[params.subject][present].astype(str)
+            if params.subject
+            else pd.Series(labels.index, labels.index)
+        )
         test = _permanova(x[present], labels, kind, subjects, params.n_permutations, rng)
         rows.append({"column": column, "kind": kind, "n": int(present.sum()), **test})
     screen = pd.DataFrame(rows, columns=["column", "kind", "n", "r2", "pseudo_f", "p"])
     strong = screen[screen["p"] <= 0.05]
-    summary = f"{len(strong)} of {len(screen)} columns are followed by the whole proteome (permutation p <= 0.05)"
+    summary = (
+        f"{len(strong)} of {len(screen)} columns are followed by the whole proteome (permutation p <= 0.05)"
+    )
     if len(strong):
         best = strong.sort_values("r2", ascending=False).iloc[0]
         summary += f"; most by {best['column']!r} (R2 {best['r2']:.2f})"
@@ -107,7 +120,8 @@ def _standardised(x: NDArray[np.float64]) -> NDArray[np.float64]:
     x = x[:, np.isfinite(x).mean(axis=0) >= 0.7]
     x = x - np.nanmean(x, axis=0)
     spread = np.nanstd(x, axis=0)
-    return np.nan_to_num(x[:, spread > 0] / spread[spread > 0])
+    standardised: NDArray[np.float64] = np.nan_to_num(x[:, spread > 0] / spread[spread > 0])
+    return standardised
 
 
 def _permanova(
@@ -126,7 +140,9 @@ def _permanova(
     gram = x @ x.T
     total = float(np.trace(gram))
     # A column that is constant within subjects is permuted between them; one that varies within, between rows.
-    between = bool(labels.astype(str).groupby(subjects.to_numpy()).nunique().max() == 1) and len(order) < len(labels)
+    between = bool(labels.astype(str).groupby(subjects.to_numpy()).nunique().max() == 1) and len(order) < len(
+        labels
+    )
     first = np.array([np.flatnonzero(code == one)[0] for one in range(len(order))])
     values = labels.to_numpy()
 
@@ -146,7 +162,11 @@ def _permanova(
         return nothing
     reached = 0
     for _ in range(n_permutations):
-        shuffled = values[first][rng.permutation(len(order))][code] if between else values[rng.permutation(len(values))]
+        shuffled = (
+            values[first][rng.permutation(len(order))][code]
+            if between
+            else values[rng.permutation(len(values))]
+        )
         reached += explained(shuffled)[0] >= observed * (1 - 1e-12)
     return {
         "r2": finite(observed / total),

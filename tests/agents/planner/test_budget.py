@@ -26,7 +26,7 @@ def test_nonsense_is_refused_with_its_name(item: str) -> None:
 def test_counts_stop_before_the_limit() -> None:
     keeper = BudgetKeeper(Budget(steps=2))
     keeper.reserve({"steps": 1}, "steps")
-    with pytest.raises(BudgetExceeded, match="limit of 2 steps"):
+    with pytest.raises(BudgetExceeded, match="limit on steps"):
         keeper.reserve({"steps": 2}, "steps")
 
 

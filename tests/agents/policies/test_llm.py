@@ -29,7 +29,7 @@ class ScriptedModel(BaseChatModel):
     """Answers with what a function makes of the messages."""
 
     answer: Callable[[list[BaseMessage]], str]
-    seen: list[list[BaseMessage]] = []
+    seen: list[list[BaseMessage]]
 
     @property
     def _llm_type(self) -> str:

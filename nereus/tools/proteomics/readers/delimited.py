@@ -194,6 +194,10 @@ def _parse(
         if position:
             notes.append(f"{position} line{'s' * (position > 1)} before the header skipped")
         body, body_lines = records[position + 1 :], lines[position + 1 :]
+        if short_header:
+            notes.append(
+                "the header is one name short: the first column is taken as row names, as R writes them"
+            )
         keep = select(header) if select is not None else None
         records, lines = [], []
         for record, line in zip(body, body_lines, strict=True):
@@ -335,11 +339,13 @@ def _find_header(
 
 
 def _row_names(records: list[list[str]]) -> bool:
-    """Whether the first column may be row names that R wrote without a header: distinct, and no measurements."""
+    """Whether these are rows of a matrix that R wrote: distinct row names, and nothing but readings behind them."""
     names = [record[0].strip() for record in records]
-    return len(set(names)) == len(names) and all(
-        (name and not _NUMBER.match(name)) or name.isdigit() for name in names
-    )
+    distinct = len(set(names)) == len(names)
+    named = all(name and (not _NUMBER.match(name) or name.isdigit()) for name in names)
+    cells = [cell.strip() for record in records for cell in record[1:]]
+    text = sum(_rough_number(cell) is None and len(cell) > 3 for cell in cells)
+    return distinct and named and text <= 0.02 * len(cells)
 
 
 def _header_is_a_row(header: list[str], records: list[list[str]]) -> bool:

@@ -19,7 +19,7 @@ _ANNOTATION = frozenset(
     | {"stripped_sequence", "modified_sequence", "precursor_charge", "precursor_id", "n_sequences"}
     | {"n_proteotypic_sequences", "all_mapped_proteins", "all_mapped_genes", "channel", "best_site_q_value"}
 )
-_RUN_SUFFIX = re.compile(r"(\.(raw|d|mzml|wiff2?|dia|htrms|gz))+$", re.IGNORECASE)
+RUN_SUFFIX = re.compile(r"(\.(raw|d|mzml|wiff2?|dia|htrms|gz))+$", re.IGNORECASE)
 _Q_VALUES = ("q_value", "global_q_value", "lib_q_value", "pg_q_value", "global_pg_q_value", "lib_pg_q_value")
 _QUANTITIES = {"lfq": "pg_maxlfq", "intensity": "pg_quantity"}
 
@@ -30,7 +30,7 @@ def run_names(names: list[str]) -> list[str]:
     >>> run_names(["D:/data/A_1.raw", "D:/data/A_2.raw"])
     ['A_1', 'A_2']
     """
-    short = [_RUN_SUFFIX.sub("", re.split(r"[\\/]", name.strip())[-1]) for name in names]
+    short = [RUN_SUFFIX.sub("", re.split(r"[\\/]", name.strip())[-1]) for name in names]
     return short if len(set(short)) == len(set(names)) and all(short) else names
 
 

@@ -24,6 +24,7 @@ from nereus.tools.proteomics.readers.column_names import (
     quantity_and_sample,
 )
 from nereus.tools.proteomics.readers.delimited import Table
+from nereus.tools.proteomics.readers.diann import RUN_SUFFIX, run_names
 from nereus.tools.proteomics.readers.numbers import (
     Decimal,
     FloatArray,
@@ -303,7 +304,7 @@ def _samples_in_columns(
         software=software,
         level=level,  # type: ignore[arg-type]
         orientation="samples_in_columns",
-        samples=samples,
+        samples=run_names(samples) if all(map(RUN_SUFFIX.search, samples)) else samples,
         features=list(features),
         quantities=quantities,
         var=var,
