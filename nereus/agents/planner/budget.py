@@ -41,7 +41,7 @@ class BudgetKeeper:
         limit = float(getattr(self.limits, kind))
         if used.get(kind, 0.0) + amount > limit:
             raise BudgetExceeded(
-                f"the limit of {limit:g} {kind} is reached",
+                f"the limit on {kind} is reached",
                 where="budget",
                 mend=f"raise it with --budget {kind}=N",
             )

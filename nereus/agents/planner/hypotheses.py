@@ -74,8 +74,10 @@ def judge(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
         figures = _figures(group, services, state.get("calls", {}), outputs)
         judged.append((group, one.model_copy(update={"atoms": atoms, "figures": figures})))
     book.flush()
-    scored = [_scored(group, one, state, services) for group, one in judged]
-    merged = _merge([(group, one) for (group, _), one in zip(judged, scored, strict=True)], state, services)
+    context = _context(state, services)
+    novel = not _other_data(services)
+    scored = [_scored(group, one, context, services, novel) for group, one in judged]
+    merged = _merge(scored, context, services)
     ranked = _ranked(merged, _priorities(state))
     services.repository.save_hypotheses(services.run_id, ranked)
     for one in ranked:
@@ -239,11 +241,22 @@ def _recheck(atom: Atom, group: EvidenceGroup, book: EvidenceBook, outputs: Mapp
     )
 
 
-def _scored(group: EvidenceGroup, one: Hypothesis, state: RunState, services: Services) -> Hypothesis:
+def _other_data(services: Services) -> bool:
+    """Whether any earlier run was about other data: only then can a hypothesis be known already."""
+    here = services.inputs["data"].id
+    return any(
+        run.inputs["data"].id != here for run in services.repository.list_runs() if "data" in run.inputs
+    )
+
+
+def _scored(
+    group: EvidenceGroup, one: Hypothesis, context: DecisionContext, services: Services, novel: bool
+) -> Hypothesis:
     failed = [atom for atom in one.atoms if atom.necessary and atom.verdict == "fails"]
+    statement = re.sub(r"\{\{[^{}]*\}\}", "", one.statement)
     memories = tuple(
         memory
-        for memory in services.recall_similar("hypotheses", re.sub(r"\{\{[^{}]*\}\}", "", one.statement))
+        for memory in (() if novel else services.recall_similar("hypotheses", statement))
         if memory.metadata.get("data_id") != services.inputs["data"].id
     )
     draft = HypothesisDraft(
@@ -254,9 +267,7 @@ def _scored(group: EvidenceGroup, one: Hypothesis, state: RunState, services: Se
         atoms=one.atoms,
         evidence_ids=one.evidence_ids,
     )
-    context = _context(state, services).model_copy(
-        update={"drafts": (draft,), "groups": (group,), "memories": memories}
-    )
+    context = context.model_copy(update={"drafts": (draft,), "groups": (group,), "memories": memories})
     answer = services.decide(DecisionKind.CRITIQUE, one.id, context, Critique)
     confidence = group.values.get("confidence")
     calibrated = float(confidence) if isinstance(confidence, int | float) and not failed else None
@@ -292,13 +303,11 @@ def _word(confidence: float | None) -> str:
     return next((word for limit, word in CONFIDENCE_WORDS if confidence >= limit), "weak")
 
 
-def _merge(
-    judged: list[tuple[EvidenceGroup, Hypothesis]], state: RunState, services: Services
-) -> list[Hypothesis]:
+def _merge(judged: list[Hypothesis], context: DecisionContext, services: Services) -> list[Hypothesis]:
     """Equal claims become one, contradictions are flagged on both sides."""
     kept: list[Hypothesis] = []
     out: list[Hypothesis] = []
-    for _, one in judged:
+    for one in judged:
         twin = next((other for other in kept if _alike(one, other)), None)
         if twin is None:
             kept.append(one)
@@ -313,8 +322,8 @@ def _merge(
             )
             for h in (twin, one)
         )
-        context = _context(state, services).model_copy(update={"drafts": drafts})
-        answer = services.decide(DecisionKind.MERGE, f"{twin.id}+{one.id}", context, MergeVerdict)
+        pair = context.model_copy(update={"drafts": drafts})
+        answer = services.decide(DecisionKind.MERGE, f"{twin.id}+{one.id}", pair, MergeVerdict)
         if answer.verdict == "same":
             union = tuple(dict.fromkeys([*twin.evidence_ids, *one.evidence_ids]))
             kept[kept.index(twin)] = twin.model_copy(update={"evidence_ids": union})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -24,11 +25,14 @@ from nereus.agents.policies.base import (
 from nereus.errors import NereusError, PlanError, PolicyError
 from nereus.memory.artifacts import ArtifactStore
 from nereus.memory.events import EventStream
-from nereus.memory.records import ArtifactRef, CallStatus, Decision, PlannedStep, ToolCall
+from nereus.memory.records import ArtifactRef, CallStatus, Decision, PlannedStep, Scalar, ToolCall
 from nereus.memory.runs import RunRepository
 from nereus.memory.vectors import VectorIndex
 from nereus.tools import registry
 from nereus.tools.steps import StepRunner, canonical_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Payload = TypeVar("Payload", bound=View)
 
@@ -39,7 +43,6 @@ _PROFILE_TABLES = {
     "confounding": 60,
     "contrasts": 60,
     "associations": 30,
-    "samples": 400,
 }
 # Later results that refine the picture: well-known name -> the most rows that are shown.
 _LATER_TABLES = {"screen": 60, "batch": 60, "quality_checks": 30}
@@ -64,6 +67,9 @@ class Services:
     load: dict[str, Any]
     """Parameters of the reader that the user gave."""
     recall: VectorIndex | None = None
+    _profiles: dict[tuple[tuple[str, str], ...], ProfileView] = field(default_factory=dict)
+    _profile_hashes: dict[int, str] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
     # -------------------------------------------------------------------------------- events
 
@@ -110,6 +116,16 @@ class Services:
         if verdict.fallback:
             self.emit("policy_fallback", subject, kind=kind.value, reason=verdict.fallback_reason)
         return payload
+
+    def _hash(self, context: DecisionContext) -> str:
+        """Hash of what a decision was made on. The profile, the largest part, is hashed once."""
+        identity = id(context.profile)
+        if identity not in self._profile_hashes:
+            text = canonical_json(context.profile.model_dump(mode="json"))
+            self._profile_hashes[identity] = hashlib.sha256(text.encode()).hexdigest()
+        rest = context.model_dump(mode="json", exclude={"profile"}, exclude_defaults=True)
+        text = canonical_json([self._profile_hashes[identity], rest])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     # ------------------------------------------------------------------------------- execution
 
@@ -205,12 +221,25 @@ class Services:
             if name in outputs:
                 step_id, _, output = outputs[name].partition("/")
                 shown[name] = (self.call(calls[step_id]), output, most)
-        tables = {}
-        for name, (owner, output, most) in shown.items():
-            if output in owner.outputs:
-                rows = self.artifacts.table(owner.outputs[output]).head(most).to_dict("records")
-                tables[name] = [{str(column): scalar(value) for column, value in row.items()} for row in rows]
-        return ProfileView(values=call.values, tables=tables)
+        key = tuple((name, owner.key) for name, (owner, _, _) in shown.items())
+        with self._lock:
+            if key not in self._profiles:
+                self._profiles[key] = ProfileView(
+                    values=call.values,
+                    tables={
+                        name: rows(self.artifacts.table(owner.outputs[output]).head(most))
+                        for name, (owner, output, most) in shown.items()
+                        if output in owner.outputs
+                    },
+                )
+            return self._profiles[key]
+
+
+def rows(table: pd.DataFrame) -> list[dict[str, Scalar]]:
+    """A table as JSON rows."""
+    columns = [[scalar(value) for value in table[column].tolist()] for column in table.columns]
+    names = [str(column) for column in table.columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def scalar(value: Any) -> bool | int | float | str | None:
