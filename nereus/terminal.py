@@ -205,6 +205,8 @@ def closing_lines(run: Run) -> list[str]:
     ]
     if header.stop_reason and header.status == "stopped":
         lines.append(f"stopped: {header.stop_reason}")
+    if not supported:
+        lines += [f"  note: {one}" for one in record.notices[:5]]
     lines += [f"  {one.rank}. {filled(run, one.statement)}" for one in supported[:5]]
     lines += [f"report: {header.out_dir}/report.html", f"check every number: nereus verify {header.out_dir}"]
     return lines

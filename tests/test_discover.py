@@ -8,14 +8,15 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import nereus
+from nereus.agents.planner.discover import load_run
 from nereus.errors import InputError, ResumeRefused
 from nereus.memory.records import Event
 
@@ -274,7 +275,7 @@ def test_a_model_that_garbles_every_reply_changes_nothing_that_is_found(
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
+def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
@@ -330,3 +331,32 @@ def test_missing_files_foreign_folders_and_bad_budgets_are_refused(
     assert (tmp_path / "mine" / "thesis.doc").read_text() == "years of work"
     with pytest.raises(InputError, match="budget"):
         nereus.discover(*small_data, out=tmp_path / "report", home=home, budget=["steps=0"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"group": ["a"] * 12}, "column 'group': factor 'group' has one level"),
+        ({"group": ["a"] * 11 + ["b"]}, "column 'group': levels of 'group' with one sample"),
+        ({"group": [f"g{number}" for number in range(12)]}, "'group' (identifier"),
+        ({"group": ["a"] * 6 + ["b"] * 6, "batch": ["x"] * 6 + ["y"] * 6}, "from 'batch': Cramér's V = 1.00"),
+        ({"event": [0, 1, 2] * 4, "time": range(12), "group": ["a", "b"] * 6}, "'S03' has '2' in 'event'"),
+    ],
+)
+def test_a_design_without_any_test_is_refused_and_leaves_no_run(
+    columns: dict[str, Any], told: str, home: Path, tmp_path: Path
+) -> None:
+    names = [f"S{number:02d}" for number in range(1, 13)]
+    rng = np.random.default_rng(0)
+    values = pd.DataFrame(np.round(2 ** rng.normal(22, 2, (60, 12))), columns=names)
+    values.insert(0, "Protein", [f"P{number:05d}" for number in range(60)])
+    values.to_csv(tmp_path / "values.csv", index=False)
+    pd.DataFrame({"sample": names, **columns}).to_csv(tmp_path / "sheet.csv", index=False)
+    with pytest.raises(InputError) as caught:
+        nereus.discover(tmp_path / "values.csv", tmp_path / "sheet.csv", out=tmp_path / "report", home=home)
+    assert told in str(caught.value)
+    assert str(caught.value).startswith("sheet.csv")
+    assert "mend:" in str(caught.value)
+    assert not (tmp_path / "report").exists()
+    with pytest.raises(InputError, match="no run yet"):
+        load_run(home=home)

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from nereus import __version__
 from nereus.agents.planner.budget import BudgetKeeper, parse_budget
+from nereus.agents.planner.refusal import refuse_design
 from nereus.agents.planner.research_graph import GRAPH_VERSION, build_research_graph
 from nereus.agents.planner.services import Services
 from nereus.agents.policies import make_policy
@@ -429,11 +430,22 @@ def _only_process(settings: Settings, run_id: str) -> Iterator[None]:
 def _read_once(
     workspace: Workspace, inputs: Mapping[str, ArtifactRef], options: Mapping[str, Any], seed: int
 ) -> None:
-    """Read the data before a run is opened, so that bad input leaves nothing behind; the run finds the step recorded."""
+    """Read and profile the data before a run is opened: bad input leaves nothing behind, the run finds the steps recorded."""
     runner = StepRunner(workspace.artifacts, DatabaseLedger(workspace.database), seed)
     call = runner.run(registry.get("load_dataset"), options, inputs)
     if call.status is CallStatus.FAILED:
         raise InputError(call.error or call.summary)
+    if "samples" not in inputs:
+        return
+    for name in ("annotate_genes", "profile_dataset"):
+        call = runner.run(registry.get(name), {}, {"dataset": call.outputs["dataset"]})
+        if call.status is CallStatus.FAILED:
+            raise InputError(call.error or call.summary, where=inputs["data"].name)
+    tables = {
+        one: workspace.artifacts.table(call.outputs[one])
+        for one in ("columns", "samples", "contrasts", "associations", "notices")
+    }
+    refuse_design(tables, inputs["samples"].name)
 
 
 def _parts(

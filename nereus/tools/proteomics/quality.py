@@ -106,7 +106,10 @@ def sample_statistics(X: np.ndarray, names: list[str], outlier_mad: float) -> pd
     z_correlation = robust_z(likeness, 0.005)
     few = (z_detected < -outlier_mad) & (detected < (1 - _FEWER_FEATURES) * np.median(detected))
     off = (np.abs(z_shift) > outlier_mad) & (np.abs(shift - pd.Series(shift).median()) > _LEVEL_OFF)
-    unlike = (z_correlation < -outlier_mad) & (likeness < pd.Series(likeness).median() - _CORRELATION_OFF)
+    # Samples of fewer than three features, or of constant ones, have no correlation: none is unlike the others.
+    known = likeness[~np.isnan(likeness)]
+    usual = np.median(known) if known.size else np.nan
+    unlike = (z_correlation < -outlier_mad) & (likeness < usual - _CORRELATION_OFF)
     reasons = [
         "; ".join(
             text

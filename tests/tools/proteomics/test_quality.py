@@ -60,3 +60,9 @@ def test_correlation_equals_pandas() -> None:
 )
 def test_scale(X: np.ndarray, scale: str) -> None:
     assert looks_logged(X)[0] == scale
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("X", [np.full((6, 40), 12.0), matrix()[:, :2]])
+def test_samples_without_a_correlation_warn_of_nothing_and_are_no_outliers(X: np.ndarray) -> None:
+    assert quality_control(anndata.AnnData(X)).values["n_outliers"] == 0

@@ -14,6 +14,7 @@ from nereus.errors import InputError
 from nereus.tools.base import Params, Result, finite, tool
 from nereus.tools.proteomics.aggregate import aggregate_rows, group_rows
 from nereus.tools.proteomics.matrix import abundance, derive, described
+from nereus.tools.proteomics.profile import words
 from nereus.tools.proteomics.profile.columns import COMPARED, Column, classify
 from nereus.tools.proteomics.profile.confounding import confounding_table
 from nereus.tools.proteomics.profile.contrasts import INFER, association_table, contrast_table
@@ -614,7 +615,8 @@ def _notice_design(
                     f"confounded: {row.pair}",
                     "refuse",
                     row.first,
-                    f"cannot separate {row.first!r} from {row.second!r}: {row.why}",
+                    f"cannot separate {row.first!r} from {row.second!r}: "
+                    + str(row.why).removeprefix("cannot separate; "),
                     "only samples of both groups measured in one batch could tell them apart",
                 )
             )
@@ -641,6 +643,18 @@ def _notice_design(
                     column.name,
                     f"{column.n_missing} of {len(obs)} rows have no value in {column.name!r} and are left out of its contrasts",
                     "complete the sample sheet",
+                )
+            )
+    for column in columns:
+        if (wrong := _no_event(column, columns, obs)) is not None:
+            sample, value = wrong
+            notices.append(
+                (
+                    f"event_coding: {column.name}",
+                    "refuse",
+                    column.name,
+                    f"sample {sample!r} has {value!r} in {column.name!r}, but an event is 0 or 1",
+                    "write 1 where the event happened, 0 where it did not, or rename the column if it is no event",
                 )
             )
     for column in columns:
@@ -693,6 +707,19 @@ def _notice_design(
                 "the sign of an effect depends on it; name the contrast in the question",
             )
         )
+
+
+def _no_event(column: Column, columns: list[Column], obs: pd.DataFrame) -> tuple[str, str] | None:
+    """First sample whose number under an event's name is neither 0 nor 1, where a follow-up time stands beside it."""
+    if column.composite or column.constructed or not set(words.tokens(column.name)[-1:]) & words.EVENT_NAME:
+        return None
+    if not any(other.name != column.name and words.follows_up(other.name) for other in columns):
+        return None
+    numbers = pd.to_numeric(obs[column.name], errors="coerce")
+    if numbers[obs[column.name].notna()].isna().any():
+        return None
+    wrong = numbers[numbers.notna() & ~numbers.isin([0, 1])]
+    return None if wrong.empty else (str(wrong.index[0]), f"{wrong.iloc[0]:g}")
 
 
 def _notice_data(

@@ -85,6 +85,8 @@ EVENT = _words(
     event events status vital death dead deceased died censor censored censoring relapse recurrence
     """
 )
+EVENT_NAME = _words("event events censor censored censoring")
+"""Last words of names that promise 0 or 1; ``status`` and ``death`` may be coded in other ways."""
 TECHNICAL_NAME = _words(
     """
     file filename path raw channel fraction url checksum md5 comment comments note notes
@@ -208,6 +210,12 @@ def looks_like_events(levels: Iterable[str], words: Sequence[str]) -> bool:
     if len(found) != 2 or not found <= EVENT_LEVELS:
         return False
     return bool(found & _LIFE) or bool(set(words) & EVENT)
+
+
+def follows_up(name: str) -> bool:
+    """Whether a column's name is that of a follow-up time: ``time``, ``os_months``, ``days to death``."""
+    said = tokens(name)
+    return said in (("time",), ("survival",)) or SURVIVAL.search(" ".join(said)) is not None
 
 
 def amounts(levels: Sequence[str]) -> tuple[dict[str, float], bool] | None:
