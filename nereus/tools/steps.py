@@ -184,7 +184,8 @@ class StepRunner:
         if value is None:
             return None
         if isinstance(value, Mapping):
-            return {name: self.artifacts.table(ref) for name, ref in value.items()}
+            # In sorted order, as in the key: a result must not depend on the order in which tables were named.
+            return {name: self.artifacts.table(ref) for name, ref in sorted(value.items())}
         if value.kind is ArtifactKind.FILE:
             return SourceFile(self.artifacts.path(value), value.name)
         return (

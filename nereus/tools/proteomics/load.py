@@ -304,7 +304,7 @@ def _assemble(q: Quantification, sheet: Any, params: LoadParams) -> Result:
         if params.subject not in obs.columns:
             raise InputError(
                 f"there is no column {params.subject!r}",
-                where=q.where,
+                where=q.where if sheet is None else sheet.where,
                 mend=f"columns are {list(obs.columns)[:12]}",
             )
         dataset.uns["nereus"]["subject"] = params.subject
