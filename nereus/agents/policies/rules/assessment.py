@@ -13,7 +13,7 @@ from nereus.agents.policies.base import (
     StepAssessment,
     StepDraft,
 )
-from nereus.agents.policies.rules.workflows import TEST_OPTIONS
+from nereus.agents.policies.rules.workflows import PANEL_FEATURES, TEST_OPTIONS
 from nereus.memory.records import Contrast, Objective, ObjectiveKind, PlannedStep, Workflow
 
 LARGE_SHARE = 0.30
@@ -79,7 +79,7 @@ def _surprise(context: DecisionContext, call: CallView) -> str | None:
     elif call.tool == "differential_abundance":
         tested = float(values.get("n_tested") or 0)
         hits = float(values.get("n_significant") or 0)
-        if tested and hits / tested > LARGE_SHARE:
+        if tested >= PANEL_FEATURES and hits / tested > LARGE_SHARE:
             fired = "many_significant"
         elif tested and hits == 0:
             fired = "none_significant"

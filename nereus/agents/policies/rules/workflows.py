@@ -22,6 +22,9 @@ HEAVY_TAILS = 7.0
 PANEL_FEATURES = 200
 """Below this many features a matrix is a panel: sample-wise normalisation would remove what is looked for."""
 
+PERMUTATIONS = 50
+"""Label permutations of a null (spec: at least 50); fewer where fewer distinct ones exist."""
+
 # How differential_abundance and everything that repeats it (stability, null, calibration) are called.
 TEST_OPTIONS: dict[str, Any] = {"background": "auto", "prior_covariate": "auto", "min_per_group": 1}
 
@@ -194,6 +197,7 @@ def _differential(context: DecisionContext, objective: Objective) -> WorkflowDra
         "how much would be found if the labels meant nothing?",
         data,
         contrast=described,
+        n_permutations=PERMUTATIONS,
         **TEST_OPTIONS,
     )
     calibration: Inputs = {
@@ -262,7 +266,7 @@ def _association(context: DecisionContext, objective: Objective) -> WorkflowDraf
             tool="permutation_null",
             purpose="how much would be found if the values were shuffled?",
             inputs=data,
-            params=described,
+            params={**described, "n_permutations": PERMUTATIONS},
         ),
         StepDraft(
             tool="calibrate_confidence",
