@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from shlex import quote
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -208,7 +209,10 @@ def closing_lines(run: Run) -> list[str]:
     if not supported:
         lines += [f"  note: {one}" for one in record.notices[:5]]
     lines += [f"  {one.rank}. {filled(run, one.statement)}" for one in supported[:5]]
-    lines += [f"report: {header.out_dir}/report.html", f"check every number: nereus verify {header.out_dir}"]
+    lines += [
+        f"report: {header.out_dir}/report.html",
+        f"check every number: nereus verify {quote(header.out_dir)}",
+    ]
     return lines
 
 

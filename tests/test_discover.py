@@ -17,7 +17,7 @@ import pytest
 
 import nereus
 from nereus.agents.planner.discover import load_run
-from nereus.errors import InputError, ResumeRefused
+from nereus.errors import InputError, NereusError, ResumeRefused, SettingsError
 from nereus.memory.records import Event
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "alzheimer_csf"
@@ -222,6 +222,8 @@ def test_resuming_with_another_seed_or_other_data_is_refused(
     run, _, home = finished
     with pytest.raises(ResumeRefused, match="seed"):
         nereus.resume(run.id, home=home, seed=4)
+    with pytest.raises(NereusError, match="policy"):
+        nereus.resume(run.id, home=home, policy="llm")
     with pytest.raises(ResumeRefused, match="data"):
         nereus.resume(run.id, home=home, data=small_data[1])
 
@@ -232,6 +234,15 @@ def test_a_budget_stops_gracefully_and_still_reports(small_data: tuple[Path, Pat
     assert (tmp_path / "report" / "report.html").exists()
     assert any("budget" in notice for notice in run.record.notices)
     assert sum(step.status == "done" for step in run.record.steps()) <= 20
+
+
+def test_the_smallest_budget_still_reports_what_was_read(
+    small_data: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run = nereus.discover(*small_data, out=tmp_path / "report", home=tmp_path / "home", budget=["steps=3"])
+    assert run.status == "stopped"
+    assert sum(step.status == "done" for step in run.record.steps()) == 3
+    assert (tmp_path / "report" / "report.html").exists()
 
 
 def test_every_gate_can_be_answered_and_a_refusal_holds(
@@ -331,6 +342,13 @@ def test_missing_files_foreign_folders_and_bad_budgets_are_refused(
     assert (tmp_path / "mine" / "thesis.doc").read_text() == "years of work"
     with pytest.raises(InputError, match="budget"):
         nereus.discover(*small_data, out=tmp_path / "report", home=home, budget=["steps=0"])
+    with pytest.raises(InputError, match="cannot be written"):
+        nereus.discover(*small_data, out=small_data[0] / "report", home=home)
+    with pytest.raises(InputError, match="the data table itself"):
+        nereus.discover(small_data[0], small_data[0], out=tmp_path / "report", home=home)
+    with pytest.raises(SettingsError, match="policy"):
+        nereus.discover(*small_data, out=tmp_path / "report", home=home, policy="nonsense")
+    assert not (tmp_path / "report").exists()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from nereus.errors import BudgetExceeded, InputError
 from nereus.memory.records import Budget
 
+STEPS_TO_READ = 3
+"""Steps without which a run has nothing to report: load, annotate, profile."""
+
 
 class BudgetKeeper:
     """Counts wall time across resumed processes and refuses what would exceed a limit.
@@ -49,7 +52,7 @@ class BudgetKeeper:
             raise BudgetExceeded(
                 "the limit on wall time is reached",
                 where="budget",
-                mend="raise it with --budget wall_s=N; finished steps are kept, `nereus resume` goes on",
+                mend="start again with a larger --budget wall_s=N: steps that are finished are not computed again",
             )
 
 
@@ -77,6 +80,13 @@ def parse_budget(items: list[str] | None, base: Budget | None = None) -> Budget:
                 f"budget {name} is {text}", where="--budget", mend="give a positive, finite number"
             )
         changes[name] = number if isinstance(allowed[name], float) else int(number)
+    for name in ("steps", "tool_calls"):
+        if name in changes and changes[name] < STEPS_TO_READ:
+            raise InputError(
+                f"budget {name} is {changes[name]:g}, but reading and understanding the data alone takes {STEPS_TO_READ}",
+                where="--budget",
+                mend=f"give a positive number, {STEPS_TO_READ} or more",
+            )
     budget = base.model_copy(update=changes)
     BudgetKeeper(budget)
     return budget

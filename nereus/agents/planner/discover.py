@@ -20,8 +20,8 @@ from nereus.agents.planner.refusal import refuse_design
 from nereus.agents.planner.research_graph import GRAPH_VERSION, build_research_graph
 from nereus.agents.planner.services import Services
 from nereus.agents.policies import make_policy
-from nereus.agents.reporter.bundle import refuse_foreign_folder, write_bundle
-from nereus.errors import InputError, ResumeRefused, StoreError
+from nereus.agents.reporter.bundle import refuse_foreign_folder, refuse_unwritable_folder, write_bundle
+from nereus.errors import InputError, ResumeRefused, SettingsError, StoreError
 from nereus.memory.artifacts import ArtifactStore
 from nereus.memory.checkpoints import open_checkpoints, prune
 from nereus.memory.database import Database, DatabaseLedger
@@ -141,7 +141,14 @@ class Workspace:
 @contextmanager
 def open_workspace(settings: Settings) -> Iterator[Workspace]:
     """Open database and artifacts."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"the folder cannot be made: {error.strerror or error}",
+            where=f"home {str(settings.home)!r}",
+            mend="set NEREUS_HOME to a folder where you may write",
+        ) from error
     database = Database(settings.database_url)
     try:
         yield Workspace(
@@ -165,7 +172,7 @@ def discover(
     load: Mapping[str, Any] | None = None,
     ask: Ask | None = None,
     on_event: Listener | None = None,
-    policy: Policy | None = None,
+    policy: Policy | str | None = None,
     **settings: Any,
 ) -> Run:
     """Turn a raw proteomics table into ranked and traceable hypotheses.
@@ -189,9 +196,9 @@ def discover(
     on_event
         Called with every event of the run as it happens.
     policy
-        A policy object in place of the one that the settings name.
+        ``rules`` or ``llm`` in place of the one that the settings name, or a policy object.
     **settings
-        Any setting of `nereus.settings.Settings`: ``seed``, ``workers``, ``policy`` as text is ``policy_name`` ...
+        Any setting of `nereus.settings.Settings`: ``seed``, ``workers``, ``approval``, ``home`` ...
 
     Returns
     -------
@@ -203,16 +210,23 @@ def discover(
     InputError
         When the data cannot be analysed; says which file, row or column, and what to do.
     """
-    loaded = load_settings(**settings)
+    chosen, loaded = _settings(policy, settings)
     limits = budget if isinstance(budget, Budget) else parse_budget(budget)
     files = {"data": _existing(data, "data")}
     if samples is not None:
         files["samples"] = _existing(samples, "sample sheet")
     out_dir = Path(out) if out is not None else Path(f"nereus-{_stem(files['data'])}")
     refuse_foreign_folder(out_dir)
-    chosen = policy or make_policy(loaded, limits)
+    refuse_unwritable_folder(out_dir)
+    chosen = chosen or make_policy(loaded, limits)
     with open_workspace(loaded) as workspace:
         inputs = {role: workspace.artifacts.put_file(path) for role, path in files.items()}
+        if "samples" in inputs and inputs["samples"].id == inputs["data"].id:
+            raise InputError(
+                "the sample sheet is the data table itself",
+                where=inputs["samples"].name,
+                mend="give a table with one row a sample, or leave --samples out",
+            )
         options = dict(load or {})
         _read_once(workspace, inputs, options, loaded.seed)
         parts = _parts(loaded, chosen, question, options, limits, inputs)
@@ -224,7 +238,7 @@ def discover(
                 seed=loaded.seed,
                 policy=chosen.id,
                 workers=loaded.workers,
-                out_dir=str(out_dir.expanduser().absolute()),
+                out_dir=os.path.abspath(out_dir.expanduser()),
                 inputs=inputs,
                 fingerprint=fingerprint(parts),
                 fingerprint_parts=parts,
@@ -241,7 +255,7 @@ def resume(
     *,
     ask: Ask | None = None,
     on_event: Listener | None = None,
-    policy: Policy | None = None,
+    policy: Policy | str | None = None,
     data: str | Path | None = None,
     **settings: Any,
 ) -> Run:
@@ -261,7 +275,7 @@ def resume(
     ResumeRefused
         Graph, settings or data differ from those of the run, or another process is working on it.
     """
-    loaded = load_settings(**settings)
+    given, loaded = _settings(policy, settings)
     with open_workspace(loaded) as workspace:
         header = (
             workspace.repository.header(run_id) if run_id else workspace.repository.last_run(resumable=True)
@@ -282,8 +296,9 @@ def resume(
             for name in loaded.of_results()
             if name in header.settings and name not in explicit
         }
-        same = load_settings(**{**settings, **started})
-        chosen = policy or make_policy(same, header.budget)
+        named = {"policy": policy} if isinstance(policy, str) else {}
+        same = load_settings(**{**settings, **named, **started})
+        chosen = given or make_policy(same, header.budget)
         inputs = dict(header.inputs)
         if data is not None:
             inputs["data"] = workspace.artifacts.put_file(_existing(data, "data"))
@@ -374,11 +389,25 @@ def _drive(
         repository.update_header(header.id, used=state.get("used", {}), wall_s=round(keeper.wall_s, 3))
         repository.set_status(header.id, state["status"], state.get("stop_reason", ""))
         record = repository.load(header.id)
-        write_bundle(record, workspace.artifacts, header.out_dir)
+        try:
+            write_bundle(record, workspace.artifacts, header.out_dir)
+        except OSError as error:
+            raise InputError(
+                f"the report cannot be written: {error.strerror or error}",
+                where=header.out_dir,
+                mend=f"make room or give write access, then `nereus resume {header.id}`",
+            ) from error
         if index is not None:
             index.remember_run(record)
         prune(saver, header.id)
         return Run(record, workspace.artifacts)
+
+
+def _settings(policy: Policy | str | None, settings: Mapping[str, Any]) -> tuple[Policy | None, Settings]:
+    """The policy object, where one was given, and the settings; a policy's name is a setting."""
+    if isinstance(policy, str):
+        return None, load_settings(**settings, policy=policy)
+    return policy, load_settings(**settings)
 
 
 def _limits(budget: Budget, approval: str) -> dict[str, float]:

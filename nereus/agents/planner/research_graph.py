@@ -186,7 +186,9 @@ def _fan_out(state: RunState) -> list[Send] | str:
     if not selected:
         return "compose"
     left = int(state["limits"]["steps"] - state.get("used", {}).get("steps", 0))
-    if not any(state["objectives"][one]["kind"] == ObjectiveKind.SYNTHESIS for one in selected):
+    kinds = {state["objectives"][one]["kind"] for one in selected}
+    # Nothing is kept back from reading the data: without it there is nothing to state.
+    if not kinds & {ObjectiveKind.DATA, ObjectiveKind.SYNTHESIS}:
         tested = sum(
             1
             for one in state["objectives"].values()

@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from nereus.agents.reporter import claims, crate, hypotheses, notebook, record_files
@@ -86,6 +87,21 @@ def refuse_foreign_folder(folder: Path) -> None:
         raise InputError(f"{folder.name!r} is a file, not a folder", where=str(folder), mend=mend)
     if any(folder.iterdir()) and not is_report(folder):
         raise InputError("the folder is not empty and holds no Nereus report", where=str(folder), mend=mend)
+
+
+def refuse_unwritable_folder(folder: Path) -> None:
+    """Raise `InputError` when the folder cannot be made; nothing is left behind. Called before a run starts."""
+    target = folder.expanduser().absolute()
+    place = next(one for one in target.parents if one.exists() or one.is_symlink())
+    try:
+        with TemporaryDirectory(prefix=".nereus-", dir=place):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"the folder cannot be written: {error.strerror or error}",
+            where=str(place),
+            mend="name a folder where you may write with --out",
+        ) from error
 
 
 def is_report(folder: Path) -> bool:

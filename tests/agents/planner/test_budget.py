@@ -15,7 +15,18 @@ def test_items_change_the_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    "item", ["steps", "stepps=3", "steps=many", "steps=0", "steps=-1", "wall_s=0", "wall_s=inf", "wall_s=nan"]
+    "item",
+    [
+        "steps",
+        "stepps=3",
+        "steps=many",
+        "steps=0",
+        "steps=-1",
+        "steps=2",
+        "wall_s=0",
+        "wall_s=inf",
+        "wall_s=nan",
+    ],
 )
 def test_nonsense_is_refused_with_its_name(item: str) -> None:
     with pytest.raises(InputError) as caught:
