@@ -18,7 +18,7 @@ from nereus.agents.policies.base import StepDraft, WorkflowDraft
 from nereus.errors import PlanError
 from nereus.memory.records import CallStatus, Objective, ObjectiveKind, PlannedStep
 
-FIGURES_A_CONTEXT = 8
+FIGURES_A_CONTEXT = 4
 
 
 class VerificationState(RunState):
@@ -128,6 +128,19 @@ def _plan(
             )
         )
         checks[len(steps)] = "covariate"
+    drawn: dict[str, Any] = {"variable": objective.variable}
+    if objective.contrast is not None:
+        drawn = {"contrast": objective.contrast.model_dump(mode="json")}
+    for feature in features:
+        steps.append(
+            StepDraft(
+                tool="plot_feature",
+                purpose="draw every subject's value",
+                inputs={"dataset": "run/prepared"},
+                params={"feature": feature, **drawn},
+            )
+        )
+        checks[len(steps)] = f"figure:{feature}"
     return WorkflowDraft(
         template="verification", steps=tuple(steps), stop_rule="every check was carried out"
     ), checks
