@@ -39,7 +39,7 @@ def refuse_design(tables: Mapping[str, pd.DataFrame], sheet: str) -> None:
         batch.
     """
     notices = tables["notices"]
-    kinds = notices["notice"].str.partition(":")[0]
+    kinds = notices["notice"].astype(str).str.split(":").str[0]
     wrong = notices[kinds == "event_coding"]
     if len(wrong):
         raise _error(wrong.iloc[0], sheet)
