@@ -48,7 +48,6 @@ _VERSIONED = (
     "scikit-learn",
     "statsmodels",
     "anndata",
-    "gseapy",
     "matplotlib",
     "langgraph",
 )
