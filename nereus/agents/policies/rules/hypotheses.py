@@ -16,6 +16,7 @@ from nereus.agents.policies.base import (
     MergeVerdict,
 )
 from nereus.memory.records import Atom, Entity, Scores
+from nereus.tools.proteomics.profile.words import plural
 
 STABLE = 0.7
 MAX_FOLLOW_UP = 200
@@ -49,10 +50,26 @@ def _unit(context: DecisionContext) -> str:
     return str(context.profile.values.get("unit_of_analysis") or "sample")
 
 
-def _groups_of(label: str) -> tuple[str, str]:
-    plain = label.split(" (")[0]
-    a, _, b = plain.partition(" vs ")
-    return a, b
+def _groups_of(group: EvidenceGroup, context: DecisionContext) -> tuple[str, str]:
+    """The two compared groups, a number under its factor's name; empty where nothing is compared.
+
+    They are taken from the objective: a level may hold any text, so the contrast's label cannot be cut up.
+    """
+    found = next(
+        (
+            one.contrast
+            for one in context.objectives
+            if one.id in group.objective_ids and one.contrast is not None
+        ),
+        None,
+    )
+    if found is None:
+        a, _, b = group.claim.contrast.partition(" vs ")
+        return a, b
+    bare = all(level.replace(".", "", 1).lstrip("-").isdigit() for level in (found.a, found.b))
+    before = f"{found.factor} " if bare else ""
+    after = ", ".join(f"{column} = {level}" for column, level in sorted(found.subset.items()))
+    return f"{before}{found.a}", f"{before}{found.b}" + (f" ({after})" if after else "")
 
 
 def _entity_statement(group: EvidenceGroup, context: DecisionContext) -> str:
@@ -61,14 +78,14 @@ def _entity_statement(group: EvidenceGroup, context: DecisionContext) -> str:
         return _nothing_statement(group)
     if group.claim.relation == "association":
         text = f"{_named(entity)} {'rises' if entity.direction == 'positive' else 'falls'} with {group.claim.contrast}"
-        size = "log2 change a standard deviation"
+        size = "log2 change per standard deviation"
     elif group.claim.relation == "detection":
-        a, b = _groups_of(group.claim.contrast)
+        a, b = _groups_of(group, context)
         seen, unseen = (a, b) if entity.direction == "present" else (b, a)
         text = f"{_named(entity)} is detected in {seen} and hardly or not in {unseen}"
         size = "difference of detection rates"
     else:
-        a, b = _groups_of(group.claim.contrast)
+        a, b = _groups_of(group, context)
         text = f"{_named(entity)} is {'higher' if entity.direction == 'up' else 'lower'} in {a} than in {b}"
         size = "log2 fold change"
     parts = []
@@ -82,7 +99,9 @@ def _entity_statement(group: EvidenceGroup, context: DecisionContext) -> str:
     if "q" in group.evidence:
         parts.append(f"q {_ref(group, 'q', 'p')}")
     if {"n_a", "n_b"} <= set(group.evidence) and group.claim.relation != "association":
-        parts.append(f"{_ref(group, 'n_a', '.0f')} against {_ref(group, 'n_b', '.0f')} {_unit(context)}s")
+        parts.append(
+            f"{_ref(group, 'n_a', '.0f')} against {_ref(group, 'n_b', '.0f')} {plural(_unit(context))}"
+        )
     if "stability" in group.evidence:
         parts.append(f"holds in {_ref(group, 'stability', '.0%')} of half-samples")
     return f"{text} ({'; '.join(parts)})." if parts else f"{text}."
@@ -109,7 +128,7 @@ def _nothing_statement(group: EvidenceGroup) -> str:
 
 def _set_statement(group: EvidenceGroup, context: DecisionContext) -> str:
     entity = group.claim.entities[0]
-    a, b = _groups_of(group.claim.contrast)
+    a, b = _groups_of(group, context)
     where = f"higher in {a} than in {b}" if b else f"following {group.claim.contrast}"
     if entity.direction == "down":
         where = f"lower in {a} than in {b}" if b else f"falling with {group.claim.contrast}"
@@ -125,26 +144,33 @@ def _set_statement(group: EvidenceGroup, context: DecisionContext) -> str:
     return f"The proteins of “{entity.name}” are together {where} ({'; '.join(parts)})."
 
 
+_FOUND = {
+    "up": ("higher in", "log2 fold change"),
+    "down": ("lower in", "log2 fold change"),
+    "positive": ("rising with", "log2 change per standard deviation"),
+    "negative": ("falling with", "log2 change per standard deviation"),
+    "present": ("detected more often in", "difference of detection rates"),
+    "absent": ("detected less often in", "difference of detection rates"),
+}
+"""Direction of a finding -> how it is said, and what its number is."""
+
+
 def _cross_statement(group: EvidenceGroup, context: DecisionContext) -> str:
     entity = group.claim.entities[0]
     parts = []
-    for member, label, objective in zip(
-        group.claim.entities, group.claim.contrast.split(" and "), group.objective_ids, strict=False
-    ):
-        word = {
-            "up": "higher",
-            "down": "lower",
-            "positive": "rising",
-            "negative": "falling",
-            "present": "present",
-            "absent": "absent",
-        }.get(member.direction, "")
+    kinds = {one.id: one for one in context.objectives}
+    labels = {
+        one.id: one.contrast.label if one.contrast is not None else one.variable or ""
+        for one in kinds.values()
+    }
+    for member, objective in zip(group.claim.entities, group.objective_ids, strict=False):
+        word, size = _FOUND.get(member.direction, ("changed", "effect"))
         number = (
-            f" by {{{{{group.evidence[f'effect:{objective}']}|+.2f}}}}"
+            f" ({size} {{{{{group.evidence[f'effect:{objective}']}|+.2f}}}})"
             if f"effect:{objective}" in group.evidence
             else ""
         )
-        parts.append(f"{word}{number} in {label}")
+        parts.append(f"{word} {labels.get(objective) or group.claim.contrast}{number}")
     return f"{_named(entity)} is found by independent analyses: {'; '.join(parts)}."
 
 

@@ -169,7 +169,7 @@ def _row(
             refused = f"cannot separate from {batch.name!r}; Cramér's V = {v:.2f}"
     smallest = min(len(subjects_a), len(subjects_b))
     kind = "composite" if column.composite else "covariate" if column.usual_covariate else "main"
-    why = f"{len(subjects_a)} vs {len(subjects_b)} {unit.word}s"
+    why = f"{len(subjects_a)} vs {len(subjects_b)} {words.plural(unit.word)}"
     if paired:
         why += f", {shared} of them in both"
     elif repeated:

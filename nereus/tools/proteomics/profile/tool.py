@@ -688,7 +688,8 @@ def _notice_design(
                 "technical_replicates",
                 "warning",
                 unit.column or "",
-                f"{len(obs)} rows are {unit.n_subjects} {unit.word}s, measured up to {unit.most_rows} times: {unit.why}",
+                f"{len(obs)} rows are {unit.n_subjects} {words.plural(unit.word)}, measured up to {unit.most_rows} times: "
+                f"{unit.why}",
                 "aggregate the rows of a subject before any test (tool aggregate_replicates)",
             )
         )
@@ -793,7 +794,7 @@ def _summary(
     rows = (
         f"{X.shape[0]} samples"
         if unit.repeats == "none"
-        else f"{X.shape[0]} rows of {unit.n_subjects} {unit.word}s"
+        else f"{X.shape[0]} rows of {unit.n_subjects} {words.plural(unit.word)}"
     )
     parts = [f"{rows} x {X.shape[1]} features, {np.isnan(X).mean():.0%} missing"]
     parts.append(

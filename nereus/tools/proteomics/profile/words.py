@@ -151,6 +151,22 @@ _SECONDS = {
 _BASES = ("mol", "m", "g", "l", "ml", "gy", "v")
 
 
+def plural(word: str) -> str:
+    """Plural of what is counted.
+
+    Examples
+    --------
+    >>> [plural(one) for one in ("sample", "mouse", "biopsy", "mice")]
+    ['samples', 'mice', 'biopsies', 'mice']
+    """
+    irregular = {"mouse": "mice", "person": "people", "child": "children", "man": "men", "woman": "women"}
+    if word in irregular or word in irregular.values():
+        return irregular.get(word, word)
+    if word.endswith("y") and word[-2:-1] not in set("aeiou"):
+        return f"{word[:-1]}ies"
+    return word if word.endswith("s") else f"{word}s"
+
+
 def tokens(name: str) -> tuple[str, ...]:
     """Lower-case words of a column name or level: ``Bio.Rep`` -> bio, rep; ``MouseID`` -> mouse, id.
 
