@@ -3,7 +3,7 @@
 Run ``python -m benchmarks.planner_overhead``. The shipped data set is analysed once, so that every step is recorded, and
 then again in the same NEREUS_HOME: the second run plans, decides, looks up, records and checkpoints, but computes
 nothing. Its time is compared with the tools' own time in the first run, and with a raw LangGraph loop of as many
-super-steps over the same saver and a state of the same size. Writing the report is left out of both.
+super-steps over the same saver and a state of the same size; a step is a super-step, as in a raw LangGraph loop. Writing the report is left out of both.
 """
 
 from __future__ import annotations
@@ -76,10 +76,12 @@ def main() -> int:
             start = time.perf_counter()
             again = nereus.discover(*data, out=home / f"again{repeat}", **arguments)
             cached.append(time.perf_counter() - start)
+        OrderedSaver.put = put  # type: ignore[method-assign]
+        super_steps, state_bytes = len(puts), int(statistics.mean(puts))
         steps = len(again.record.steps())
-        raw = [raw_loop(home, len(puts), int(statistics.mean(puts))) for _ in range(REPEATS)]
+        raw = [raw_loop(home, super_steps, state_bytes) for _ in range(REPEATS)]
     planned, bare = statistics.median(cached), statistics.median(raw)
-    per_step_ms = (planned - bare) / steps * 1000
+    per_step_ms = (planned - bare) / super_steps * 1000
     share = planned / tool_seconds
     passed = share <= 0.15 and per_step_ms <= 3.0
     path = store(
@@ -88,8 +90,8 @@ def main() -> int:
             "claim": __doc__.splitlines()[0],
             "seeds": [0],
             "steps": steps,
-            "super_steps": len(puts),
-            "mean_state_bytes": statistics.mean(puts),
+            "super_steps": super_steps,
+            "mean_state_bytes": state_bytes,
             "tool_seconds": tool_seconds,
             "planned_without_computing_seconds": planned,
             "raw_langgraph_seconds": bare,
