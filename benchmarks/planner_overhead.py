@@ -3,7 +3,8 @@
 Run ``python -m benchmarks.planner_overhead``. The shipped data set is analysed once, so that every step is recorded, and
 then again in the same NEREUS_HOME: the second run plans, decides, looks up, records and checkpoints, but computes
 nothing. Its time is compared with the tools' own time in the first run, and with a raw LangGraph loop of as many
-super-steps over the same saver and a state of the same size; a step is a super-step, as in a raw LangGraph loop. Writing the report is left out of both.
+super-steps over the same saver and a state of the same size; a step is a super-step, as in a raw LangGraph loop.
+Writing the report is left out of both.
 """
 
 from __future__ import annotations
