@@ -44,15 +44,11 @@ def gather_claims(tables: dict[str, pd.DataFrame], params: GatherParams, *, seed
     >>> gather_claims({"O2": part}).table()["objective"].tolist()
     ['O2']
     """
-    parts = []
-    for objective in sorted(tables):
-        part = tables[objective]
-        parts.append(
-            part.assign(claim_id=[f"{objective}|{one}" for one in part["claim_id"]], objective=objective)
-        )
-    claims = (
-        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["claim_id", "feature", "p"])
-    )
+    parts = [tables[objective].assign(objective=objective) for objective in sorted(tables)]
+    # From rows, so that a part without rows, or a column without values in it, does not change the type of the others.
+    rows = [row for part in parts for row in part.to_dict("records")]
+    columns = list(dict.fromkeys(column for part in parts for column in part.columns))
+    claims = pd.DataFrame(rows, columns=columns or ["claim_id", "feature", "p"])
     counts = {objective: len(tables[objective]) for objective in sorted(tables)}
     told = (
         ", ".join(f"{objective}: {count}" for objective, count in counts.items())
