@@ -32,7 +32,10 @@ def tables(obs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     ],
 )
 def test_designs_with_something_to_do_go_on(obs: pd.DataFrame) -> None:
-    refuse_design(tables(obs), "sheet.csv")
+    found = tables(obs)
+    before = {name: table.copy() for name, table in found.items()}
+    refuse_design(found, "sheet.csv")  # raises where it refuses
+    assert all(table.equals(before[name]) for name, table in found.items())
 
 
 def test_a_design_without_notices_goes_on() -> None:

@@ -14,13 +14,11 @@ from nereus.agents.policies.base import (
     StepDraft,
 )
 from nereus.agents.policies.rules.workflows import PANEL_FEATURES, TEST_OPTIONS
-from nereus.memory.records import Contrast, Objective, ObjectiveKind, PlannedStep, Workflow
+from nereus.memory.records import Objective, ObjectiveKind, PlannedStep, Workflow
 
 LARGE_SHARE = 0.30
 """Share of significant features above which a global shift is suspected."""
 ORGANISMS_WITH_SETS = ("human", "mouse")
-GLOBAL_SHIFT = 0.1
-"""Absolute median log2 effect of all features that hints at a shift of everything."""
 
 # Steps whose failure leaves nothing to go on with.
 _ESSENTIAL = {
@@ -292,7 +290,7 @@ def _assess_test(
             ObjectiveDraft(
                 kind=ObjectiveKind.PATHWAY,
                 statement=f"Which processes move together in {about}?",
-                contrast=_plain(objective.contrast),
+                contrast=objective.contrast,
                 variable=objective.variable,
                 covariates=objective.covariates,
                 rationale="single proteins were tested; sets of them may move together",
@@ -306,10 +304,6 @@ def _assess_test(
         cites=(call.step_id,),
         children=children,
     )
-
-
-def _plain(contrast: Contrast | None) -> Contrast | None:
-    return contrast
 
 
 def _assess_sets(by_tool: dict[str, CallView]) -> ObjectiveAssessment:
