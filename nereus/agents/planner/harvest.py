@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from nereus.agents.planner.evidence import EvidenceBook, in_order
+from nereus.agents.planner.questions import RELATIONS, TESTED, Relation, Tested
 from nereus.agents.planner.services import Services
 from nereus.agents.policies.base import EvidenceGroup
 from nereus.memory.records import Claim, Entity, Objective, ObjectiveKind, Scalar
@@ -51,10 +52,20 @@ class Source:
     """One tested objective and where its tables are."""
 
     objective: Objective
-    main: str
-    """``differential`` or ``association``."""
+    asked: Tested
+    """What is known of its kind."""
     references: dict[str, str]
     """Output name -> step id, of this objective and of the synthesis about it."""
+
+    @property
+    def main(self) -> str:
+        """Name of its main table."""
+        return self.asked.main
+
+    @property
+    def relation(self) -> Relation:
+        """What its claims say, unless a row is of another kind."""
+        return RELATIONS[self.asked.relation]
 
     @property
     def label(self) -> str:
@@ -79,11 +90,9 @@ def sources(
     found = []
     for one in in_order(objectives):
         objective = objectives[one]
-        main = {ObjectiveKind.DIFFERENTIAL: "differential", ObjectiveKind.ASSOCIATION: "association"}.get(
-            objective.kind
-        )
+        asked = TESTED.get(objective.kind)
         # Without a claims table nothing was decided about the objective: neither that it holds nor that it does not.
-        if main is None or f"{one}:{main}" not in outputs or one not in claims:
+        if asked is None or f"{one}:{asked.main}" not in outputs or one not in claims:
             continue
         references = {
             name.partition(":")[2]: reference.partition("/")[0]
@@ -91,7 +100,7 @@ def sources(
             if name.startswith(f"{one}:")
         }
         references["claims"] = claims[one]
-        found.append(Source(objective, main, references))
+        found.append(Source(objective, asked, references))
     return found
 
 
@@ -159,26 +168,21 @@ def _entity_group(
     _cite_source(book, source, evidence, values)
     _cite_follow_up(book, source, str(row["feature"]), evidence, values)
     feature, gene = str(row["feature"]), str(row.get("gene") or "")
-    kind = str(row.get("kind") or ("association" if source.main == "association" else "abundance"))
-    effect = float(row["effect"])
-    if kind == "detection":
-        direction = "present" if effect > 0 else "absent"
-    elif kind == "association":
-        direction = "positive" if effect > 0 else "negative"
-    else:
-        direction = "up" if effect > 0 else "down"
+    relation = RELATIONS[str(row.get("kind") or source.asked.relation)]
+    direction = relation.direction(float(row["effect"]))
     values["claimed"] = claimed
     return EvidenceGroup(
-        id=f"{source.objective.id}|{feature}|{kind}",
+        id=f"{source.objective.id}|{feature}|{relation.name}",
         grain="entity",
         claim=Claim(
-            relation="detection"
-            if kind == "detection"
-            else "association"
-            if kind == "association"
-            else "abundance",
+            relation=relation.name,
             entities=(
-                Entity(kind="protein", id=feature, name=gene or feature.split(";")[0], direction=direction),
+                Entity(
+                    kind=relation.entity,
+                    id=feature,
+                    name=gene or feature.split(";")[0],
+                    direction=direction,
+                ),
             ),
             contrast=source.label,
             context=source.objective.contrast.factor if source.objective.contrast else "",
@@ -240,7 +244,7 @@ def _nothing_group(book: EvidenceBook, source: Source) -> EvidenceGroup:
         id=f"{source.objective.id}|nothing",
         grain="entity",
         claim=Claim(
-            relation="association" if contrast is None else "abundance",
+            relation=source.relation.name,
             entities=(entity,),
             contrast=source.label,
             context=contrast.factor if contrast else "",

@@ -12,7 +12,6 @@ from nereus.agents.planner import harvest
 from nereus.agents.planner.evidence import EvidenceBook, in_order
 from nereus.agents.planner.services import Services
 from nereus.agents.planner.state import RunState
-from nereus.agents.planner.verification import MAIN_TABLE
 from nereus.agents.policies.base import (
     Atoms,
     Critique,
@@ -410,4 +409,4 @@ def family_of(one: Hypothesis) -> str:
     return f"protein:{(stem.group(0)[:4] if stem else entity.name).upper()}"
 
 
-__all__ = ["MAIN_TABLE", "canonical_key", "compose", "family_of", "judge"]
+__all__ = ["canonical_key", "compose", "family_of", "judge"]

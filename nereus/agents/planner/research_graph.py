@@ -24,6 +24,7 @@ from langgraph.types import Send, interrupt
 from nereus.agents.planner.evidence import in_order
 from nereus.agents.planner.hypotheses import compose, judge
 from nereus.agents.planner.objective_graph import build_objective_graph
+from nereus.agents.planner.questions import FIXED_KINDS, TESTED, tested_table
 from nereus.agents.planner.services import Services
 from nereus.agents.planner.state import RunState
 from nereus.agents.planner.verification import contexts_to_verify, verify_context
@@ -39,10 +40,6 @@ from nereus.memory.records import Objective, ObjectiveKind
 GRAPH_VERSION = "1"
 """Part of a run's fingerprint: raise it whenever a change of the graph changes results."""
 
-FIXED_KINDS = (ObjectiveKind.DATA, ObjectiveKind.QUALITY, ObjectiveKind.SYNTHESIS)
-"""Objectives that every run has; they do not count against the budget of objectives."""
-
-TESTED_KINDS = (ObjectiveKind.DIFFERENTIAL, ObjectiveKind.ASSOCIATION)
 SYNTHESIS_STEPS = 2
 """Steps that are kept for stating the claims, beside one a tested objective: a run that its budget stops states them."""
 
@@ -164,7 +161,7 @@ def _start_synthesis(state: RunState, services: Services, reason: str) -> dict[s
             services.repository.save_objectives(services.run_id, [left])
             services.emit("objective_closed", one.id, status="abandoned", reason=reason)
             update["objectives"][one.id] = left.model_dump(mode="json")
-    if not any(":differential" in name or ":association" in name for name in state.get("outputs", {})):
+    if not any(map(tested_table, state.get("outputs", {}))):
         return update
     last = Objective(
         id=f"O{len(objectives)}",
@@ -190,9 +187,7 @@ def _fan_out(state: RunState) -> list[Send] | str:
     # Nothing is kept back from reading the data: without it there is nothing to state.
     if not kinds & {ObjectiveKind.DATA, ObjectiveKind.SYNTHESIS}:
         tested = sum(
-            1
-            for one in state["objectives"].values()
-            if one["kind"] in TESTED_KINDS and one["status"] != "open"
+            1 for one in state["objectives"].values() if one["kind"] in TESTED and one["status"] != "open"
         )
         left = max(0, left - SYNTHESIS_STEPS - tested)
     share = left // len(selected)

@@ -12,11 +12,12 @@ from langgraph.runtime import Runtime
 
 from nereus.agents.planner.check import materialise, trim
 from nereus.agents.planner.evidence import in_order
+from nereus.agents.planner.questions import TESTED
 from nereus.agents.planner.services import Services, explain
 from nereus.agents.planner.state import RunState
 from nereus.agents.policies.base import StepDraft, WorkflowDraft
 from nereus.errors import PlanError
-from nereus.memory.records import CallStatus, Objective, ObjectiveKind, PlannedStep
+from nereus.memory.records import CallStatus, Objective, PlannedStep
 
 FIGURES_A_CONTEXT = 4
 
@@ -27,17 +28,13 @@ class VerificationState(RunState):
     context: str
 
 
-MAIN_TABLE = {ObjectiveKind.DIFFERENTIAL: "differential", ObjectiveKind.ASSOCIATION: "association"}
-_TESTS = {"differential": "differential_abundance", "association": "continuous_association"}
-
-
 def contexts_to_verify(state: RunState) -> list[str]:
     """Objectives with claims, in order."""
     found = []
     for one in in_order(state.get("objectives", {})):
         objective = Objective.model_validate(state["objectives"][one])
-        main = MAIN_TABLE.get(objective.kind)
-        if main and f"{one}:{main}" in state.get("outputs", {}) and state.get("claimed", {}).get(one):
+        asked = TESTED.get(objective.kind)
+        if asked and f"{one}:{asked.main}" in state.get("outputs", {}) and state.get("claimed", {}).get(one):
             found.append(one)
     return found
 
@@ -47,14 +44,15 @@ def verify_context(state: VerificationState, runtime: Runtime[Services]) -> dict
     services = runtime.context
     one: str = state["context"]
     objective = Objective.model_validate(state["objectives"][one])
-    main = MAIN_TABLE[objective.kind]
+    asked = TESTED[objective.kind]
+    main = asked.main
     calls: dict[str, str] = dict(state.get("calls", {}))
     outputs: dict[str, str] = dict(state.get("outputs", {}))
     first = services.call(calls[outputs[f"{one}:{main}"].partition("/")[0]])
     allowed = int(state["limits"]["tool_calls"] - state.get("used", {}).get("tool_calls", 0)) // len(
         contexts_to_verify(state)
     )
-    draft, checks = _plan(objective, main, first.spec.params, _to_draw(services, objective))
+    draft, checks = _plan(objective, asked.tool, first.spec.params, _to_draw(services, objective))
     number = 1 + max(int(step.split(".W")[1].split(".")[0]) for step in calls if step.startswith(f"{one}.W"))
     workflow = trim(materialise(draft, one, number), allowed)
     done: list[PlannedStep] = []
@@ -98,10 +96,9 @@ def verify_context(state: VerificationState, runtime: Runtime[Services]) -> dict
 
 
 def _plan(
-    objective: Objective, main: str, params: dict[str, Any], features: list[str]
+    objective: Objective, test: str, params: dict[str, Any], features: list[str]
 ) -> tuple[WorkflowDraft, dict[int, str]]:
     """The steps, and which position is which check."""
-    test = _TESTS[main]
     steps = [
         StepDraft(
             tool="normalise",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nereus.agents.planner.questions import RELATIONS
 from nereus.agents.reporter.drawings import Scale, scale_of
 from nereus.agents.reporter.sources import Sources, path
 from nereus.errors import UnresolvedNumber
@@ -38,12 +39,10 @@ class Finding:
     @property
     def unit(self) -> str:
         """What the effect is measured in; effects of one unit share an axis."""
-        return {
-            "abundance": "log2 fold change",
-            "detection": "difference in detection rate",
-            "association": "log2 per standard deviation",
-            "enrichment": "normalised enrichment score",
-        }.get(self.hypothesis.claim.relation, "effect")
+        relation = self.hypothesis.claim.relation
+        if relation in RELATIONS:
+            return RELATIONS[relation].axis
+        return "normalised enrichment score" if relation == "enrichment" else "effect"
 
 
 def finding(hypothesis: Hypothesis, sources: Sources) -> Finding:

@@ -7,29 +7,18 @@ from nereus.agents.policies.base import (
     DecisionContext,
     EditDraft,
     ObjectiveAssessment,
-    ObjectiveDraft,
     ParamsDraft,
     Refinement,
     StepAssessment,
     StepDraft,
 )
-from nereus.agents.policies.rules.workflows import PANEL_FEATURES, TEST_OPTIONS
-from nereus.memory.records import Objective, ObjectiveKind, PlannedStep, Workflow
+from nereus.agents.policies.rules.questions import ESSENTIAL, question
+from nereus.agents.policies.rules.questions.design import PANEL_FEATURES
+from nereus.memory.records import PlannedStep, Workflow
 
 LARGE_SHARE = 0.30
 """Share of significant features above which a global shift is suspected."""
 ORGANISMS_WITH_SETS = ("human", "mouse")
-
-# Steps whose failure leaves nothing to go on with.
-_ESSENTIAL = {
-    "load_dataset",
-    "profile_dataset",
-    "normalise",
-    "filter_features",
-    "differential_abundance",
-    "continuous_association",
-    "run_wide_fdr",
-}
 
 
 def fill(context: DecisionContext) -> ParamsDraft:
@@ -51,7 +40,7 @@ def assess(context: DecisionContext) -> StepAssessment:
     step = _step(context)
     call = next((one for one in reversed(context.calls) if one.step_id == step.id), None)
     if call is None or call.status == "failed":
-        verdict = "fail" if step.tool in _ESSENTIAL else "skip"
+        verdict = "fail" if step.tool in ESSENTIAL else "skip"
         return StepAssessment(
             verdict=verdict, diagnostics=((call.error or call.summary) if call else step.note,)
         )
@@ -235,88 +224,9 @@ def assess_objective(context: DecisionContext) -> ObjectiveAssessment:
     own = [
         call for call in context.calls if call.step_id.startswith(f"{objective.id}.") and call.status == "ok"
     ]
-    by_tool = {call.tool: call for call in own}
     if not own:
         return ObjectiveAssessment(verdict="abandon", summary="no step could be carried out")
-    if objective.kind is ObjectiveKind.DATA:
-        return _assess_data(by_tool)
-    if objective.kind is ObjectiveKind.DIFFERENTIAL:
-        return _assess_test(context, objective, by_tool.get("differential_abundance"), by_tool)
-    if objective.kind is ObjectiveKind.ASSOCIATION:
-        return _assess_test(context, objective, by_tool.get("continuous_association"), by_tool)
-    if objective.kind is ObjectiveKind.PATHWAY:
-        return _assess_sets(by_tool)
-    if objective.kind is ObjectiveKind.SUBTYPES:
-        call = by_tool.get("cluster_samples")
-        return ObjectiveAssessment(
-            verdict="done",
-            summary="groups were looked for and their stability measured" if call else "not carried out",
-        )
-    if objective.kind is ObjectiveKind.DESCRIBE:
-        return ObjectiveAssessment(
-            verdict="done", summary="described; the groups are too small to infer anything"
-        )
-    return ObjectiveAssessment(verdict="done", summary="done")
-
-
-def _assess_data(by_tool: dict[str, CallView]) -> ObjectiveAssessment:
-    if "profile_dataset" not in by_tool:
-        return ObjectiveAssessment(verdict="abandon", summary="the data could not be profiled")
-    step = by_tool["profile_dataset"].step_id
-    counted = [
-        f"{{{{{step}.{name}}}}} {word}"
-        for name, word in (("n_features", "features"), ("n_samples", "samples"), ("n_subjects", "subjects"))
-    ]
-    return ObjectiveAssessment(verdict="done", summary=", ".join(counted))
-
-
-def _assess_test(
-    context: DecisionContext, objective: Objective, call: CallView | None, by_tool: dict[str, CallView]
-) -> ObjectiveAssessment:
-    if call is None:
-        return ObjectiveAssessment(verdict="abandon", summary="the test could not be carried out")
-    summary = f"{{{{{call.step_id}.n_significant}}}} of {{{{{call.step_id}.n_tested}}}} proteins at the level of this table"
-    null = by_tool.get("permutation_null")
-    if null is not None and null.values.get("null_p95") is not None:
-        summary += f"; shuffled labels give at most {{{{{null.step_id}.null_p95|.0f}}}} in ninety-five of a hundred cases"
-    children: tuple[ObjectiveDraft, ...] = ()
-    rate = next(
-        (one.values.get("set_mapping_rate") for one in context.calls if one.tool == "annotate_genes"), None
-    )
-    mappable = rate is None or float(rate) >= 0.2
-    if mappable and float(call.values.get("n_tested") or 0) >= 100:
-        about = objective.contrast.label if objective.contrast else objective.variable
-        children = (
-            ObjectiveDraft(
-                kind=ObjectiveKind.PATHWAY,
-                statement=f"Which processes move together in {about}?",
-                contrast=objective.contrast,
-                variable=objective.variable,
-                covariates=objective.covariates,
-                rationale="single proteins were tested; sets of them may move together",
-                cites=(call.step_id,),
-                priority=objective.priority,
-            ),
-        )
-    return ObjectiveAssessment(
-        verdict="spawn_children" if children else "done",
-        summary=summary,
-        cites=(call.step_id,),
-        children=children,
-    )
-
-
-def _assess_sets(by_tool: dict[str, CallView]) -> ObjectiveAssessment:
-    call = by_tool.get("enrichment_gsea") or by_tool.get("enrichment_ora")
-    if call is None:
-        return ObjectiveAssessment(verdict="abandon", summary="no collection of sets could be tested")
-    if not call.complete and not call.values.get("n_significant"):
-        return ObjectiveAssessment(
-            verdict="done", summary="sets could not be tested in full; see the notice of the step"
-        )
-    return ObjectiveAssessment(
-        verdict="done", summary=f"{{{{{call.step_id}.n_significant}}}} sets move", cites=(call.step_id,)
-    )
+    return question(objective.kind).conclude(context, objective, {call.tool: call for call in own})
 
 
 def _step(context: DecisionContext) -> PlannedStep:
@@ -325,4 +235,4 @@ def _step(context: DecisionContext) -> PlannedStep:
     return next(step for step in context.workflow.steps if step.id == context.step_id)
 
 
-__all__ = ["TEST_OPTIONS", "assess", "assess_objective", "fill", "refine"]
+__all__ = ["assess", "assess_objective", "fill", "refine"]

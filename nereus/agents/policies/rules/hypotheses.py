@@ -6,6 +6,7 @@ otherwise is decided by the diagnostics of the run.
 
 from __future__ import annotations
 
+from nereus.agents.planner.questions import RELATIONS, TESTED, Relation
 from nereus.agents.policies.base import (
     Atoms,
     Critique,
@@ -15,7 +16,7 @@ from nereus.agents.policies.base import (
     HypothesisDrafts,
     MergeVerdict,
 )
-from nereus.memory.records import Atom, Entity, Scores
+from nereus.memory.records import Atom, Entity, Objective, Scores
 from nereus.tools.proteomics.profile.words import plural
 
 STABLE = 0.7
@@ -76,18 +77,10 @@ def _entity_statement(group: EvidenceGroup, context: DecisionContext) -> str:
     entity = group.claim.entities[0]
     if entity.kind == "sample_group":
         return _nothing_statement(group)
-    if group.claim.relation == "association":
-        text = f"{_named(entity)} {'rises' if entity.direction == 'positive' else 'falls'} with {group.claim.contrast}"
-        size = "log2 change per standard deviation"
-    elif group.claim.relation == "detection":
-        a, b = _groups_of(group, context)
-        seen, unseen = (a, b) if entity.direction == "present" else (b, a)
-        text = f"{_named(entity)} is detected in {seen} and hardly or not in {unseen}"
-        size = "difference of detection rates"
-    else:
-        a, b = _groups_of(group, context)
-        text = f"{_named(entity)} is {'higher' if entity.direction == 'up' else 'lower'} in {a} than in {b}"
-        size = "log2 fold change"
+    relation = RELATIONS[group.claim.relation]
+    a, b = _groups_of(group, context)
+    said = relation.said[0 if entity.direction == relation.directions[0] else 1]
+    text = f"{_named(entity)} {said.format(a=a, b=b, label=group.claim.contrast)}"
     parts = []
     if "effect" in group.evidence:
         interval = (
@@ -95,10 +88,10 @@ def _entity_statement(group: EvidenceGroup, context: DecisionContext) -> str:
             if {"ci_low", "ci_high"} <= set(group.evidence)
             else ""
         )
-        parts.append(f"{size} {_ref(group, 'effect', '+.2f')}{interval}")
+        parts.append(f"{relation.effect} {_ref(group, 'effect', '+.2f')}{interval}")
     if "q" in group.evidence:
         parts.append(f"q {_ref(group, 'q', 'p')}")
-    if {"n_a", "n_b"} <= set(group.evidence) and group.claim.relation != "association":
+    if {"n_a", "n_b"} <= set(group.evidence) and relation.counted:
         parts.append(
             f"{_ref(group, 'n_a', '.0f')} against {_ref(group, 'n_b', '.0f')} {plural(_unit(context))}"
         )
@@ -109,11 +102,7 @@ def _entity_statement(group: EvidenceGroup, context: DecisionContext) -> str:
 
 def _nothing_statement(group: EvidenceGroup) -> str:
     label = group.claim.contrast
-    text = (
-        f"Single proteins differ in {label}"
-        if group.claim.relation == "abundance"
-        else f"Single proteins follow {label}"
-    )
+    text = RELATIONS[group.claim.relation].nothing.format(label=label)
     parts = []
     if "n_tested" in group.evidence:
         parts.append(f"none of {_ref(group, 'n_tested')} tested proteins holds at the error level of the run")
@@ -144,17 +133,6 @@ def _set_statement(group: EvidenceGroup, context: DecisionContext) -> str:
     return f"The proteins of “{entity.name}” are together {where} ({'; '.join(parts)})."
 
 
-_FOUND = {
-    "up": ("higher in", "log2 fold change"),
-    "down": ("lower in", "log2 fold change"),
-    "positive": ("rising with", "log2 change per standard deviation"),
-    "negative": ("falling with", "log2 change per standard deviation"),
-    "present": ("detected more often in", "difference of detection rates"),
-    "absent": ("detected less often in", "difference of detection rates"),
-}
-"""Direction of a finding -> how it is said, and what its number is."""
-
-
 def _cross_statement(group: EvidenceGroup, context: DecisionContext) -> str:
     entity = group.claim.entities[0]
     parts = []
@@ -164,14 +142,25 @@ def _cross_statement(group: EvidenceGroup, context: DecisionContext) -> str:
         for one in kinds.values()
     }
     for member, objective in zip(group.claim.entities, group.objective_ids, strict=False):
-        word, size = _FOUND.get(member.direction, ("changed", "effect"))
+        relation = _relation_of(kinds.get(objective), member)
+        word = relation.found[0 if member.direction == relation.directions[0] else 1]
         number = (
-            f" ({size} {{{{{group.evidence[f'effect:{objective}']}|+.2f}}}})"
+            f" ({relation.effect} {{{{{group.evidence[f'effect:{objective}']}|+.2f}}}})"
             if f"effect:{objective}" in group.evidence
             else ""
         )
         parts.append(f"{word} {labels.get(objective) or group.claim.contrast}{number}")
     return f"{_named(entity)} is found by independent analyses: {'; '.join(parts)}."
+
+
+def _relation_of(objective: Objective | None, entity: Entity) -> Relation:
+    """What an objective says of an entity: by its direction, where one question has several kinds of claims."""
+    asked = TESTED.get(objective.kind) if objective is not None else None
+    names = (asked.relation, *asked.also.values()) if asked is not None else tuple(RELATIONS)
+    return next(
+        (RELATIONS[name] for name in names if entity.direction in RELATIONS[name].directions),
+        RELATIONS[names[0]],
+    )
 
 
 def _named(entity: Entity) -> str:
@@ -229,15 +218,8 @@ def _experiment(group: EvidenceGroup) -> str:
             f"Targeted mass spectrometry of the driving members of “{entity.name}” in new subjects{size}; "
             "readout: their mean log2 ratio."
         )
-    if group.claim.relation == "detection":
-        return (
-            f"Targeted mass spectrometry (PRM) of {entity.name} with heavy standards in new subjects{size}; "
-            "readout: presence above the limit of detection in each group."
-        )
-    return (
-        f"Targeted mass spectrometry (PRM) or an immunoassay of {entity.name} in new subjects{size}; "
-        "readout: log2 ratio between the groups, or its slope."
-    )
+    relation = RELATIONS[group.claim.relation]
+    return relation.experiment.format(name=entity.name, size=size, readout=relation.readout)
 
 
 def _caveats(group: EvidenceGroup) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from pydantic import Field
-from scipy import stats
 
 from nereus.errors import InputError
 from nereus.tools.base import Params, Result, finite, tool
@@ -17,20 +16,31 @@ from nereus.tools.proteomics.matrix import abundance, derive, described
 from nereus.tools.proteomics.profile import words
 from nereus.tools.proteomics.profile.columns import COMPARED, Column, classify
 from nereus.tools.proteomics.profile.confounding import confounding_table
-from nereus.tools.proteomics.profile.contrasts import INFER, association_table, contrast_table
-from nereus.tools.proteomics.profile.missing import Linkage, detection_linkage
+from nereus.tools.proteomics.profile.contrasts import association_table, contrast_table
+from nereus.tools.proteomics.profile.explained import (
+    components,
+    explained_variance,
+    factor_table,
+    missing_by_factor,
+)
+from nereus.tools.proteomics.profile.measured import (
+    feature_table,
+    gene_rate,
+    recommended_quantity,
+    residual_kurtosis,
+)
 from nereus.tools.proteomics.profile.names import columns_from_names
+from nereus.tools.proteomics.profile.notices import notice_data, notice_design
+from nereus.tools.proteomics.profile.outcome import count_events, time_of_event
 from nereus.tools.proteomics.profile.unit import Unit, find_unit
 from nereus.tools.proteomics.quality import looks_logged, sample_statistics
-from nereus.tools.statistics.batch import COVARIATE_R2, share_beyond
+from nereus.tools.statistics.batch import COVARIATE_R2
 from nereus.tools.statistics.levels import as_levels
-from nereus.tools.statistics.pca import Components, principal_components
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 MAX_MISSING = 0.8
-N_COMPONENTS = 5
 
 
 class ProfileParams(Params):
@@ -125,7 +135,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     obs, columns, constructed = _columns(dataset, params, bool(facts.get("group_guessed", False)), notices)
     named = params.subject or (str(facts["subject"]) if facts.get("subject") else None)
     columns = _named_subject(columns, named)
-    rows_pca = _components(X)
+    rows_pca = components(X)
     unit = find_unit(obs, columns, None if rows_pca is None else rows_pca.scores)
     if unit.constructed and unit.column is not None:
         constructed[unit.column] = unit.labels
@@ -147,20 +157,20 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     ]
     unit_X, unit_obs, subjects = _units(X, obs, unit, columns)
     levels = {column.name: as_levels(unit_obs[column.name]) for column in columns}
-    pca = rows_pca if unit_X is X else _components(unit_X)
+    pca = rows_pca if unit_X is X else components(unit_X)
     confounding = confounding_table(unit_obs, columns, levels)
-    variance = _variance(unit_obs, columns, pca)
+    variance = explained_variance(unit_obs, columns, pca)
     contrasts, n_contrasts = contrast_table(
         unit_X, columns, levels, subjects, unit, unit_obs, variance, params.max_contrasts
     )
     associations = association_table(unit_obs, columns, levels)
-    linkage = _linkage(unit_X, columns, levels, unit, subjects, params, rng)
+    linkage = missing_by_factor(unit_X, columns, levels, unit, subjects, params, rng)
     samples = sample_statistics(X, list(map(str, dataset.obs_names)), params.outlier_mad)
-    factors = _factors(unit_X, columns, levels, subjects, obs, linkage, variance)
-    features = _features(X, dataset)
-    scale, scale_why = _scale(X, dataset)
-    _notice_design(notices, columns, contrasts, confounding, unit, obs)
-    _notice_data(notices, X, samples, scale, scale_why, facts, dataset, linkage, unit)
+    factors = factor_table(unit_X, columns, levels, subjects, obs, linkage, variance)
+    features = feature_table(X, dataset)
+    scale, scale_why = looks_logged(X)
+    notice_design(notices, columns, contrasts, confounding, unit, obs)
+    notice_data(notices, X, samples, scale, scale_why, facts, dataset, linkage, unit)
     notice_table = pd.DataFrame(
         sorted(dict.fromkeys(notices), key=lambda row: (["refuse", "warning", "info"].index(row[1]), row[0])),
         columns=["notice", "severity", "about", "text", "mend"],
@@ -176,7 +186,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     possible = contrasts[(contrasts["refused"] == "") & ~contrasts["descriptive"].astype(bool)]
     main = possible.iloc[0] if len(possible) else None
     outliers = samples.loc[samples["outlier"], "sample"].tolist()
-    shared = _shared_shift(samples)
+    shared = float(samples["shift"].std(ddof=0))
     missing_rate = float(np.isnan(X).mean())
     linked = [name for name, found in linkage.items() if found.linked]
     quantity = str(facts.get("quantity", "unknown"))
@@ -205,16 +215,16 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
             "linked_factors": ";".join(linked),
             "scale": scale,
             "quantity": quantity,
-            "recommended_quantity": _quantity(X, dataset, quantity),
+            "recommended_quantity": recommended_quantity(X, dataset, quantity),
             "alternative_quantities": ";".join(
                 sorted(set(map(str, dataset.layers)) & {"intensity", "lfq", "ibaq", "top3"})
             ),
             "batch_columns": ";".join(names["batch"]),
             "batch_covariates": ";".join(modelled),
             "batch_r2": finite(batch_r2),
-            "time_column": _time_of_event(names["time"], levels, names["event"]),
+            "time_column": time_of_event(names["time"], levels, names["event"]),
             "event_column": names["event"][0] if names["event"] else None,
-            "n_events": _n_events(levels, names["event"]),
+            "n_events": count_events(levels, names["event"]),
             "pair_column": names["pair"][0] if names["pair"] else None,
             "n_factors": sum(column.role in COMPARED and not column.composite for column in columns),
             "n_contrasts": n_contrasts,
@@ -227,11 +237,11 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
             "sd_of_shifts": finite(shared),
             "global_shift_share": None if main is None else finite(main["share_p05"]),
             "global_shift_median": None if main is None else finite(main["median_effect"]),
-            "residual_kurtosis": _residual_kurtosis(unit_X, columns, levels),
+            "residual_kurtosis": residual_kurtosis(unit_X, columns, levels),
             "pc1_ratio": None if pca is None else finite(pca.ratio[0]),
             "organism": str(facts.get("organism", "unknown")),
             "id_space": str(facts.get("id_space", "unknown")),
-            "gene_rate": _gene_rate(dataset),
+            "gene_rate": gene_rate(dataset),
             "n_notices": len(notice_table),
             "n_refusals": int((notice_table["severity"] == "refuse").sum()),
         },
@@ -252,10 +262,6 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
         n_total=n_contrasts,
         n_returned=len(contrasts),
     )
-
-
-# ------------------------------------------------------------------------------------------------ parts of
-# the tool
 
 
 def _refuse(X: np.ndarray) -> None:
@@ -343,15 +349,6 @@ def _columns(
     return obs, columns, constructed
 
 
-def _components(X: np.ndarray) -> Components | None:
-    if X.shape[0] < 3:
-        return None
-    try:
-        return principal_components(X, N_COMPONENTS)
-    except InputError:
-        return None  # no feature varies: there is nothing that a column could explain
-
-
 def _units(
     X: np.ndarray, obs: pd.DataFrame, unit: Unit, columns: list[Column]
 ) -> tuple[np.ndarray, pd.DataFrame, pd.Series]:
@@ -363,213 +360,6 @@ def _units(
     made = aggregate_rows(X, groups, len(names), "mean")
     first = [int(np.flatnonzero(groups == group)[0]) for group in range(len(names))]
     return made, obs.iloc[first], unit.labels.iloc[first]
-
-
-def _variance(obs: pd.DataFrame, columns: list[Column], pca: Components | None) -> pd.DataFrame:
-    """Share of the first five components that each column explains, adjusted for its number of levels."""
-    rows = []
-    main = [
-        c for c in columns if c.role in COMPARED and not c.composite and not c.usual_covariate and c.cue > 0
-    ]
-    for column in columns:
-        if pca is None or column.role not in (*COMPARED, "batch", "continuous", "event", "time", "order"):
-            continue
-        given = [obs[c.name] for c in main if c.name != column.name] if column.role == "batch" else []
-        shares = share_beyond(pca.scores, pca.ratio, obs[column.name], given)
-        alone = share_beyond(pca.scores, pca.ratio, obs[column.name], [])
-        if shares is None and alone is None:
-            continue
-        rows.append(
-            (
-                column.name,
-                column.role,
-                np.nan if alone is None else alone[0],
-                np.nan if shares is None else shares[1],
-            )
-        )
-    table = pd.DataFrame(rows, columns=["column", "role", "r2_adjusted", "r2_beyond"])
-    return table.sort_values(["r2_adjusted", "column"], ascending=[False, True]).reset_index(drop=True)
-
-
-def _linkage(
-    X: np.ndarray,
-    columns: list[Column],
-    levels: dict[str, pd.Series],
-    unit: Unit,
-    subjects: pd.Series,
-    params: ProfileParams,
-    rng: np.random.Generator,
-) -> dict[str, Linkage]:
-    """Missingness by factor; labels move within subjects, or within batches that hold several levels."""
-    seen = ~np.isnan(X)
-    found = {}
-    batches = [column for column in columns if column.role == "batch"]
-    for column in columns:
-        if column.role not in COMPARED or column.composite:
-            continue
-        strata = np.zeros(X.shape[0], dtype=int)
-        if column.name in unit.varying:
-            strata = pd.factorize(subjects)[0]
-        elif batches:
-            strata = pd.factorize(levels[batches[0].name].fillna(""))[0]
-        linkage = detection_linkage(seen, levels[column.name], strata, params.n_permutations, rng)
-        if linkage is not None:
-            found[column.name] = linkage
-    return found
-
-
-def _factors(
-    X: np.ndarray,
-    columns: list[Column],
-    levels: dict[str, pd.Series],
-    subjects: pd.Series,
-    obs: pd.DataFrame,
-    linkage: dict[str, Linkage],
-    variance: pd.DataFrame,
-) -> pd.DataFrame:
-    """One row per level of everything that is compared."""
-    explained = dict(zip(variance["column"], variance["r2_adjusted"], strict=True))
-    means = np.nanmean(X[:, (~np.isnan(X)).any(axis=0)], axis=0)
-    shifts = np.array(
-        [
-            np.nanmedian(row - means) if (~np.isnan(row)).any() else np.nan
-            for row in X[:, (~np.isnan(X)).any(axis=0)]
-        ]
-    )
-    rows = []
-    for column in columns:
-        if column.role not in COMPARED:
-            continue
-        in_rows = as_levels(obs[column.name])
-        link = linkage.get(column.name)
-        for level in column.levels:
-            mask = (levels[column.name] == level).to_numpy()
-            rows.append(
-                {
-                    "key": f"{column.name} = {level}",
-                    "factor": column.name,
-                    "level": level,
-                    "n_subjects": int(subjects[mask].nunique()),
-                    "n_samples": int((in_rows == level).sum()),
-                    "reference": level == column.reference,
-                    "kind": "composite"
-                    if column.composite
-                    else "covariate"
-                    if column.usual_covariate
-                    else "main",
-                    "missing_rate": float(np.isnan(X[mask]).mean()) if mask.any() else np.nan,
-                    "median_shift": float(pd.Series(shifts[mask]).median()),
-                    "linked_missingness": bool(link.linked) if link else False,
-                    "missing_p": link.p if link else np.nan,
-                    "missing_r2": link.r2 - link.r2_null if link else np.nan,
-                    "share_linked": link.share_linked if link else np.nan,
-                    "n_exclusive": link.n_exclusive if link else 0,
-                    "r2_adjusted": explained.get(column.name, np.nan),
-                }
-            )
-    names = [
-        "key", "factor", "level", "n_subjects", "n_samples", "reference", "kind", "missing_rate", "median_shift",
-        "linked_missingness", "missing_p", "missing_r2", "share_linked", "n_exclusive", "r2_adjusted",
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=names)
-
-
-def _features(X: np.ndarray, dataset: AnnData) -> pd.DataFrame:
-    seen = ~np.isnan(X)
-    count = seen.sum(axis=0)
-    mean, sd = np.full(X.shape[1], np.nan), np.full(X.shape[1], np.nan)
-    mean[count > 0] = np.nanmean(X[:, count > 0], axis=0)
-    sd[count > 1] = np.nanstd(X[:, count > 1], axis=0, ddof=1)
-    genes = dataset.var["gene"].astype(str).to_numpy() if "gene" in dataset.var else np.full(X.shape[1], "")
-    return pd.DataFrame(
-        {
-            "feature": list(map(str, dataset.var_names)),
-            "gene": genes,
-            "n_detected": count,
-            "missing_rate": 1 - count / X.shape[0],
-            "mean": mean,
-            "sd": sd,
-        }
-    )
-
-
-def _scale(X: np.ndarray, dataset: AnnData) -> tuple[str, str]:
-    return looks_logged(X)
-
-
-def _quantity(X: np.ndarray, dataset: AnnData, quantity: str) -> str:
-    """The quantity to compare: LFQ where it exists.
-
-    Label-free quantities normalised over all pairs of samples are less biased by a changed composition than raw
-    intensities; they are left only when they have fewer than half of the values that the intensities have.
-    """
-    layers = {
-        name: int((~np.isnan(np.asarray(dataset.layers[name], dtype=float))).sum()) for name in dataset.layers
-    }
-    seen = int((~np.isnan(X)).sum())
-    if quantity == "lfq" and layers.get("intensity", 0) > 2 * seen:
-        return "intensity"
-    if quantity == "intensity" and seen <= 2 * layers.get("lfq", 0):
-        return "lfq"
-    return quantity if quantity != "unknown" else "X"
-
-
-def _time_of_event(times: list[str], levels: dict[str, pd.Series], events: list[str]) -> str | None:
-    """The follow-up time that belongs to the event: survival where the event is death, else the first."""
-    if not times:
-        return None
-    if events and set(levels[events[0]].dropna().str.lower()) & {
-        "alive",
-        "dead",
-        "deceased",
-        "died",
-        "living",
-        "death",
-    }:
-        for name in times:
-            if "surviv" in name.lower() and "free" not in name.lower():
-                return name
-    return times[0]
-
-
-def _shared_shift(samples: pd.DataFrame) -> float:
-    return float(samples["shift"].std(ddof=0))
-
-
-def _residual_kurtosis(X: np.ndarray, columns: list[Column], levels: dict[str, pd.Series]) -> float | None:
-    """Excess kurtosis of pooled residuals around group means, each feature scaled to unit variance."""
-    factor = next((c for c in columns if c.role in COMPARED and not c.composite and c.cue > 0), None)
-    groups = levels[factor.name].fillna("") if factor is not None else pd.Series([""] * X.shape[0])
-    residual = X.copy()
-    for level in set(groups):
-        rows = np.flatnonzero((groups == level).to_numpy())
-        usable = (~np.isnan(X[rows])).sum(axis=0) >= 3
-        residual[np.ix_(rows, ~usable)] = np.nan
-        if usable.any():
-            block = X[np.ix_(rows, usable)]
-            residual[np.ix_(rows, usable)] = block - np.nanmean(block, axis=0)
-    count = (~np.isnan(residual)).sum(axis=0)
-    enough = count >= 6
-    if not enough.any():
-        return None
-    spread = np.nanstd(residual[:, enough], axis=0)
-    scaled = residual[:, enough][:, spread > 0] / spread[spread > 0]
-    pooled = scaled[~np.isnan(scaled)]
-    return finite(stats.kurtosis(pooled)) if pooled.size >= 100 else None
-
-
-def _n_events(levels: dict[str, pd.Series], events: list[str]) -> int | None:
-    if not events:
-        return None
-    quiet = {"alive", "living", "censored", "0", "no", "false"}
-    known = levels[events[0]].dropna()
-    return int((~known.str.lower().isin(quiet)).sum())
-
-
-def _gene_rate(dataset: AnnData) -> float | None:
-    if "gene" not in dataset.var:
-        return None
-    return finite((dataset.var["gene"].astype(str).str.len() > 0).mean())
 
 
 def _column_table(columns: list[Column]) -> pd.DataFrame:
@@ -597,190 +387,6 @@ def _column_table(columns: list[Column]) -> pd.DataFrame:
             "usual_covariate", "fixed_trait", "related", "constructed", "why",
         ],
     )  # fmt: skip
-
-
-def _notice_design(
-    notices: list[tuple[str, str, str, str, str]],
-    columns: list[Column],
-    contrasts: pd.DataFrame,
-    confounding: pd.DataFrame,
-    unit: Unit,
-    obs: pd.DataFrame,
-) -> None:
-    """What the design cannot answer."""
-    for row in confounding[(confounding["verdict"] == "cannot separate")].itertuples():
-        if row.kind == "factor-batch":
-            notices.append(
-                (
-                    f"confounded: {row.pair}",
-                    "refuse",
-                    row.first,
-                    f"cannot separate {row.first!r} from {row.second!r}: "
-                    + str(row.why).removeprefix("cannot separate; "),
-                    "only samples of both groups measured in one batch could tell them apart",
-                )
-            )
-    for column in columns:
-        if column.role not in COMPARED or column.composite:
-            continue
-        small = [level for level in column.levels if (as_levels(obs[column.name]) == level).sum() < 2]
-        if small:
-            notices.append(
-                (
-                    f"single: {column.name}",
-                    "warning",
-                    column.name,
-                    f"levels of {column.name!r} with one sample are not compared: {', '.join(small[:5])}",
-                    "measure replicates",
-                )
-            )
-        share = column.n_missing / max(len(obs), 1)
-        if share > 0:
-            notices.append(
-                (
-                    f"unlabelled: {column.name}",
-                    "info" if share < 0.2 else "warning",
-                    column.name,
-                    f"{column.n_missing} of {len(obs)} rows have no value in {column.name!r} and are left out of its contrasts",
-                    "complete the sample sheet",
-                )
-            )
-    for column in columns:
-        if (wrong := _no_event(column, columns, obs)) is not None:
-            sample, value = wrong
-            notices.append(
-                (
-                    f"event_coding: {column.name}",
-                    "refuse",
-                    column.name,
-                    f"sample {sample!r} has {value!r} in {column.name!r}, but an event is 0 or 1",
-                    "write 1 where the event happened, 0 where it did not, or rename the column if it is no event",
-                )
-            )
-    for column in columns:
-        if column.role == "constant" and column.n_levels == 1 and column.cue == 2:
-            notices.append(
-                (
-                    f"one_level: {column.name}",
-                    "warning",
-                    column.name,
-                    f"factor {column.name!r} has one level: it cannot be compared",
-                    "give samples of a second level",
-                )
-            )
-    testable = contrasts[(contrasts["refused"] == "") & ~contrasts["descriptive"].astype(bool)]
-    if testable.empty:
-        if contrasts.empty:
-            text = "no column of the sample sheet has two levels with two or more subjects each"
-            mend = "give a sample sheet with a column that names each sample's group"
-        elif (contrasts["refused"] != "").all():
-            text, mend = (
-                "every contrast is confounded with a batch",
-                "a new measurement with mixed batches is needed",
-            )
-        else:
-            text = f"no contrast has {INFER} subjects in both groups: description only, nothing is inferred"
-            mend = f"measure at least {INFER} subjects per group"
-        notices.append(("no_contrast", "refuse", "design", text, mend))
-    if unit.repeats in ("technical", "mixed"):
-        notices.append(
-            (
-                "technical_replicates",
-                "warning",
-                unit.column or "",
-                f"{len(obs)} rows are {unit.n_subjects} {words.plural(unit.word)}, measured up to {unit.most_rows} times: "
-                f"{unit.why}",
-                "aggregate the rows of a subject before any test (tool aggregate_replicates)",
-            )
-        )
-    guessed = [
-        c.name
-        for c in columns
-        if c.role in COMPARED and not c.reference_known and not c.usual_covariate and not c.composite
-    ]
-    if guessed:
-        notices.append(
-            (
-                "reference_guessed",
-                "info",
-                ";".join(guessed),
-                f"nothing says which level of {', '.join(map(repr, guessed))} is the reference: the first in order is taken",
-                "the sign of an effect depends on it; name the contrast in the question",
-            )
-        )
-
-
-def _no_event(column: Column, columns: list[Column], obs: pd.DataFrame) -> tuple[str, str] | None:
-    """First sample whose number under an event's name is neither 0 nor 1, where a follow-up time stands beside it."""
-    if column.composite or column.constructed or not set(words.tokens(column.name)[-1:]) & words.EVENT_NAME:
-        return None
-    if not any(other.name != column.name and words.follows_up(other.name) for other in columns):
-        return None
-    numbers = pd.to_numeric(obs[column.name], errors="coerce")
-    if numbers[obs[column.name].notna()].isna().any():
-        return None
-    wrong = numbers[numbers.notna() & ~numbers.isin([0, 1])]
-    return None if wrong.empty else (str(wrong.index[0]), f"{wrong.iloc[0]:g}")
-
-
-def _notice_data(
-    notices: list[tuple[str, str, str, str, str]],
-    X: np.ndarray,
-    samples: pd.DataFrame,
-    scale: str,
-    scale_why: str,
-    facts: dict[str, object],
-    dataset: AnnData,
-    linkage: dict[str, Linkage],
-    unit: Unit,
-) -> None:
-    """What the matrix itself warns of."""
-    for row in samples[samples["outlier"]].itertuples():
-        notices.append(
-            (
-                f"outlier: {row.sample}",
-                "warning",
-                row.sample,
-                f"sample {row.sample!r} lies far from the others: {row.why}",
-                "compare the findings with and without it",
-            )
-        )
-    for name, found in linkage.items():
-        if found.linked:
-            notices.append(
-                (
-                    f"missing_by: {name}",
-                    "warning",
-                    name,
-                    f"values are missing by {name!r}: {found.n_exclusive} features are always seen in one level and "
-                    f"never in another, {found.share_linked:.0%} of partly missing features follow it",
-                    "test detection as well, and impute nothing before testing",
-                )
-            )
-    if scale == "log ratio":
-        notices.append(
-            ("log_ratio", "info", "scale", f"the values look like log ratios: {scale_why}", "none needed")
-        )
-    if str(facts.get("id_space", "unknown")) == "unknown" and facts:
-        notices.append(
-            (
-                "id_space_unknown",
-                "info",
-                "features",
-                "the kind of feature ids is unknown: enrichment is not possible",
-                "give UniProt accessions or gene symbols",
-            )
-        )
-    if np.isnan(X).mean() > 0.5:
-        notices.append(
-            (
-                "sparse",
-                "warning",
-                "matrix",
-                f"{np.isnan(X).mean():.0%} of the values are missing",
-                "filter features before testing",
-            )
-        )
 
 
 def _summary(

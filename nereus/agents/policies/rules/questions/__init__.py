@@ -1,0 +1,46 @@
+"""The kinds of question that the rules know, one file each.
+
+A question whose tools are not registered is neither proposed nor planned.
+"""
+
+from __future__ import annotations
+
+from nereus.agents.policies.rules.questions import (
+    association,
+    data,
+    describe,
+    differential,
+    pathway,
+    quality,
+    subtypes,
+    synthesis,
+)
+from nereus.agents.policies.rules.questions.base import Question
+from nereus.errors import PlanError
+from nereus.memory.records import ObjectiveKind
+
+_ALL = (
+    data.QUESTION,
+    quality.QUESTION,
+    differential.QUESTION,
+    association.QUESTION,
+    subtypes.QUESTION,
+    describe.QUESTION,
+    pathway.QUESTION,
+    synthesis.QUESTION,
+)
+QUESTIONS: dict[ObjectiveKind, Question] = {one.kind: one for one in _ALL}
+"""Every kind of question."""
+
+ESSENTIAL = frozenset(tool for one in _ALL for tool in one.essential)
+"""Tools whose failure leaves nothing to go on with."""
+
+
+def question(kind: ObjectiveKind) -> Question:
+    """The rules for a kind of objective."""
+    if kind not in QUESTIONS:
+        raise PlanError(f"the rules know no question of kind {kind.value!r}", where="policy 'rules'")
+    return QUESTIONS[kind]
+
+
+__all__ = ["ESSENTIAL", "QUESTIONS", "Question", "question"]

@@ -1,0 +1,85 @@
+"""Questions that ask which proteins follow a continuous or ordered variable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft, WorkflowDraft
+from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
+from nereus.agents.policies.rules.questions.design import MIN_SUBJECTS, covariates_for
+from nereus.agents.policies.rules.questions.priority import novelty, power, priority, question_match, screen
+from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, conclude
+from nereus.memory.records import Objective, ObjectiveKind
+
+
+def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[ObjectiveDraft]:
+    """Every continuous or ordered variable with enough values."""
+    drafts = []
+    for row in context.profile.tables.get("associations", []):
+        name, n = str(row["variable"]), float(row["n"] or 0)
+        if not row.get("testable") or n < 4 * MIN_SUBJECTS or row.get("kind") == "follow-up time":
+            continue
+        parts = {
+            "screen": screen(context, name),
+            "power": power(n / 2, n / 2),
+            "question": question_match(context.question, [name]),
+            "novelty": novelty(context, ObjectiveKind.ASSOCIATION, name),
+            "directness": 0.2 if row.get("kind") == "usual covariate" else 0.5,
+            "cost": 0.1,
+        }
+        drafts.append(
+            ObjectiveDraft(
+                kind=ObjectiveKind.ASSOCIATION,
+                statement=f"Which proteins follow {name}?",
+                variable=name,
+                covariates=covariates_for(context, name),
+                rationale=f"{name} is a continuous variable with enough values",
+                cites=(f"profile:associations[{name}]",),
+                priority=priority(parts),
+                priority_parts=parts,
+            )
+        )
+    return drafts
+
+
+def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
+    """The test, what tests the test, and a drawing."""
+    described: dict[str, Any] = {"variable": objective.variable, "covariates": list(objective.covariates)}
+    data: Inputs = {"dataset": "run/prepared"}
+    plan = Plan()
+    test = plan.add(
+        "continuous_association", f"test every protein against {objective.variable}", data, **described
+    )
+    stable = plan.add(
+        "stability", "does a finding hold when half of the subjects are left out?", data, **described
+    )
+    null = plan.add(
+        "permutation_null",
+        "how much would be found if the values were shuffled?",
+        data,
+        **described,
+        n_permutations=PERMUTATIONS,
+    )
+    plan.add(
+        "calibrate_confidence",
+        "plant known effects into these data and learn how often a finding like this is true",
+        {
+            **data,
+            "differential": f"{test}/association",
+            "stability": f"{stable}/stability",
+            "null": f"{null}/null",
+        },
+        **described,
+    )
+    plan.add("plot_volcano", "draw effect against significance", {"table": f"{test}/association"})
+    return plan.draft("continuous variable", "every protein was tested")
+
+
+QUESTION = Question(
+    ObjectiveKind.ASSOCIATION,
+    workflow,
+    conclude,
+    candidates,
+    needs=("continuous_association",),
+    essential=("continuous_association",),
+)

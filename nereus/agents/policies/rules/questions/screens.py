@@ -1,0 +1,65 @@
+"""What all questions share that test every feature: how the test is judged, and what follows from its table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nereus.agents.planner.questions import TESTED
+from nereus.agents.policies.base import CallView, DecisionContext, ObjectiveAssessment, ObjectiveDraft
+from nereus.agents.policies.rules.questions.base import Calls
+from nereus.memory.records import Objective, ObjectiveKind
+
+RANK_TEST_BELOW = 5
+"""Subjects a group below which a rank test stands beside the moderated t (spec: n < 5)."""
+HEAVY_TAILS = 7.0
+"""Residual kurtosis above which a rank test stands beside the moderated t."""
+PERMUTATIONS = 50
+"""Label permutations of a null (spec: at least 50); fewer where fewer distinct ones exist."""
+ENOUGH_FOR_SETS = 100
+"""Tested features below which sets are not asked for."""
+MAPPED = 0.2
+"""Share of features whose gene is known, below which sets are not asked for."""
+
+# How differential_abundance and everything that repeats it (stability, null, calibration) are called.
+TEST_OPTIONS: dict[str, Any] = {"background": "auto", "prior_covariate": "auto", "min_per_group": 1}
+
+
+def conclude(context: DecisionContext, objective: Objective, calls: Calls) -> ObjectiveAssessment:
+    """How many features hold at the level of the table, and which questions follow."""
+    call = calls.get(TESTED[objective.kind].tool)
+    if call is None:
+        return ObjectiveAssessment(verdict="abandon", summary="the test could not be carried out")
+    summary = f"{{{{{call.step_id}.n_significant}}}} of {{{{{call.step_id}.n_tested}}}} proteins at the level of this table"
+    null = calls.get("permutation_null")
+    if null is not None and null.values.get("null_p95") is not None:
+        summary += f"; shuffled labels give at most {{{{{null.step_id}.null_p95|.0f}}}} in ninety-five of a hundred cases"
+    children = tuple(sets_of(context, objective, call))
+    return ObjectiveAssessment(
+        verdict="spawn_children" if children else "done",
+        summary=summary,
+        cites=(call.step_id,),
+        children=children,
+    )
+
+
+def sets_of(context: DecisionContext, objective: Objective, call: CallView) -> list[ObjectiveDraft]:
+    """The question whether sets of features move together, where their genes are known and there are enough."""
+    rate = next(
+        (one.values.get("set_mapping_rate") for one in context.calls if one.tool == "annotate_genes"), None
+    )
+    mappable = rate is None or float(rate) >= MAPPED
+    if not mappable or float(call.values.get("n_tested") or 0) < ENOUGH_FOR_SETS:
+        return []
+    about = objective.contrast.label if objective.contrast else objective.variable
+    return [
+        ObjectiveDraft(
+            kind=ObjectiveKind.PATHWAY,
+            statement=f"Which processes move together in {about}?",
+            contrast=objective.contrast,
+            variable=objective.variable,
+            covariates=objective.covariates,
+            rationale="single proteins were tested; sets of them may move together",
+            cites=(call.step_id,),
+            priority=objective.priority,
+        )
+    ]

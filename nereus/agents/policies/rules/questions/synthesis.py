@@ -1,0 +1,89 @@
+"""Combine all tests under one error rate and state the claims: always the last question, opened by the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nereus.agents.planner.questions import FAMILIES, TESTED
+from nereus.agents.policies.base import DecisionContext, ObjectiveAssessment, StepDraft, WorkflowDraft
+from nereus.agents.policies.rules.questions.base import Calls, Inputs, Question
+from nereus.memory.records import Objective, ObjectiveKind
+
+
+def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
+    """One error rate, the claims of each question, all claims, and drawings last."""
+    outputs = context.run_outputs
+    tables = {}
+    for name in outputs:
+        owner, _, output = name.partition(":")
+        if output in FAMILIES:
+            tables[f"{owner} {FAMILIES[output]}"] = f"run/{name}"
+    steps = [
+        StepDraft(
+            tool="run_wide_fdr",
+            purpose="one error rate over every table that was tested in this run",
+            inputs={"tables": tables},
+            params={"questions": {family: family.partition(" ")[0] for family in tables}},
+        )
+    ]
+    parts: dict[str, str] = {}
+    tested: list[tuple[Objective, str]] = []
+    for one in context.objectives:
+        asked = TESTED.get(one.kind)
+        if asked is None or f"{one.id}:{asked.main}" not in outputs:
+            continue
+        main = asked.main
+        inputs: Inputs = {"findings": "#1/findings", "differential": f"run/{one.id}:{main}"}
+        for extra in ("detection", "stability", "confidence", "rank", "rerun"):
+            if f"{one.id}:{extra}" in outputs:
+                inputs[extra] = f"run/{one.id}:{extra}"
+        params: dict[str, Any] = {
+            "contrast": one.contrast.label if one.contrast else one.variable,
+            "abundance_family": f"{one.id} {FAMILIES[main]}",
+            "kind": FAMILIES[main],
+            "prefix": one.id,
+        }
+        if "detection" in inputs:
+            params["detection_family"] = f"{one.id} detection"
+        steps.append(
+            StepDraft(
+                tool="compose_claims",
+                purpose=f"what holds of {one.id} at the run's error level",
+                inputs=inputs,
+                params=params,
+            )
+        )
+        parts[one.id] = f"#{len(steps)}/claims"
+        tested.append((one, main))
+    steps.append(
+        StepDraft(
+            tool="gather_claims", purpose="every claim of the run in one table", inputs={"tables": parts}
+        )
+    )
+    for one, main in tested:  # drawings last: they are what a short budget leaves out
+        drawn: dict[str, Any] = {"variable": one.variable}
+        if one.contrast is not None:
+            drawn = {"contrast": one.contrast.model_dump(mode="json")}
+        steps.append(
+            StepDraft(
+                tool="plot_volcano",
+                purpose="draw effect against significance, with what is claimed",
+                inputs={"table": f"run/{one.id}:{main}", "claims": parts[one.id]},
+                params=drawn,
+            )
+        )
+    return WorkflowDraft(template="synthesis", steps=tuple(steps), stop_rule="all claims are stated")
+
+
+def conclude(context: DecisionContext, objective: Objective, calls: Calls) -> ObjectiveAssessment:
+    """Nothing to say beyond its tables."""
+    return ObjectiveAssessment(verdict="done", summary="done")
+
+
+QUESTION = Question(
+    ObjectiveKind.SYNTHESIS,
+    workflow,
+    conclude,
+    needs=("run_wide_fdr", "compose_claims", "gather_claims"),
+    essential=("run_wide_fdr",),
+)
