@@ -20,6 +20,8 @@ CATALOGUE: dict[str, str] = {
     "filter_features": "nereus.tools.proteomics.filter:filter_features",
     "normalise": "nereus.tools.proteomics.normalise:normalise",
     "combine_quantities": "nereus.tools.proteomics.quantities:combine_quantities",
+    "internal_reference_scaling": "nereus.tools.proteomics.reference_scaling:internal_reference_scaling",
+    "correct_batch": "nereus.tools.proteomics.correct_batch:correct_batch",
     "impute": "nereus.tools.proteomics.impute:impute",
     "aggregate_replicates": "nereus.tools.proteomics.aggregate:aggregate_replicates",
     "remove_samples": "nereus.tools.proteomics.samples:remove_samples",

@@ -125,6 +125,8 @@ CASES: dict[str, Case] = {
     "filter_features": Case(_dataset, {"factor": DIAGNOSIS, "max_missing": 0.5}),
     "normalise": Case(_dataset, {"method": "median"}),
     "combine_quantities": Case(lambda: {"dataset": _two_quantities()}),
+    "internal_reference_scaling": Case(_dataset, {"plex": SITE}),
+    "correct_batch": Case(_dataset, {"batch": SITE, "factors": (DIAGNOSIS,), "covariates": (AGE,)}),
     "impute": Case(_dataset, {"method": "min_prob"}),
     "aggregate_replicates": Case(_dataset, {"by": "subject"}),
     "remove_samples": Case(

@@ -1,4 +1,4 @@
-"""Normalisation: one additive shift per sample on the log2 scale, or equal quantiles. Blind to the labels."""
+"""Normalisation: a shift a sample, a curve, equal quantiles, or stabilised variances. Blind to the labels."""
 
 from __future__ import annotations
 
@@ -10,28 +10,34 @@ from pydantic import Field
 
 from nereus.errors import InputError
 from nereus.tools.base import Params, Result, finite, tool
+from nereus.tools.proteomics.cyclic_loess import cyclic_loess
 from nereus.tools.proteomics.matrix import abundance, derive
+from nereus.tools.proteomics.vsn import stabilise_variance
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 _MIN_REFERENCE = 10
 """Fewer reference features than this give no trustworthy shift."""
+_MIN_VSN = 50
+"""Features that an offset and a scale for each sample are fitted on at least."""
 
 
 class NormaliseParams(Params):
     """Parameters of `normalise`."""
 
-    method: Literal["none", "median", "quantile", "stable_subset"] = "median"
+    method: Literal["none", "median", "quantile", "stable_subset", "vsn", "cyclic_loess"] = "median"
     """``none`` leaves the matrix as it is; the others are described in `normalise`."""
     reference_features: tuple[str, ...] = ()
-    """Features that are known to be constant: shifts are estimated on them alone (``median``,
-    ``stable_subset``)."""
+    """Features that are known to be constant: shifts, curves and scales are estimated on them alone (all methods but
+    ``quantile``)."""
     stable_share: float = Field(default=0.5, gt=0.05, le=1.0)
     """``stable_subset``: share of the well-detected features that is kept as reference, those of smallest
     spread."""
     max_iterations: int = Field(default=50, ge=1, le=1000)
     """``stable_subset``: upper limit of re-estimations."""
+    span: float = Field(default=0.7, gt=0.05, le=1.0)
+    """``cyclic_loess``: share of the features in each neighbourhood of the curve."""
 
 
 def median_shifts(X: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -145,7 +151,7 @@ def equal_quantiles(X: np.ndarray) -> np.ndarray:
 
 @tool(
     "normalise",
-    version="1",
+    version="2",
     summary="Take differences between samples out that are the same for all proteins (loading, injection).",
     outputs=("dataset:dataset", "table:factors"),
 )
@@ -157,9 +163,15 @@ def normalise(dataset: AnnData, params: NormaliseParams, *, seed: int) -> Result
     - ``stable_subset``: the same on the features that vary least over all samples (`stable_subset_shifts`);
       robust to a composition shift, such as a spiked-in mixture or a few very abundant proteins that change.
     - ``quantile``: all samples get one distribution; assumes that few proteins change, or as many up as down.
+    - ``cyclic_loess``: each sample is bent onto the mean of all by a smooth curve over abundance; for differences
+      that depend on abundance (saturation, background). Same assumption as ``quantile``, without forcing equal
+      distributions.
+    - ``vsn``: variance stabilisation, a generalised logarithm with an offset and a scale for each sample
+      (`stabilise_variance`; Huber et al. 2002). Strong signals stay log2 intensities; weak ones are drawn together
+      until their variance is that of the strong ones, so effects of weak features shrink.
     - ``none``: nothing changes.
 
-    No label is used. Layers keep their values.
+    No label is used, missing values stay missing, and layers keep their values.
 
     Parameters
     ----------
@@ -173,8 +185,9 @@ def normalise(dataset: AnnData, params: NormaliseParams, *, seed: int) -> Result
     Returns
     -------
     Result
-        ``dataset`` with the new matrix; table ``factors`` (sample, shift in log2 subtracted, n_reference:
-        reference features detected in the sample, median_before, median_after).
+        ``dataset`` with the new matrix; table ``factors`` (sample, shift in log2 subtracted, or its median where it
+        depends on abundance, n_reference: reference features detected in the sample, median_before, median_after,
+        and the offset and scale of ``vsn`` in raw intensity, NaN with other methods).
 
     Raises
     ------
@@ -196,7 +209,7 @@ def normalise(dataset: AnnData, params: NormaliseParams, *, seed: int) -> Result
             f"{empty.size} samples have no value: {[str(dataset.obs_names[i]) for i in empty[:3]]}",
             mend="leave them out (tool remove_samples)",
         )
-    if params.reference_features and params.method not in ("median", "stable_subset"):
+    if params.reference_features and params.method in ("none", "quantile"):
         raise InputError(
             f"reference_features do not go with method {params.method!r}", mend="use method=median"
         )
@@ -208,9 +221,24 @@ def normalise(dataset: AnnData, params: NormaliseParams, *, seed: int) -> Result
         )
     reference = positions if positions.size else np.arange(X.shape[1])
     shifts, iterations = np.zeros(X.shape[0]), 0
+    offset = scale = np.full(X.shape[0], np.nan)
+    settled = True
     made = X
     if params.method == "quantile":
         made = equal_quantiles(X)
+        shifts = np.nanmedian(X - made, axis=1)
+    elif params.method == "cyclic_loess":
+        made = cyclic_loess(X, reference if positions.size else None, span=params.span)
+        shifts = np.nanmedian(X - made, axis=1)
+    elif params.method == "vsn":
+        if not positions.size and X.shape[1] < _MIN_VSN:
+            raise InputError(
+                f"{X.shape[1]} features cannot fit an offset and a scale for each sample",
+                mend=f"vsn needs {_MIN_VSN} or more; use method=median",
+            )
+        fit = stabilise_variance(X, positions if positions.size else None)
+        made, offset, scale, reference = fit.values, fit.offset, fit.scale, fit.fitted
+        iterations, settled = fit.rounds, fit.converged
         shifts = np.nanmedian(X - made, axis=1)
     elif params.method == "stable_subset" and not positions.size:
         shifts, reference, iterations = stable_subset_shifts(X, params.stable_share, params.max_iterations)
@@ -230,6 +258,8 @@ def normalise(dataset: AnnData, params: NormaliseParams, *, seed: int) -> Result
             "n_reference": (~np.isnan(X[:, reference])).sum(axis=1),
             "median_before": np.nanmedian(X, axis=1),
             "median_after": np.nanmedian(made, axis=1),
+            "offset": offset,
+            "scale": scale,
         }
     )
     largest = float(np.max(np.abs(shifts)))
@@ -243,8 +273,10 @@ def normalise(dataset: AnnData, params: NormaliseParams, *, seed: int) -> Result
             f"samples miss {rates.min():.0%} to {rates.max():.0%} of their values: where low values are missing, "
             "quantile normalisation takes this for a shift; prefer median or stable_subset"
         )
-    if params.method in ("median", "stable_subset") and reference.size < _MIN_REFERENCE:
+    if params.method not in ("none", "quantile") and reference.size < _MIN_REFERENCE:
         warnings.append(f"only {reference.size} reference features: the shifts are uncertain")
+    if not settled:
+        warnings.append("the offsets and scales of vsn did not converge: prefer median or stable_subset")
     return Result(
         summary=f"Normalised by {params.method}: largest shift {largest:.2f} log2 over {X.shape[0]} samples.",
         values={
