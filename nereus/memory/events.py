@@ -10,9 +10,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, select, update
 
 from nereus.errors import StoreError
 from nereus.memory.database.engine import Database, now
@@ -24,15 +25,20 @@ _RUNS = cast(Table, RunRow.__table__)
 _ENDED = ("finished", "stopped", "refused", "failed")
 
 # Built once: a statement costs more to build than to run.
-_LAST = select(_RUNS.c.last_seq).where(_RUNS.c.id == bindparam("run")).with_for_update()
+_NUMBER = (  # locks the run's row until the transaction ends, so that numbers are given in turn
+    update(_RUNS)
+    .where(_RUNS.c.id == bindparam("run"))
+    .values(last_seq=_RUNS.c.last_seq + bindparam("more"))
+    .returning(_RUNS.c.last_seq)
+)
 _COUNT = update(_RUNS).where(_RUNS.c.id == bindparam("run")).values(last_seq=bindparam("seq"))
+_TAKE_OUT = delete(_EVENTS).where(_EVENTS.c.run_id == bindparam("run"), _EVENTS.c.seq > bindparam("after"))
 _BY_KEY = select(_EVENTS).where(_EVENTS.c.run_id == bindparam("run"), _EVENTS.c.key == bindparam("event_key"))
 _AFTER = (
     select(_EVENTS)
     .where(_EVENTS.c.run_id == bindparam("run"), _EVENTS.c.seq > bindparam("after"))
     .order_by(_EVENTS.c.seq)
 )
-_ADD = _EVENTS.insert()
 
 Listener = Callable[[Event], None]
 
@@ -48,6 +54,11 @@ class EventStream:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._add = (
+            database.insert(_EVENTS)
+            .on_conflict_do_nothing(index_elements=["run_id", "key"])
+            .execution_options(preserve_rowcount=True)
+        )
         self._listeners: dict[int, Listener] = {}
         self._next_listener = 0
         self._lock = threading.Lock()
@@ -81,45 +92,59 @@ class EventStream:
         StoreError
             There is no such run.
         """
-        text = json.dumps(dict(payload or {}), sort_keys=True, allow_nan=False)
+        draft = _draft(run_id, type, subject, payload, key)
         with self._database.write() as connection:
-            last = connection.execute(_LAST, {"run": run_id}).scalar_one_or_none()
-            if last is None:
-                raise StoreError(
-                    f"there is no run {run_id!r}", where="event stream", mend="create the run first"
-                )
-            if key is not None:
-                known = connection.execute(_BY_KEY, {"run": run_id, "event_key": key}).one_or_none()
-                if known is not None:
-                    return _event(known)
-            row = {
-                "run_id": run_id,
-                "seq": last + 1,
-                "created_at": now(),
-                "type": type,
-                "subject": subject,
-                "key": key,
-                "payload": text,
-            }
-            connection.execute(_ADD, row)
-            connection.execute(_COUNT, {"run": run_id, "seq": last + 1})
-        event = Event(
-            run_id=run_id,
-            seq=last + 1,
-            type=type,
-            subject=subject,
-            payload=json.loads(text),
-            ts=str(row["created_at"]),
-        )
+            known = self._write(connection, run_id, [draft])
+        return known.get(0) or _event(draft)
+
+    def post(
+        self, run_id: str, type: str, subject: str, payload: Mapping[str, Any], key: str | None = None
+    ) -> None:
+        """Add an event as `append` does; inside a `Database.unit` it is numbered when the unit is kept."""
+        draft = _draft(run_id, type, subject, payload, key)
+        self._database.save(("events", run_id), [draft], partial(self._write_all, run_id))
+
+    def _write_all(self, run_id: str, connection: Connection, drafts: list[dict[str, Any]]) -> None:
+        self._write(connection, run_id, drafts)
+
+    def _write(self, connection: Connection, run_id: str, drafts: list[dict[str, Any]]) -> dict[int, Event]:
+        """Number and write events; return those that were written before, by position."""
+        last = connection.execute(_NUMBER, {"run": run_id, "more": len(drafts)}).scalar_one_or_none()
+        if last is None:
+            raise StoreError(f"there is no run {run_id!r}", where="event stream", mend="create the run first")
+        before = last - len(drafts)
+        for seq, draft in enumerate(drafts, start=before + 1):
+            draft["seq"] = seq
+        known: dict[int, Event] = {}
+        if connection.execute(self._add, drafts).rowcount != len(drafts):  # rare: a node that runs again
+            connection.execute(_TAKE_OUT, {"run": run_id, "after": before})
+            known = self._write_new(connection, run_id, drafts, before)
         if self._listeners:
-            self._database.after_commit(lambda: self._tell(event))
-        return event
+            for event in [_event(draft) for place, draft in enumerate(drafts) if place not in known]:
+                self._database.after_commit(partial(self._tell, event))
+        return known
+
+    def _write_new(
+        self, connection: Connection, run_id: str, drafts: list[dict[str, Any]], before: int
+    ) -> dict[int, Event]:
+        """Write one by one those whose key is new; return the others."""
+        known: dict[int, Event] = {}
+        for place, draft in enumerate(drafts):
+            if draft["key"] is not None:
+                found = connection.execute(_BY_KEY, {"run": run_id, "event_key": draft["key"]}).one_or_none()
+                if found is not None:
+                    known[place] = _event(found._mapping)
+                    continue
+            draft["seq"] = before = before + 1
+            connection.execute(self._add, draft)
+        connection.execute(_COUNT, {"run": run_id, "seq": before})
+        return known
 
     def read(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
         """List the events with a number above `after`, in order."""
         with self._database.read() as connection:
             return [
-                _event(row)
+                _event(row._mapping)
                 for row in connection.execute(_AFTER.limit(limit), {"run": run_id, "after": after})
             ]
 
@@ -181,12 +206,26 @@ class EventStream:
             listener(event)
 
 
-def _event(row: Any) -> Event:
+def _draft(
+    run_id: str, type_: str, subject: str, payload: Mapping[str, Any] | None, key: str | None
+) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "seq": 0,
+        "created_at": now(),
+        "type": type_,
+        "subject": subject,
+        "key": key,
+        "payload": json.dumps(dict(payload or {}), sort_keys=True, allow_nan=False),
+    }
+
+
+def _event(row: Mapping[Any, Any]) -> Event:
     return Event(
-        run_id=row.run_id,
-        seq=row.seq,
-        type=row.type,
-        subject=row.subject,
-        payload=json.loads(row.payload),
-        ts=row.created_at,
+        run_id=row["run_id"],
+        seq=row["seq"],
+        type=row["type"],
+        subject=row["subject"],
+        payload=json.loads(row["payload"]),
+        ts=row["created_at"],
     )

@@ -32,7 +32,8 @@ from nereus.memory.database.engine import now
 from nereus.memory.database.models import MemoryRow, RunRow
 from nereus.memory.embedding import Embedder, HashedEmbedder
 from nereus.memory.records import Record, RunRecord, Scalar
-from nereus.memory.runs import RunRepository, natural_order
+from nereus.memory.rows import natural_order
+from nereus.memory.runs import RunRepository
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from nereus.memory.fingerprint import fingerprint, fingerprint_parts
 from nereus.memory.records import (
     ArtifactKind,
     ArtifactRef,
@@ -24,7 +25,6 @@ from nereus.memory.records import (
     ToolCall,
     Workflow,
 )
-from nereus.memory.runs import fingerprint, fingerprint_parts
 
 
 def sha(text: str) -> str:

@@ -6,8 +6,10 @@ import pytest
 
 from nereus.errors import ResumeRefused, StoreError
 from nereus.memory.database import Database, DatabaseLedger
+from nereus.memory.fingerprint import check_resume, fingerprint_parts
 from nereus.memory.records import Edit, RunHeader, RunRecord
-from nereus.memory.runs import RunRepository, check_resume, fingerprint_parts, natural_order
+from nereus.memory.rows import natural_order
+from nereus.memory.runs import RunRepository
 from tests.memory.factories import call, decision, evidence, header, hypothesis, objective, workflow
 
 

@@ -26,8 +26,9 @@ from nereus.memory.artifacts import ArtifactStore
 from nereus.memory.checkpoints import open_checkpoints, prune
 from nereus.memory.database import Database, DatabaseLedger
 from nereus.memory.events import EventStream, Listener
+from nereus.memory.fingerprint import check_resume, fingerprint, fingerprint_parts
 from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, RunHeader, RunRecord
-from nereus.memory.runs import RESUMABLE, RunRepository, check_resume, fingerprint, fingerprint_parts
+from nereus.memory.runs import RESUMABLE, RunRepository
 from nereus.memory.vectors import open_vectors
 from nereus.settings import Settings, load_settings
 from nereus.tools import registry

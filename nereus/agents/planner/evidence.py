@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nereus.agents.planner.services import Services, scalar
 from nereus.memory.records import Evidence, Scalar, ToolCall
-from nereus.memory.runs import natural_order
+from nereus.memory.rows import natural_order
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from nereus.errors import NereusError, StoreError
+from nereus.memory.database.unit import Unit, Write
 
 SCHEMA = "0001"
 """Revision of the newest migration: what this version of Nereus reads and writes."""
@@ -100,12 +101,20 @@ class Database:
     # ------------------------------------------------------------------ transactions
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """Open one consistent view. Inside `write`, the same thread reads what it has written."""
+    def read(self, settled: bool = True) -> Iterator[Connection]:
+        """Open one consistent view. The same thread reads what it has written, in `write` and in a `unit`.
+
+        Parameters
+        ----------
+        settled
+            False where nothing that a `unit` gathers can be among the rows; what waits then goes on waiting.
+        """
         current = self._current()
         if current is not None:
             yield current
             return
+        if settled:
+            self.settle()
         try:
             with self.engine.connect() as connection:
                 yield connection
@@ -116,7 +125,8 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """Open a transaction that may write: all of it is kept, or nothing.
 
-        Calls nest: the outermost one commits, so that several records can be written as one.
+        Calls nest: the outermost one commits, so that several records can be written as one. What waits in the
+        thread's `unit` is written first, by the same transaction.
         """
         current = self._current()
         if current is not None:
@@ -131,6 +141,8 @@ class Database:
                 with connection.begin():
                     self._thread.connection, self._thread.pending = connection, pending
                     try:
+                        if waiting := self._unit():
+                            waiting.write(connection)
                         yield connection
                     finally:
                         self._thread.connection = self._thread.pending = None
@@ -148,6 +160,49 @@ class Database:
         self._unflushed = True
         for call in pending:
             call()
+
+    @contextmanager
+    def unit(self) -> Iterator[None]:
+        """Keep what this thread `saves <save>` inside in one transaction, at the end or when it is read before.
+
+        When the inside fails, what it saved before is kept as well. Units nest: the outermost one keeps.
+        """
+        if self._unit() is not None or self._current() is not None:
+            yield
+            return
+        self._thread.unit = Unit()
+        try:
+            yield
+        finally:
+            try:
+                self.settle()
+            finally:
+                self._thread.unit = None
+
+    def save(self, name: Hashable, items: Iterable[Any], write: Write) -> None:
+        """Write `items` now, or with the others of the same name when this thread is in a `unit`.
+
+        Parameters
+        ----------
+        name
+            What is written at once: a table, or the stream of a run.
+        items
+            What `write` is given; in a unit together with everything that was saved under the name.
+        write
+            Writes them; within a unit, that of the first call under the name.
+        """
+        unit = self._unit()
+        if unit is not None and self._current() is None:
+            unit.gather(name, items, write)
+            return
+        with self.write() as connection:
+            write(connection, list(items))
+
+    def settle(self) -> None:
+        """Write what waits in this thread's `unit` now."""
+        if self._unit():
+            with self.write():
+                pass
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Do something once the running transaction of this thread is kept; at once when there is none."""
@@ -313,6 +368,12 @@ class Database:
         """Find the transaction that this thread is in."""
         self._after_fork()
         found: Connection | None = getattr(self._thread, "connection", None)
+        return found
+
+    def _unit(self) -> Unit | None:
+        """Find the unit of work that this thread is in."""
+        self._after_fork()
+        found: Unit | None = getattr(self._thread, "unit", None)
         return found
 
     def _after_fork(self) -> None:
