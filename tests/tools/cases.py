@@ -71,6 +71,13 @@ def csf() -> anndata.AnnData:
 
 
 @cache
+def sited() -> anndata.AnnData:
+    """The people of the set whose collection site and age are known."""
+    data = csf()
+    return data[(data.obs[SITE].notna() & data.obs[AGE].notna()).to_numpy()].copy()
+
+
+@cache
 def peptides() -> anndata.AnnData:
     """24 runs x 90 peptides of 12 proteins, log2."""
     table = pd.read_csv(SPIKE_INS / "peptides.csv")
@@ -125,8 +132,10 @@ CASES: dict[str, Case] = {
     "filter_features": Case(_dataset, {"factor": DIAGNOSIS, "max_missing": 0.5}),
     "normalise": Case(_dataset, {"method": "median"}),
     "combine_quantities": Case(lambda: {"dataset": _two_quantities()}),
-    "internal_reference_scaling": Case(_dataset, {"plex": SITE}),
-    "correct_batch": Case(_dataset, {"batch": SITE, "factors": (DIAGNOSIS,), "covariates": (AGE,)}),
+    "internal_reference_scaling": Case(lambda: {"dataset": sited()}, {"plex": SITE}),
+    "correct_batch": Case(
+        lambda: {"dataset": sited()}, {"batch": SITE, "factors": (DIAGNOSIS,), "covariates": (AGE,)}
+    ),
     "impute": Case(_dataset, {"method": "min_prob"}),
     "aggregate_replicates": Case(_dataset, {"by": "subject"}),
     "remove_samples": Case(

@@ -185,7 +185,7 @@ def _means(values: np.ndarray) -> np.ndarray:
     known = np.isfinite(values)
     count = known.sum(axis=0)
     sums = np.where(known, values, 0.0).sum(axis=0)
-    return np.divide(sums, count, out=np.full(values.shape[1], np.nan), where=count > 0)
+    return np.asarray(np.divide(sums, count, out=np.full(values.shape[1], np.nan), where=count > 0))
 
 
 def _known_levels(dataset: AnnData, column: str) -> pd.Series:
