@@ -42,6 +42,8 @@ CATALOGUE: dict[str, str] = {
     "calibrate_confidence": "nereus.tools.statistics.calibration:calibrate_confidence",
     "compose_claims": "nereus.tools.statistics.claims:compose_claims",
     "gather_claims": "nereus.tools.statistics.gather:gather_claims",
+    # predicting, grouping, comparing layers and cohorts ------------------------------------------
+    "biomarker_panel": "nereus.tools.statistics.panel:biomarker_panel",
     # sets ----------------------------------------------------------------------------------------
     "enrichment_ora": "nereus.tools.enrichment.ora:enrichment_ora",
     "enrichment_gsea": "nereus.tools.enrichment.gsea:enrichment_gsea",
@@ -51,6 +53,7 @@ CATALOGUE: dict[str, str] = {
     "plot_pca": "nereus.tools.figures.pca:plot_pca",
     "plot_missingness": "nereus.tools.figures.missingness:plot_missingness",
     "plot_set_bars": "nereus.tools.figures.set_bars:plot_set_bars",
+    "plot_roc": "nereus.tools.figures.roc:plot_roc",
     "plot_feature": "nereus.tools.figures.feature:plot_feature",
 }
 

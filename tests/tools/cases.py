@@ -177,6 +177,11 @@ CASES: dict[str, Case] = {
     "gather_claims": Case(
         lambda: {"tables": {"O2": run("compose_claims").table("claims")}}, barren=False
     ),  # no claims is an answer, and the summary counts them by objective
+    # predicting, grouping, comparing layers and cohorts ------------------------------------------
+    "biomarker_panel": Case(
+        _dataset,
+        {"contrast": CONTRAST, "subject": None, "n_folds": 3, "n_repeats": 1, "n_permutations": 3},
+    ),
     # sets ----------------------------------------------------------------------------------------
     "enrichment_ora": Case(
         lambda: {"table": run("differential_abundance").table("differential"), "dataset": csf()},
@@ -208,6 +213,13 @@ CASES: dict[str, Case] = {
     ),
     "plot_missingness": Case(_dataset, {"factor": DIAGNOSIS}),
     "plot_set_bars": Case(lambda: {"table": run("enrichment_gsea").table("sets")}),
+    "plot_roc": Case(
+        lambda: {
+            "roc": run("biomarker_panel").table("roc"),
+            "performance": run("biomarker_panel").table("performance"),
+            "calibration": run("biomarker_panel").table("calibration"),
+        }
+    ),
     "plot_feature": Case(
         lambda: {"dataset": csf()},
         {"feature": "A0A024QZX5;A0A087X1N8;P35237", "contrast": CONTRAST, "batch": SITE},

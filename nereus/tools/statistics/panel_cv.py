@@ -1,0 +1,323 @@
+"""Nested cross-validation of a panel: outer folds by subject (or by site), everything else inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from anndata import AnnData
+
+from nereus.errors import InputError
+from nereus.memory.records import Contrast
+from nereus.tools.proteomics.matrix import abundance
+from nereus.tools.statistics.concordance import Concordance, class_concordance, rank_concordance
+from nereus.tools.statistics.design import require_columns, subset_mask
+from nereus.tools.statistics.levels import as_levels, as_numbers, indicator
+from nereus.tools.statistics.panel_model import Panel, PanelOptions, fit_panel, folds_of
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+LEAST_UNITS = 6
+"""Independent units a class (or in all, for a number: three times as many) below which nothing is learned."""
+_MANY_VALUES = 6
+"""Numbers with more distinct values enter as a slope, others as levels."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is predicted from what.
+
+    Attributes
+    ----------
+    x, c
+        Features, shape (samples, features), NaN missing; covariates, (samples, columns).
+    y
+        Class codes or the number, shape (samples,).
+    classes
+        Names of the classes; empty for a number. Of two, the second is the one that high scores mean.
+    unit, stratum
+        Independent unit of each sample; stratum within which labels are exchanged.
+    site
+        Level held out together, shape (samples,), or None.
+    samples
+        Positions in obs.
+    covariates
+        Names of the columns of `c`.
+    notes
+        What the reader should know.
+    """
+
+    x: FloatArray
+    c: FloatArray
+    y: FloatArray
+    classes: tuple[str, ...]
+    unit: IntArray
+    stratum: IntArray
+    site: IntArray | None
+    sites: tuple[str, ...]
+    samples: IntArray
+    covariates: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def n_units(self) -> int:
+        """Independent units."""
+        return int(self.unit.max()) + 1
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Out-of-fold predictions of one kind of model.
+
+    Attributes
+    ----------
+    scores, probabilities
+        Shape (repeats, samples, columns), NaN where a sample was in no test fold.
+    panels
+        Fitted model of every outer fold.
+    """
+
+    scores: FloatArray
+    probabilities: FloatArray
+    panels: tuple[Panel, ...]
+
+
+def read_problem(
+    dataset: AnnData,
+    contrast: Contrast | None,
+    factor: str | None,
+    variable: str | None,
+    covariates: tuple[str, ...],
+    subject: str | None,
+    hold_out: str | None,
+) -> Problem:
+    """Arrays of a panel's question.
+
+    Raises
+    ------
+    InputError
+        Not exactly one outcome; unknown columns; a class with too few subjects; a number with hardly any
+        values; a subject in two held-out levels.
+    """
+    if sum(named is not None for named in (contrast, factor, variable)) != 1:
+        raise InputError(
+            "name one outcome",
+            where="biomarker panel",
+            mend="contrast={...} for two levels, factor='...' for all levels, variable='...' for a number",
+        )
+    outcome = contrast.factor if contrast else str(factor or variable)
+    where = f"panel for {outcome!r}"
+    covariates = tuple(dict.fromkeys([*(contrast.covariates if contrast else ()), *covariates]))
+    subject = subject or (contrast.block if contrast else None)
+    named = [outcome, *covariates, *([subject] if subject else []), *([hold_out] if hold_out else [])]
+    require_columns(dataset.obs, named, where)
+    if outcome in (*covariates, subject, hold_out):
+        raise InputError(
+            f"{outcome!r} is the outcome and also given as something else",
+            where=where,
+            mend="leave it out there",
+        )
+    usable = subset_mask(dataset.obs, contrast.subset if contrast else {}, where)
+    y, known, classes = _outcome(dataset.obs[outcome], contrast, variable is not None, where)
+    notes = []
+    for name in [*([subject] if subject else []), *([hold_out] if hold_out else [])]:
+        absent = as_levels(dataset.obs[name]).isna().to_numpy()
+        if (usable & known & absent).any():
+            notes.append(f"{int((usable & known & absent).sum())} samples without a {name!r} were left out")
+        known &= ~absent
+    samples = np.flatnonzero(usable & known)
+    unit = np.arange(len(samples)) if subject is None else _codes(dataset.obs[subject], samples)
+    site, sites = None, ()
+    if hold_out is not None:
+        site = _codes(dataset.obs[hold_out], samples)
+        sites = tuple(sorted(set(as_levels(dataset.obs[hold_out]).iloc[samples])))
+        if len(sites) < 2:
+            raise InputError(f"{hold_out!r} has one level", where=where, mend="hold out another column")
+        torn = pd.Series(site).groupby(unit).nunique()
+        if (torn > 1).any():
+            raise InputError(
+                f"{int((torn > 1).sum())} subjects occur in several levels of {hold_out!r}",
+                where=where,
+                mend="hold out a column that does not divide subjects",
+            )
+    chosen = y[samples]
+    if len(samples) == 0:
+        raise InputError("no sample has a known outcome", where=where, mend="choose another outcome")
+    _check_size(chosen, unit, classes, where)
+    c, c_names, strata, more = _covariate_columns(dataset.obs.iloc[samples], covariates)
+    if site is not None:
+        strata.append(site)
+    joint = np.column_stack(strata) if strata else np.zeros((len(samples), 1), dtype=np.intp)
+    stratum = np.unique(joint, axis=0, return_inverse=True)[1].ravel().astype(np.intp)
+    x = abundance(dataset)[samples]
+    return Problem(
+        x, c, chosen, classes, unit, stratum, site, sites, samples, c_names, (*notes, *more)
+    )  # fmt: skip
+
+
+def _outcome(
+    column: pd.Series, contrast: Contrast | None, number: bool, where: str
+) -> tuple[FloatArray, npt.NDArray[np.bool_], tuple[str, ...]]:
+    """Outcome codes, where they are known, and the names of the classes."""
+    if number:
+        values = as_numbers(column)
+        if values is None:
+            raise InputError(f"{column.name!r} is not numeric", where=where, mend="give it as a factor")
+        y = values.to_numpy(dtype=np.float64)
+        known = np.isfinite(y)
+        if len(np.unique(y[known])) < _MANY_VALUES:
+            raise InputError(
+                f"{column.name!r} has {len(np.unique(y[known]))} distinct values",
+                where=where,
+                mend="predict its levels with factor='...' instead",
+            )
+        return np.where(known, y, 0.0), known, ()
+    levels = as_levels(column)
+    present = sorted(set(levels.dropna()))
+    if contrast is not None:
+        for level in (contrast.a, contrast.b):
+            if level not in present:
+                raise InputError(
+                    f"factor {column.name!r} has no level {level!r}",
+                    where=where,
+                    mend=f"levels are {present[:12]}",
+                )
+        if contrast.a == contrast.b:
+            raise InputError(f"both sides are {contrast.a!r}", where=where, mend="name two different levels")
+        classes: tuple[str, ...] = (contrast.b, contrast.a)
+    else:
+        classes = tuple(present)
+    if len(classes) < 2:
+        raise InputError(
+            f"factor {column.name!r} has {len(classes)} level", where=where, mend="choose one that varies"
+        )
+    code = {level: float(at) for at, level in enumerate(classes)}
+    y = np.array([code.get(level, np.nan) for level in levels], dtype=np.float64)
+    return np.where(np.isfinite(y), y, 0.0), np.isfinite(y), classes
+
+
+def _check_size(y: FloatArray, unit: IntArray, classes: tuple[str, ...], where: str) -> None:
+    if not classes:
+        if len(np.unique(unit)) < 3 * LEAST_UNITS:
+            raise InputError(
+                f"{len(np.unique(unit))} subjects have a value",
+                where=where,
+                mend=f"a panel for a number needs {3 * LEAST_UNITS} or more",
+            )
+        return
+    for code, name in enumerate(classes):
+        n = len(np.unique(unit[y == code]))
+        if n < LEAST_UNITS:
+            raise InputError(
+                f"class {name!r} has {n} independent subjects",
+                where=where,
+                mend=f"a panel needs {LEAST_UNITS} or more in each class; leave the class out or describe it",
+            )
+
+
+def _codes(column: pd.Series, samples: IntArray) -> IntArray:
+    texts = as_levels(column).to_numpy()[samples].astype(str)
+    return np.asarray(np.unique(texts, return_inverse=True)[1], dtype=np.intp)
+
+
+def _covariate_columns(
+    sheet: pd.DataFrame, covariates: tuple[str, ...]
+) -> tuple[FloatArray, tuple[str, ...], list[IntArray], list[str]]:
+    """Design columns of covariates, their names, strata of those with levels, and notes."""
+    columns: list[FloatArray] = []
+    names: list[str] = []
+    strata: list[IntArray] = []
+    notes: list[str] = []
+    slopes: list[str] = []
+    for name in covariates:
+        numbers = as_numbers(sheet[name])
+        if numbers is not None and numbers.nunique() > _MANY_VALUES:
+            columns.append(numbers.to_numpy(dtype=np.float64))
+            names.append(name)
+            slopes.append(name)
+            continue
+        levels = as_levels(sheet[name])
+        one_hot, found = indicator(levels)
+        columns += [one_hot[:, at] for at in range(1, len(found))]
+        names += [f"{name}: {level}" for level in found[1:]]
+        strata.append(np.asarray(np.unique(levels.astype(str), return_inverse=True)[1], dtype=np.intp))
+    if slopes:
+        notes.append(
+            f"labels are exchanged without regard to {', '.join(map(repr, slopes))}: numbers make no strata"
+        )
+    c = np.column_stack(columns) if columns else np.zeros((len(sheet), 0))
+    return c, tuple(names), strata, notes
+
+
+def outer_folds(problem: Problem, n_folds: int, options: PanelOptions, seed: int) -> IntArray:
+    """Test fold of each sample, shape (samples,); -1 where its fold could not be predicted."""
+    fold = np.full(len(problem.y), -1, dtype=np.intp)
+    if problem.site is not None:
+        for level in np.unique(problem.site):
+            train = problem.site != level
+            if problem.classes and len(np.unique(problem.y[train])) < 2:
+                continue
+            fold[~train] = level
+        return fold
+    for at, (_, test) in enumerate(folds_of(problem.y, problem.unit, n_folds, options.outcome, seed)):
+        fold[test] = at
+    return fold
+
+
+def predict_out_of_fold(
+    problem: Problem, folds: IntArray, options: PanelOptions, seed: int, *, features: bool, covariates: bool
+) -> Arm:
+    """Predict every test fold by a model that never saw it; `folds` has shape (repeats, samples)."""
+    n_classes = len(problem.classes)
+    c = problem.c if covariates else problem.c[:, :0]
+    width = 1 if options.outcome != "several" else n_classes
+    scores = np.full((*folds.shape, width), np.nan)
+    probabilities = np.full((*folds.shape, max(n_classes, 1)), np.nan)
+    panels = []
+    for repeat, fold in enumerate(folds):
+        for at in np.unique(fold[fold >= 0]):
+            test = fold == at
+            train = ~test
+            panel = fit_panel(
+                problem.x[train], c[train], problem.y[train], problem.unit[train], options, n_classes,
+                seed + 1000 * repeat + int(at), features=features,
+            )  # fmt: skip
+            scores[repeat, test], probabilities[repeat, test] = panel.predict(problem.x[test], c[test])
+            panels.append(panel)
+    return Arm(scores, probabilities, tuple(panels))
+
+
+def judge(problem: Problem, arm: Arm, folds: IntArray) -> Concordance:
+    """How well an arm orders the outcome within test folds."""
+    if not problem.classes:
+        return rank_concordance(arm.scores, folds, problem.y, problem.unit)
+    return class_concordance(arm.scores, folds, problem.y.astype(np.intp), problem.unit)
+
+
+def exchanged(problem: Problem, n: int, rng: np.random.Generator) -> Iterator[Problem]:
+    """The same problem with labels exchanged between subjects of a stratum, or within subjects that have several.
+
+    Where the outcome is constant within every subject, subjects are exchanged as wholes (only with subjects of
+    the same stratum); otherwise labels are exchanged among the samples of a subject and stratum.
+    """
+    units = np.arange(problem.n_units)
+    first = np.array([int(np.flatnonzero(problem.unit == one)[0]) for one in units])
+    constant = all(np.ptp(problem.y[problem.unit == one]) == 0 for one in units)
+    for _ in range(n):
+        if constant:
+            label, stratum = problem.y[first].copy(), problem.stratum[first]
+            for one in np.unique(stratum):
+                rows = np.flatnonzero(stratum == one)
+                label[rows] = label[rng.permutation(rows)]
+            y = label[problem.unit]
+        else:
+            y = problem.y.copy()
+            joint = problem.unit * (int(problem.stratum.max()) + 1) + problem.stratum
+            for one in np.unique(joint):
+                rows = np.flatnonzero(joint == one)
+                y[rows] = y[rng.permutation(rows)]
+        yield replace(problem, y=y)
