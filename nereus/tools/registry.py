@@ -35,6 +35,8 @@ CATALOGUE: dict[str, str] = {
     "detection_test": "nereus.tools.statistics.detection:detection_test",
     "rank_test": "nereus.tools.statistics.rank:rank_test",
     "continuous_association": "nereus.tools.statistics.association:continuous_association",
+    "survival_screen": "nereus.tools.statistics.survival.screen:survival_screen",
+    "check_hazards": "nereus.tools.statistics.survival.hazards:check_hazards",
     "permutation_null": "nereus.tools.statistics.permutation:permutation_null",
     "stability": "nereus.tools.statistics.stability:stability",
     "power": "nereus.tools.statistics.power:power",
@@ -55,6 +57,7 @@ CATALOGUE: dict[str, str] = {
     "plot_set_bars": "nereus.tools.figures.set_bars:plot_set_bars",
     "plot_roc": "nereus.tools.figures.roc:plot_roc",
     "plot_feature": "nereus.tools.figures.feature:plot_feature",
+    "plot_survival": "nereus.tools.figures.survival:plot_survival",
 }
 
 

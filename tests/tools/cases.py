@@ -28,6 +28,8 @@ SITE = "_collection site"
 AGE = "_age at CSF collection"
 CONTRAST = {"factor": DIAGNOSIS, "a": "biochemical AD", "b": "biochemical control", "covariates": (SITE,)}
 
+OUTCOME = {"time": "followed", "event": "state"}
+
 
 @dataclass(frozen=True)
 class Case:
@@ -151,6 +153,11 @@ CASES: dict[str, Case] = {
     "detection_test": Case(_dataset, {"contrast": CONTRAST}),
     "rank_test": Case(_dataset, {"contrast": CONTRAST}),
     "continuous_association": Case(_dataset, {"variable": AGE, "covariates": (SITE,)}),
+    "survival_screen": Case(
+        lambda: {"dataset": followed()},
+        {**OUTCOME, "covariates": (SITE,), "n_permutations": 3, "n_subsamples": 3},
+    ),
+    "check_hazards": Case(lambda: {"dataset": followed()}, OUTCOME),
     "permutation_null": Case(_dataset, {"contrast": CONTRAST, "n_permutations": 20}),
     "stability": Case(_dataset, {"contrast": CONTRAST, "n_subsamples": 10}),
     "power": Case(_dataset, {"contrast": CONTRAST}),
@@ -224,7 +231,19 @@ CASES: dict[str, Case] = {
         lambda: {"dataset": csf()},
         {"feature": "A0A024QZX5;A0A087X1N8;P35237", "contrast": CONTRAST, "batch": SITE},
     ),
+    "plot_survival": Case(
+        lambda: {"dataset": followed()}, {**OUTCOME, "feature": "A0A024QZX5;A0A087X1N8;P35237"}
+    ),
 }
+
+
+@cache
+def followed() -> anndata.AnnData:
+    """The set with an invented follow-up: the age is the time, and four of five people have the event."""
+    data = csf().copy()
+    data.obs["followed"] = data.obs[AGE].astype(float)
+    data.obs["state"] = ["alive" if i % 5 == 0 else "dead" for i in range(data.n_obs)]
+    return data
 
 
 @cache
