@@ -309,7 +309,7 @@ def test_amounts_need_one_unit() -> None:
 def test_groups_come_from_names_without_a_sheet() -> None:
     obs = pd.DataFrame(index=[f"{moment}_Set{plex}" for plex in (1, 2, 3) for moment in ("E15", "P0", "P9")])
     result = profile_dataset(dataset(obs))
-    assert roles(result) == {"group": "factor", "set": "batch"}
+    assert roles(result) == {"group": "ordered", "set": "batch"}
     assert "groups_from_names" in set(result.table("notices")["notice"])
     assert contrasts(result)[0] == "group: P0 vs E15"
     two = pd.DataFrame(

@@ -17,9 +17,12 @@ from nereus.tools.statistics.levels import as_levels
 if TYPE_CHECKING:
     from anndata import AnnData
 
+Notice = tuple[str, str, str, str, str]
+"""Key, severity (info, warning, refuse), what it is about, text, and how to mend it."""
+
 
 def notice_design(
-    notices: list[tuple[str, str, str, str, str]],
+    notices: list[Notice],
     columns: list[Column],
     contrasts: pd.DataFrame,
     confounding: pd.DataFrame,
@@ -143,7 +146,7 @@ def _no_event(column: Column, columns: list[Column], obs: pd.DataFrame) -> tuple
 
 
 def notice_data(
-    notices: list[tuple[str, str, str, str, str]],
+    notices: list[Notice],
     X: np.ndarray,
     samples: pd.DataFrame,
     scale: str,

@@ -14,24 +14,34 @@ from nereus.tools.base import Params, Result, finite, tool
 from nereus.tools.proteomics.aggregate import aggregate_rows, group_rows
 from nereus.tools.proteomics.matrix import abundance, derive, described
 from nereus.tools.proteomics.profile import words
-from nereus.tools.proteomics.profile.columns import COMPARED, Column, classify
+from nereus.tools.proteomics.profile.cells import SAMPLE, holds_cells, samples_of
+from nereus.tools.proteomics.profile.columns import COMPARED, Column
 from nereus.tools.proteomics.profile.confounding import confounding_table
 from nereus.tools.proteomics.profile.contrasts import association_table, contrast_table
+from nereus.tools.proteomics.profile.designs import (
+    course_table,
+    dose_table,
+    interaction_table,
+    number_columns,
+    plex_table,
+)
 from nereus.tools.proteomics.profile.explained import (
     components,
     explained_variance,
     factor_table,
     missing_by_factor,
 )
+from nereus.tools.proteomics.profile.kinds import Kind, kind_of, organelle_table
 from nereus.tools.proteomics.profile.measured import (
     feature_table,
     gene_rate,
     recommended_quantity,
     residual_kurtosis,
 )
-from nereus.tools.proteomics.profile.names import columns_from_names
-from nereus.tools.proteomics.profile.notices import notice_data, notice_design
-from nereus.tools.proteomics.profile.outcome import count_events, time_of_event
+from nereus.tools.proteomics.profile.notices import Notice, notice_data, notice_design
+from nereus.tools.proteomics.profile.outcome import count_events, survival_table, time_of_event
+from nereus.tools.proteomics.profile.pulldowns import pulldown_table
+from nereus.tools.proteomics.profile.sheet import column_table, named_subject, sheet_columns
 from nereus.tools.proteomics.profile.unit import Unit, find_unit
 from nereus.tools.proteomics.quality import looks_logged, sample_statistics
 from nereus.tools.statistics.batch import COVARIATE_R2
@@ -62,7 +72,7 @@ class ProfileParams(Params):
 
 @tool(
     "profile_dataset",
-    version="1",
+    version="2",
     summary="What the data set is: roles of columns, unit of analysis, what can be compared, and what would mislead.",
     outputs=(
         "dataset:dataset",
@@ -74,6 +84,13 @@ class ProfileParams(Params):
         "table:variance",
         "table:samples",
         "table:features",
+        "table:interactions",
+        "table:courses",
+        "table:doses",
+        "table:survival",
+        "table:pulldowns",
+        "table:organelles",
+        "table:plexes",
         "table:notices",
     ),
     seconds=2.0,
@@ -87,7 +104,8 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     Parameters
     ----------
     dataset
-        Log2 abundance, samples x features, with the sample sheet in obs.
+        Log2 abundance, samples x features, with the sample sheet in obs. Of a table of cells (``uns`` says so) the
+        samples are profiled, by the medians of their cells.
     params
         See `ProfileParams`.
     seed
@@ -108,14 +126,17 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
         - ``variance``: column, role, r2_adjusted, r2_beyond (beyond the main factors, for batches);
         - ``samples``: see `quality.sample_statistics`; ``features``: feature, gene, n_detected, missing_rate,
           mean, sd;
+        - ``interactions``, ``courses``, ``doses``, ``plexes``: see `profile.designs`; ``survival``: see
+          `profile.outcome`; ``pulldowns``: see `profile.pulldowns`; ``organelles``: see `profile.kinds`;
         - ``notices``: notice, severity (info, warning, refuse), about, text, mend.
 
-        Values name the unit of analysis, the subject column, batches, scale, missingness and counts.
+        Values name the kind of data (`profile.kinds`), the unit of analysis, the subject column, batches, scale,
+        missingness and counts.
 
     Raises
     ------
     InputError
-        Fewer than two samples, infinite values, more than 80 % missing, or raw intensities.
+        Fewer than two samples, cells without samples, infinite values, more than 80 % missing, or raw intensities.
 
     Examples
     --------
@@ -127,14 +148,18 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     >>> result.values["n_subjects"], result.values["repeats"], result.table("contrasts")["contrast"][0]
     (6, 'technical', 'genotype: ko vs wt')
     """
+    facts = described(dataset)
+    cells = dataset if holds_cells(facts) else None
+    dataset = samples_of(cells) if cells is not None else dataset
     X = abundance(dataset)
     _refuse(X)
     rng = np.random.default_rng(seed)
-    notices: list[tuple[str, str, str, str, str]] = []
-    facts = described(dataset)
-    obs, columns, constructed = _columns(dataset, params, bool(facts.get("group_guessed", False)), notices)
+    notices: list[Notice] = []
+    obs, columns, constructed = sheet_columns(
+        dataset, params, bool(facts.get("group_guessed", False)), notices
+    )
     named = params.subject or (str(facts["subject"]) if facts.get("subject") else None)
-    columns = _named_subject(columns, named)
+    columns = named_subject(columns, named)
     rows_pca = components(X)
     unit = find_unit(obs, columns, None if rows_pca is None else rows_pca.scores)
     if unit.constructed and unit.column is not None:
@@ -152,6 +177,8 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     columns = [
         replace(column, role="subject", why=unit.why)
         if column.name == unit.column and column.role in ("identifier", "factor", "ordered")
+        else replace(column, role="continuous", why="a moment: it varies within subjects")
+        if column.role == "time" and column.name in unit.varying
         else column
         for column in columns
     ]
@@ -164,10 +191,21 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
         unit_X, columns, levels, subjects, unit, unit_obs, variance, params.max_contrasts
     )
     associations = association_table(unit_obs, columns, levels)
+    numbers = number_columns(unit_obs, columns)
+    interactions = interaction_table(columns, levels, subjects, unit)
+    courses = course_table(unit_obs, columns, levels, subjects, unit, numbers)
+    doses = dose_table(unit_obs, columns, numbers)
+    survival = survival_table(unit_obs, columns)
+    plexes = plex_table(obs, columns)
     linkage = missing_by_factor(unit_X, columns, levels, unit, subjects, params, rng)
     samples = sample_statistics(X, list(map(str, dataset.obs_names)), params.outlier_mad)
     factors = factor_table(unit_X, columns, levels, subjects, obs, linkage, variance)
     features = feature_table(X, dataset)
+    exclusive = {name: found.n_exclusive / X.shape[1] for name, found in linkage.items()}
+    genes = set(features["gene"].str.upper()) - {""}
+    pulldowns = pulldown_table(columns, levels, subjects, genes, exclusive)
+    organelles = organelle_table(dataset)
+    kind = kind_of(dataset, facts, organelles, pulldowns)
     scale, scale_why = looks_logged(X)
     notice_design(notices, columns, contrasts, confounding, unit, obs)
     notice_data(notices, X, samples, scale, scale_why, facts, dataset, linkage, unit)
@@ -191,12 +229,25 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     linked = [name for name, found in linkage.items() if found.linked]
     quantity = str(facts.get("quantity", "unknown"))
     line = f"profile_dataset: unit of analysis {unit.word}, {unit.n_subjects} of them"
-    derived = derive(dataset, line) if constructed else dataset.copy()
-    for name, texts in constructed.items():
-        derived.obs[name] = texts.where(texts.notna(), np.nan).to_numpy()
+    constructed |= dict(number_columns(obs, columns).values())
+    derived = _with_columns(
+        dataset if cells is None else cells, constructed, line, by_sample=cells is not None
+    )
     return Result(
-        summary=_summary(X, unit, contrasts, associations, names["batch"], outliers),
+        summary=_summary(
+            X,
+            unit,
+            contrasts,
+            associations,
+            names["batch"],
+            outliers,
+            kind,
+            str(facts.get("organism", "unknown")),
+        ),
         values={
+            "data_kind": kind.name,
+            "data_kind_why": kind.why,
+            "n_cells": None if cells is None else int(cells.n_obs),
             "n_features": int(X.shape[1]),
             "n_samples": int(X.shape[0]),
             "n_subjects": unit.n_subjects,
@@ -222,7 +273,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
             "batch_columns": ";".join(names["batch"]),
             "batch_covariates": ";".join(modelled),
             "batch_r2": finite(batch_r2),
-            "time_column": time_of_event(names["time"], levels, names["event"]),
+            "time_column": time_of_event(survival, names["time"]),
             "event_column": names["event"][0] if names["event"] else None,
             "n_events": count_events(levels, names["event"]),
             "pair_column": names["pair"][0] if names["pair"] else None,
@@ -231,6 +282,17 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
             "n_testable_contrasts": len(possible),
             "main_factor": None if main is None else str(main["factor"]),
             "main_contrast": None if main is None else str(main["contrast"]),
+            "n_interactions": _testable(interactions),
+            "n_courses": _testable(courses),
+            "n_dose_series": _testable(doses),
+            "n_outcomes": _testable(survival),
+            "n_baits": _testable(pulldowns),
+            "n_plexes": len(plexes),
+            "n_references": int(plexes["n_references"].sum()),
+            "reference_samples": ";".join(
+                one for text in plexes["references"] for one in text.split(";") if one
+            ),
+            "marker_column": str(organelles.iloc[0]["column"]) if _testable(organelles) else None,
             "n_variables": int(associations["testable"].sum()) if len(associations) else 0,
             "n_outliers": len(outliers),
             "outliers": ";".join(outliers),
@@ -246,12 +308,19 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
             "n_refusals": int((notice_table["severity"] == "refuse").sum()),
         },
         tables={
-            "columns": _column_table(columns),
+            "columns": column_table(columns),
             "factors": factors,
             "confounding": confounding,
             "contrasts": contrasts,
             "associations": associations,
             "variance": variance,
+            "interactions": interactions,
+            "courses": courses,
+            "doses": doses,
+            "survival": survival,
+            "pulldowns": pulldowns,
+            "organelles": organelles,
+            "plexes": plexes,
             "samples": samples,
             "features": features,
             "notices": notice_table,
@@ -284,71 +353,6 @@ def _refuse(X: np.ndarray) -> None:
         )
 
 
-def _named_subject(columns: list[Column], name: str | None) -> list[Column]:
-    """The user's word on which column names the subject goes before any rule."""
-    if name is None:
-        return columns
-    if name not in {column.name for column in columns}:
-        raise InputError(
-            f"there is no column {name!r}",
-            where="subject",
-            mend=f"columns are {[column.name for column in columns]}",
-        )
-    return [
-        replace(column, role="subject", why="named by the user")
-        if column.name == name
-        else replace(column, role="identifier", why=f"{column.why}; the user named {name!r}")
-        if column.role == "subject"
-        else column
-        for column in columns
-    ]
-
-
-def _columns(
-    dataset: AnnData,
-    params: ProfileParams,
-    group_guessed: bool,
-    notices: list[tuple[str, str, str, str, str]],
-) -> tuple[pd.DataFrame, list[Column], dict[str, pd.Series]]:
-    """Roles of the sheet's columns and of those made from one-hot groups or sample names."""
-    obs = dataset.obs.copy()
-    obs.columns = [str(column) for column in obs.columns]
-    obs.index = obs.index.astype(str)
-    columns, constructed = classify(obs, params.max_levels)
-    compared = [column.name for column in columns if column.role in (*COMPARED, "continuous")]
-    # The loader's guess is the name without its replicate number; its parts may say more (condition and batch).
-    if params.names_as_groups and (not compared or (group_guessed and compared == ["group"])):
-        found = columns_from_names(obs.index, set(obs.columns), params.max_levels)
-        if group_guessed and len(found) < 2:
-            found = {}
-        if found:
-            columns, constructed = classify(obs.assign(**found), params.max_levels)
-            said_twice = {
-                column.name for column in columns if column.name in found and column.role == "redundant"
-            }
-            found = {name: texts for name, texts in found.items() if name not in said_twice}
-            columns = [
-                replace(column, constructed=True, why=f"read from sample names; {column.why}")
-                if column.name in found
-                else column
-                for column in columns
-                if column.name not in said_twice
-            ]
-            constructed |= found
-            names = ", ".join(map(repr, found))
-            notices.append(
-                (
-                    "groups_from_names",
-                    "warning",
-                    "sample names",
-                    f"the sample sheet has nothing to compare; read from the sample names: {names}",
-                    "give a sample sheet with a column that names each sample's group",
-                )
-            )
-    obs = obs.assign(**constructed)
-    return obs, columns, constructed
-
-
 def _units(
     X: np.ndarray, obs: pd.DataFrame, unit: Unit, columns: list[Column]
 ) -> tuple[np.ndarray, pd.DataFrame, pd.Series]:
@@ -362,31 +366,18 @@ def _units(
     return made, obs.iloc[first], unit.labels.iloc[first]
 
 
-def _column_table(columns: list[Column]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            (
-                column.name,
-                column.role,
-                column.n_levels,
-                column.n_missing,
-                column.reference,
-                column.reference_known,
-                ";".join(column.levels[:30]),
-                column.cue,
-                column.usual_covariate,
-                column.fixed_trait,
-                column.related,
-                column.constructed,
-                column.why,
-            )
-            for column in columns
-        ],
-        columns=[
-            "column", "role", "n_levels", "n_missing", "reference", "reference_known", "levels", "cue",
-            "usual_covariate", "fixed_trait", "related", "constructed", "why",
-        ],
-    )  # fmt: skip
+def _testable(table: pd.DataFrame) -> int:
+    return int(table["testable"].astype(bool).sum()) if len(table) else 0
+
+
+def _with_columns(dataset: AnnData, made: dict[str, pd.Series], line: str, by_sample: bool) -> AnnData:
+    """The data set with the constructed columns; cells take those of their sample."""
+    derived = derive(dataset, line) if made else dataset.copy()
+    samples = as_levels(dataset.obs[SAMPLE]) if by_sample else None
+    for name, values in made.items():
+        own = values if samples is None else samples.map(values.to_dict())
+        derived.obs[name] = own.where(own.notna(), np.nan).to_numpy()
+    return derived
 
 
 def _summary(
@@ -396,6 +387,8 @@ def _summary(
     associations: pd.DataFrame,
     batches: list[str],
     outliers: list[str],
+    kind: Kind,
+    organism: str,
 ) -> str:
     rows = (
         f"{X.shape[0]} samples"
@@ -403,6 +396,7 @@ def _summary(
         else f"{X.shape[0]} rows of {unit.n_subjects} {words.plural(unit.word)}"
     )
     parts = [f"{rows} x {X.shape[1]} features, {np.isnan(X).mean():.0%} missing"]
+    parts.append(kind.name if organism == "unknown" else f"{kind.name} of {organism}")
     parts.append(
         f"{len(contrasts)} candidate contrasts"
         + (f", first {contrasts['contrast'][0]!r}" if len(contrasts) else "")

@@ -89,6 +89,12 @@ def find_unit(obs: pd.DataFrame, columns: list[Column], scores: np.ndarray | Non
     """
     levels = {column.name: as_levels(obs[column.name]) for column in columns}
     compared = [column for column in columns if column.role in COMPARED and not column.composite]
+    # A moment that varies within a subject makes its rows a course, not technical replicates.
+    moments = [
+        column
+        for column in columns
+        if column.role in ("continuous", "time") and words.is_moment(column.name, column.levels)
+    ]
     named = sorted(
         (column for column in columns if column.role == "subject"),
         key=lambda column: (not words.names_subject(words.tokens(column.name)), column.n_levels),
@@ -100,7 +106,8 @@ def find_unit(obs: pd.DataFrame, columns: list[Column], scores: np.ndarray | Non
         why = f"column {column.name!r} names it and repeats"
         if restarted is not None:
             why += f"; its numbers start again in each {restarted!r}, so both together name it"
-        return _unit(_word(column.name), name, restarted is not None, labels, compared, levels, why)
+        seen = [*compared, *moments]
+        return _unit(_word(column.name), name, restarted is not None, labels, seen, levels, why)
     found = _by_replicate_number(obs, columns, compared, levels)
     if found is None:
         found = _by_stem(obs, columns, compared, levels, scores)
@@ -110,7 +117,7 @@ def find_unit(obs: pd.DataFrame, columns: list[Column], scores: np.ndarray | Non
     if pairs:
         column = pairs[0]
         why = f"each row is a unit; column {column.name!r} names matched rows"
-        return _unit("sample", column.name, False, levels[column.name], compared, levels, why)
+        return _unit("sample", column.name, False, levels[column.name], [*compared, *moments], levels, why)
     rows = pd.Series(list(map(str, obs.index)), index=obs.index, dtype=object)
     one_each = next(
         (c for c in columns if c.role == "identifier" and words.names_subject(words.tokens(c.name))), None

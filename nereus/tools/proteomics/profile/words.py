@@ -94,6 +94,23 @@ TECHNICAL_NAME = _words(
 )
 SPLIT = _words("split fold train test validation")
 
+BAIT = _words("bait baits pulldown pulldowns ip apms coip immunoprecipitation bioid turboid apex")
+BAIT_CONTROL = _words(
+    """
+    ctrl control controls ctr igg beads bead empty mock gfp untagged parental ha flag strep wt wildtype
+    nobait background blank turboidcontrol neg negative
+    """
+)
+PLEX = _words("plex tmt itraq set mixture mix kit run batch")
+DOSE = _words("dose doses concentration conc amount dosage")
+ORGANELLE_COLUMN = _words(
+    """
+    marker markers organelle organelles localisation localization location compartment compartments
+    subcellular
+    """
+)
+REFERENCE_CHANNEL = _words("pool pooled reference bridge bridging norm irs masterpool mastermix")
+
 SURVIVAL = re.compile(
     r"surviv|follow ?up|time to|days to|months to|years to|free days|free months|free survival|disease free|"
     r"progression free|\b(os|pfs|dfs|rfs|efs)\b|(time|days|months|years) (until|since)"
@@ -143,6 +160,9 @@ _INSTRUMENT_LEVEL = re.compile(
 _NUMBER = re.compile(r"(?<![a-z0-9])[+-]?\d+(?:[.,]\d+)?|(?<=[a-z_\-\s.])\d+(?:[.,]\d+)?", re.IGNORECASE)
 _DOSE = re.compile(r"^(?P<number>\d+(?:[.,]\d+)?(?:e[+-]?\d+)?)\s*(?P<unit>[a-zµμ%°/]*)\.?$", re.IGNORECASE)
 _INTERVAL = re.compile(r"^[\[(<>≥≤]?=?\s*(-?\d+(?:\.\d+)?)\s*(?:[-–,;]|to)\s*-?\d+(?:\.\d+)?\s*[\])]?$")
+_DEVELOPMENT = re.compile(r"^(?P<stage>[EP])[\s_.\-]?(?P<number>\d+(?:\.\d+)?)$", re.IGNORECASE)
+BIRTH = 19.0
+"""Embryonic day that a postnatal day zero is put at: the length of a mouse's gestation, between 18.5 and 20 days."""
 _PREFIX = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 _SECONDS = {
     "s": 1.0, "sec": 1.0, "min": 60.0, "mins": 60.0, "minutes": 60.0, "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "hours": 3600.0,
@@ -238,7 +258,7 @@ def amounts(levels: Sequence[str]) -> tuple[dict[str, float], bool] | None:
     """Number that each level stands for, and whether a unit backs it; None when they are no amounts.
 
     ``10fmol`` and ``5 fmol``, ``100 nM`` and ``1 uM``, ``0h`` and ``24h``, ``day 0`` and ``day 7``,
-    ``(40,60]``.
+    ``(40,60]``, and embryonic beside postnatal days (``E15``, ``P3``), counted from conception.
 
     Examples
     --------
@@ -246,10 +266,15 @@ def amounts(levels: Sequence[str]) -> tuple[dict[str, float], bool] | None:
     ({'1 uM': 1e-06, '100 nM': 1e-07}, True)
     >>> amounts(["control", "treated"]) is None
     True
+    >>> amounts(["E15", "P0", "P9"])
+    ({'E15': 15.0, 'P0': 19.0, 'P9': 28.0}, True)
     """
     interval = {level: _INTERVAL.match(level.strip()) for level in levels}
     if all(interval.values()):
         return {level: float(match[1]) for level, match in interval.items() if match}, True
+    born = _development(levels)
+    if born is not None:
+        return born, True
     scaled: dict[str, float] = {}
     kinds = set()
     for level in levels:
@@ -271,6 +296,72 @@ def amounts(levels: Sequence[str]) -> tuple[dict[str, float], bool] | None:
         words = set(tokens(next(iter(skeletons)).replace("#", " ")))
         return values, bool(words & (RANKED | {"d", "h", "t", "v", "um", "nm", "fmol", "ng", "ug"}))
     return None
+
+
+def _development(levels: Sequence[str]) -> dict[str, float] | None:
+    """Days since conception of embryonic and postnatal days; None unless both kinds are there."""
+    found = {level: _DEVELOPMENT.match(level.strip()) for level in levels}
+    if not all(found.values()):
+        return None
+    if {match["stage"].upper() for match in found.values() if match} != {"E", "P"}:
+        return None
+    return {
+        level: float(match["number"]) + (BIRTH if match["stage"].upper() == "P" else 0.0)
+        for level, match in found.items()
+        if match
+    }
+
+
+def is_moment(name: str, levels: Sequence[str]) -> bool:
+    """Whether a column holds moments: by its name, or by levels such as ``24h`` and ``E15``.
+
+    Examples
+    --------
+    >>> is_moment("visit_day", []), is_moment("group", ["E15", "P0"]), is_moment("dose", ["1 uM", "2 uM"])
+    (True, True, False)
+    """
+    if set(tokens(name)) & MOMENT:
+        return True
+    if len(levels) < 2:
+        return False
+    if _development(levels) is not None:
+        return True
+    matches = [_DOSE.match(level.strip()) for level in levels]
+    return all(
+        match and (match["unit"].lower() in _SECONDS or not float(match["number"].replace(",", ".")))
+        for match in matches
+    ) and any(match and match["unit"] for match in matches)
+
+
+def is_dose(name: str, levels: Sequence[str]) -> bool:
+    """Whether a column holds doses: by its name, or by levels with a unit of substance or mass.
+
+    Examples
+    --------
+    >>> is_dose("conc_um", []), is_dose("drug", ["0", "10 nM", "1 uM"]), is_dose("time", ["0h", "1h"])
+    (True, True, False)
+    """
+    if set(tokens(name)) & DOSE:
+        return True
+    matches = [_DOSE.match(level.strip()) for level in levels]
+    units = {_unit(match["unit"])[1] for match in matches if match and match["unit"]}
+    return bool(levels) and all(matches) and bool(units) and units <= set(_BASES)
+
+
+def is_bait_control(level: str) -> bool:
+    """Whether a level reads like the control of a pulldown: ``Ctrl``, ``IgG``, ``empty vector``."""
+    return _joined(level) in BAIT_CONTROL or bool(set(tokens(level)) & BAIT_CONTROL)
+
+
+def bait_gene(level: str) -> str:
+    """The gene that a bait's level may name: its first word, upper case (``Cbp1-TAP`` -> CBP1)."""
+    found = re.match(r"[A-Za-z][A-Za-z0-9]+", level.strip())
+    return found.group(0).upper() if found else ""
+
+
+def is_reference_channel(name: str) -> bool:
+    """Whether a sample's name or level says that it is the reference of a labelled set."""
+    return bool(set(tokens(name)) & REFERENCE_CHANNEL)
 
 
 def _unit(unit: str) -> tuple[float, str]:
