@@ -43,6 +43,13 @@ _PROFILE_TABLES = {
     "confounding": 60,
     "contrasts": 60,
     "associations": 30,
+    "interactions": 20,
+    "courses": 20,
+    "doses": 10,
+    "survival": 10,
+    "pulldowns": 40,
+    "organelles": 5,
+    "plexes": 40,
 }
 # Later results that refine the picture: well-known name -> the most rows that are shown.
 _LATER_TABLES = {"screen": 60, "batch": 60, "quality_checks": 30}
