@@ -50,7 +50,7 @@ class AssociationParams(Params):
 
 @tool(
     "continuous_association",
-    version="1",
+    version="2",
     summary="Which features follow a continuous variable: moderated slope or rank correlation, with covariates.",
     outputs=("table:association",),
     seconds=0.5,

@@ -66,7 +66,7 @@ class CalibrationParams(ComparisonOptions):
 
 @tool(
     "calibrate_confidence",
-    version="1",
+    version="2",
     summary="Probability that a finding is true, learned from effects planted into the user's own data.",
     outputs=("table:confidence", "table:reliability"),
     seconds=6.0,

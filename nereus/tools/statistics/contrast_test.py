@@ -7,7 +7,9 @@ where it applies.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import tee
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -30,9 +32,10 @@ from nereus.tools.statistics.design import (
     build_variable_design,
     require_columns,
 )
-from nereus.tools.statistics.linear_model import consensus_correlation, fit_linear_model
+from nereus.tools.statistics.linear_model import LinearFit, consensus_correlation, fit_linear_model
 from nereus.tools.statistics.moderated_t import Centre, ContrastFit, fit_contrast
 from nereus.tools.statistics.relabelling import Relabelling, relabelling
+from nereus.tools.statistics.repeated_fit import RepeatedFit
 from nereus.tools.statistics.result_table import feature_values, observed_units
 from nereus.tools.statistics.variance_trend import expected_log_variance
 
@@ -140,44 +143,59 @@ class Comparison:
     def testable(self) -> npt.NDArray[np.bool_]:
         """Features with enough observed samples, shape (features,)."""
         n_a, n_b = self.counts()
+        return self._enough(n_a, n_a, n_b)
+
+    def _enough(self, n: IntArray, n_a: IntArray, n_b: IntArray) -> npt.NDArray[np.bool_]:
+        """Whether so many observed units, in all and in each group, allow a test."""
         if self.continuous:
-            return np.asarray(n_a >= max(4, self.design.matrix.shape[1] + 2))
+            return np.asarray(n >= max(4, self.design.matrix.shape[1] + 2))
         least = self.options.min_per_group
         return np.asarray((n_a >= least) & (n_b >= least) & (n_a + n_b >= 4))
 
-    def test(self, *, rows: IntArray | None = None) -> ContrastFit:
-        """Run the pipeline, on all features or on the chosen `rows` of them."""
-        return self.test_with_background(rows=rows)[0]
+    def test(self) -> ContrastFit:
+        """Run the pipeline."""
+        return self.test_with_background()[0]
 
-    def test_with_background(self, *, rows: IntArray | None = None) -> tuple[ContrastFit, Background | None]:
+    def test_with_background(self) -> tuple[ContrastFit, Background | None]:
         """Run the pipeline; also the background that was put into it, None where there was none."""
-        values = self.values if rows is None else self.values[rows]
-        peptides = self.n_peptides if rows is None or self.n_peptides is None else self.n_peptides[rows]
-        testable = self.testable() if rows is None else self.testable()[rows]
-        design, options = self.design, self.options
-        shown = np.where(testable[:, None], values, np.nan)
-        rho = self.correlation
-        weights = self.weights if rows is None or self.weights is None else self.weights[rows]
+        testable = self.testable()
+        shown = np.where(testable[:, None], self.values, np.nan)
+        design = self.design
         linear = fit_linear_model(
-            shown, design.matrix, design.contrast, weights=weights, block=design.block, correlation=rho
-        )
-        along = expected_log_variance(linear.variance, linear.df, linear.mean, peptides)
-        fit = fit_contrast(
             shown,
             design.matrix,
             design.contrast,
-            prior_covariate=self._prior_covariate(along, linear.mean, peptides, int(testable.sum())),
+            weights=self.weights,
+            block=design.block,
+            correlation=self.correlation,
+        )
+        return self._judged(linear, testable)
+
+    def _judged(
+        self, linear: LinearFit, testable: npt.NDArray[np.bool_]
+    ) -> tuple[ContrastFit, Background | None]:
+        """Moderated test of the least-squares estimates of the testable features."""
+        design, options, peptides = self.design, self.options, self.n_peptides
+        follows = self._follows(int(testable.sum()))
+        along = None
+        if follows == "precision" or self.widened:
+            along = expected_log_variance(linear.variance, linear.df, linear.mean, peptides)
+        fit = fit_contrast(
+            self.values,
+            design.matrix,
+            design.contrast,
+            prior_covariate=along if follows == "precision" else self._prior_covariate(follows, linear.mean),
             robust=options.robust,
             lfc_min=options.lfc_min,
             block=design.block,
             block_model=design.block_model,
-            correlation=rho,
-            weights=weights,
+            correlation=self.correlation,
+            weights=self.weights,
             centre=options.centre,
             moderate=options.method == "moderated_t",
             linear=linear,
         )
-        if not self.widened:
+        if not self.widened or along is None:
             return fit, None
         background = fit_background(fit, along)
         return (
@@ -186,28 +204,60 @@ class Comparison:
             else (against_background(fit, background, options.lfc_min), background)
         )
 
-    def _prior_covariate(
-        self, along: FloatArray, mean: FloatArray, peptides: FloatArray | None, n_testable: int
-    ) -> FloatArray | None:
+    def relabelled_tests(self, labellings: Iterable[FloatArray]) -> Iterator[ContrastFit]:
+        """Test under each of `labellings`, shape (samples,): what ``relabelled(labels).test()`` finds."""
+        if not self._repeats:
+            yield from (self.relabelled(labels).test() for labels in labellings)
+            return
+        repeated = RepeatedFit(self.values, self.design.matrix)
+        ahead, labels_again = tee(labellings)
+        fits = repeated.relabelled(map(self._column, labels_again))
+        for labels, linear in zip(ahead, fits, strict=True):
+            testable = self._enough(linear.n, repeated.counts(labels == 1.0), repeated.counts(labels == 0.0))
+            yield self._judged(_only(linear, testable), testable)[0]
+
+    def subsampled_tests(self, subsamples: Iterable[IntArray]) -> Iterator[ContrastFit]:
+        """Test in each of `subsamples`, positions of samples: what ``subsample(samples).test()`` finds."""
+        if not self._repeats:
+            yield from (self.subsample(samples).test() for samples in subsamples)
+            return
+        repeated = RepeatedFit(self.values, self.design.matrix)
+        ahead, samples_again = tee(subsamples)
+        in_a, in_b = self.design.group == 1.0, self.design.group == 0.0
+        for samples, linear in zip(ahead, repeated.subsampled(samples_again), strict=True):
+            drawn = np.isin(np.arange(len(in_a)), samples)
+            testable = self._enough(linear.n, repeated.counts(in_a & drawn), repeated.counts(in_b & drawn))
+            yield self._judged(_only(linear, testable), testable)[0]
+
+    @property
+    def _repeats(self) -> bool:
+        """Whether repeated fits can share what does not change between them."""
+        return self.weights is None and self.design.block is None
+
+    def _follows(self, n_testable: int) -> PriorCovariate:
+        """What the prior variance follows among so many features."""
         choice = self.options.prior_covariate
         if choice == "auto":
             choice = "precision" if n_testable >= _TREND_FEATURES else "none"
-        if choice == "peptides" and peptides is not None:
+        return choice
+
+    def _prior_covariate(self, follows: PriorCovariate, mean: FloatArray) -> FloatArray | None:
+        peptides = self.n_peptides
+        if follows == "peptides" and peptides is not None:
             return np.where(np.isfinite(peptides), np.log2(np.maximum(peptides, 0.0) + 1.0), np.nan)
-        if choice == "precision":
-            return along
-        return mean if choice == "intensity" or self.options.trend else None
+        return mean if follows == "intensity" or self.options.trend else None
 
     def relabelled(self, group: FloatArray) -> Comparison:
         """Give the samples other labels."""
-        column = group
-        if self.continuous:
-            column = (group - group.mean()) / self.design.scale
         matrix = self.design.matrix.copy()
-        matrix[:, 1] = column
+        matrix[:, 1] = self._column(group)
         return replace(
             self, design=replace(self.design, matrix=matrix, group=np.asarray(group, dtype=np.float64))
         )
+
+    def _column(self, group: FloatArray) -> FloatArray:
+        """Tested column of the design under labels `group`."""
+        return (group - group.mean()) / self.design.scale if self.continuous else group
 
     def with_values(self, values: FloatArray) -> Comparison:
         """Put other values into the same samples."""
@@ -225,6 +275,21 @@ class Comparison:
         )
         weights = None if self.weights is None else self.weights[:, samples]
         return replace(self, values=self.values[:, samples], design=smaller, weights=weights)
+
+
+def _only(linear: LinearFit, testable: npt.NDArray[np.bool_]) -> LinearFit:
+    """Estimates as if the features that are not testable had no value at all."""
+    if testable.all():
+        return linear
+    blank = np.where(testable, 0.0, np.nan)
+    return LinearFit(
+        linear.effect + blank,
+        linear.unscaled_sd + blank,
+        linear.variance + blank,
+        np.where(testable, linear.df, 0.0),
+        np.where(testable, linear.n, 0),
+        linear.mean + blank,
+    )
 
 
 def comparison(dataset: AnnData, options: ComparisonOptions) -> Comparison:

@@ -36,7 +36,7 @@ class DifferentialParams(TestOptions):
 
 @tool(
     "differential_abundance",
-    version="1",
+    version="2",
     summary="Which features differ between two groups: moderated t or TREAT, covariates, blocks and pairs.",
     outputs=("table:differential",),
     seconds=0.5,

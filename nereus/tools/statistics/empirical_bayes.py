@@ -157,7 +157,8 @@ def fit_scaled_f(
     coefficients = q.T @ e
     spread = float(np.sum((e - q @ coefficients) ** 2)) / max(len(x) - basis.shape[1], 1)
     location = basis_at @ np.linalg.solve(r, coefficients)
-    excess = spread - float(np.mean(special.polygamma(1, half)))
+    distinct, counts = np.unique(half, return_counts=True)
+    excess = spread - float(counts @ special.polygamma(1, distinct)) / len(half)
     if excess > 0:
         df2 = 2.0 * trigamma_inverse(excess)
         return df2, np.exp(location + special.digamma(df2 / 2.0) - np.log(df2 / 2.0))
@@ -198,12 +199,14 @@ def _natural_spline(x: FloatArray, at: FloatArray, n_functions: int) -> tuple[Fl
     knots = (np.unique(np.concatenate([[low], inner, [high]])) - low) / (high - low)
 
     def truncated(t: FloatArray, knot: float) -> FloatArray:
-        return np.asarray((np.maximum(t - knot, 0.0) ** 3 - np.maximum(t - 1.0, 0.0) ** 3) / (1.0 - knot))
+        above, beyond = np.maximum(t - knot, 0.0), np.maximum(t - 1.0, 0.0)
+        return np.asarray((above * above * above - beyond * beyond * beyond) / (1.0 - knot))
 
     def evaluate(values: FloatArray) -> FloatArray:
         t = (values - low) / (high - low)
         columns = [np.ones_like(t), t]
-        columns += [truncated(t, knot) - truncated(t, knots[-2]) for knot in knots[:-2]]
+        last = truncated(t, knots[-2])
+        columns += [truncated(t, knot) - last for knot in knots[:-2]]
         return np.column_stack(columns)
 
     return evaluate(x), evaluate(at)

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nereus.tools.statistics.batched_cholesky import factorise
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
@@ -167,11 +169,9 @@ class _Normal:
         if self.fixed and self.member is not None:
             shown = design - self.member @ ((self.member.T @ design) / self.member.sum(axis=0)[:, None])
         # Columns on one scale first, so that the rank does not depend on units.
-        size = np.linalg.norm(shown, axis=0)
-        original = np.linalg.norm(design, axis=0)
-        seen = size > _RANK_TOLERANCE * np.where(original > 0, original, 1.0)
+        seen, size = _told_columns(shown, np.linalg.norm(design, axis=0))
         u, s, vt = np.linalg.svd(shown[:, seen] / size[seen], full_matrices=False)
-        rank = int(np.sum(s > _RANK_TOLERANCE * s[0])) if len(s) else 0
+        rank = _rank(s)
         self.basis = u[:, :rank] * np.sqrt(self.n_samples)  # (samples, rank), orthogonal
         self.rank = rank
         # contrast @ beta = direction @ gamma, where shown = basis @ to_gamma @ diag(size)
@@ -200,7 +200,7 @@ class _Normal:
         if self.weights is None and self.member is None and observed.all():
             return self._solve_complete(y, n, mean)
         if self.weights is None:
-            pattern, of = _patterns(observed)
+            pattern, of = distinct_patterns(observed)
             w = observed.astype(np.float64)
             w_pattern = pattern.astype(np.float64)
         else:
@@ -292,7 +292,7 @@ class _Normal:
                 k = np.where(size > 0, rho / (1.0 + (size - 1.0) * rho), 0.0)
                 u = (np.sqrt(w) @ self._by_block).reshape(len(w), -1, self.rank)
             gram -= np.einsum("ub,ubi,ubj->uij", k, u, u, optimize=True)
-        inverse, fine = _plain_inverses(gram)
+        inverse, fine = _plain_inverses(gram, w.sum(axis=1))
         rank = np.full(len(gram), self.rank)
         seen = np.ones(len(gram), dtype=bool)
         hard = np.flatnonzero(~fine)
@@ -340,7 +340,7 @@ class _Normal:
         if self.member is None:
             raise ValueError("correlations need blocks")
         y, observed, n, _ = self._centred(rows)
-        pattern, of = _patterns(observed)
+        pattern, of = distinct_patterns(observed)
         w = pattern.astype(np.float64)
         inverse, rank, _, _, _ = self._inverses(w)
         # The restricted likelihood does not change when the fitted part is removed: no cancellation later.
@@ -397,19 +397,39 @@ class _Normal:
         return result
 
 
-def _plain_inverses(gram: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Inverses, and for which matrices they can be trusted."""
-    try:
-        inverse: FloatArray = np.asarray(np.linalg.inv(gram), dtype=np.float64)
-    except np.linalg.LinAlgError:  # one of them is exactly singular
-        return np.zeros_like(gram), np.zeros(len(gram), dtype=bool)
+def orthogonal_basis(design: FloatArray) -> FloatArray:
+    """Orthogonal columns that span those of a design, each with the norm of a column of ones: (samples, rank)."""
+    seen, size = _told_columns(design, np.zeros(design.shape[1]))
+    u, s, _ = np.linalg.svd(design[:, seen] / size[seen], full_matrices=False)
+    return np.asarray(u[:, : _rank(s)] * np.sqrt(len(design)))
+
+
+def _told_columns(design: FloatArray, original: FloatArray) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+    """Columns that are more than what rounding leaves of their `original` norms, and the norms of all."""
+    size = np.linalg.norm(design, axis=0)
+    return size > _RANK_TOLERANCE * np.where(original > 0, original, 1.0), size
+
+
+def _rank(singular_values: FloatArray) -> int:
+    return int(np.sum(singular_values > _RANK_TOLERANCE * singular_values[0])) if len(singular_values) else 0
+
+
+def _plain_inverses(gram: FloatArray, n: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Inverses, and for which matrices they can be trusted; `n` is what a well-spread column has as its square."""
+    inverse = np.zeros_like(gram)
     if not gram.shape[1]:
         return inverse, np.zeros(len(gram), dtype=bool)
-    size = np.abs(inverse).max(axis=(1, 2)) * np.trace(gram, axis1=1, axis2=2)
-    with np.errstate(invalid="ignore"):
-        fine = (
-            np.isfinite(size) & (size < _WELL_CONDITIONED) & (np.einsum("uii->ui", inverse) > 0).all(axis=1)
-        )
+    # One matrix that is exactly singular would keep `inv` from inverting all the others.
+    fine = (factorise(np.moveaxis(gram, 0, -1), n).left > 1.0 / _WELL_CONDITIONED).all(axis=0)
+    if fine.any():
+        chosen = gram if fine.all() else gram[fine]
+        found = np.linalg.inv(chosen)
+        size = np.abs(found).max(axis=(1, 2)) * np.trace(chosen, axis1=1, axis2=2)
+        with np.errstate(invalid="ignore"):
+            trusted = np.isfinite(size) & (size < _WELL_CONDITIONED)
+            trusted &= (np.einsum("uii->ui", found) > 0).all(axis=1)
+        inverse[fine] = found
+        fine[fine] = trusted
     return inverse, fine
 
 
@@ -445,7 +465,7 @@ def _golden_section(
     return np.asarray((low + high) / 2.0)
 
 
-def _patterns(observed: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], IntArray]:
+def distinct_patterns(observed: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], IntArray]:
     """Distinct rows of a mask, and for every row which of them it is."""
     if observed.all():
         return observed[:1], np.zeros(len(observed), dtype=np.intp)

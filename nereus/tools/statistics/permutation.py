@@ -9,7 +9,7 @@ from pydantic import Field
 
 from nereus.tools.base import Result, finite, tool
 from nereus.tools.statistics.contrast_test import Comparison, ComparisonOptions, comparison
-from nereus.tools.statistics.moderated_t import FloatArray, benjamini_hochberg
+from nereus.tools.statistics.moderated_t import benjamini_hochberg
 
 
 class PermutationParams(ComparisonOptions):
@@ -23,7 +23,7 @@ class PermutationParams(ComparisonOptions):
 
 @tool(
     "permutation_null",
-    version="1",
+    version="2",
     summary="Findings of the same test under exchanged labels: observed count beside its null distribution.",
     outputs=("table:null",),
     seconds=4.0,
@@ -121,9 +121,9 @@ def null_counts(
 ) -> list[tuple[int, int, float]]:
     """Count findings, p-values at most `threshold` and find the least p of each labelling."""
     rows = []
-    for labels in compared.labels.draws(n_permutations, np.random.default_rng(seed)):
-        p: FloatArray = compared.relabelled(labels).test().p
-        known = p[np.isfinite(p)]
-        n_found = int((benjamini_hochberg(p) <= level).sum())
+    labellings = compared.labels.draws(n_permutations, np.random.default_rng(seed))
+    for fit in compared.relabelled_tests(labellings):
+        known = fit.p[np.isfinite(fit.p)]
+        n_found = int((benjamini_hochberg(known) <= level).sum())
         rows.append((n_found, int((known <= threshold).sum()), float(known.min()) if len(known) else 1.0))
     return rows

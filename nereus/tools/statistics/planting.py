@@ -88,9 +88,7 @@ def sizes_like(
     seen = _changed_share(fit.p)
     if seen <= least_share:
         return Sizes(least_share, None)
-    by_chance = max(
-        (_changed_share(compared.relabelled(labels).test().p) for labels in labellings), default=1.0
-    )
+    by_chance = max((_changed_share(other.p) for other in compared.relabelled_tests(labellings)), default=1.0)
     share = seen - max(by_chance, 0.0)
     if share <= least_share:
         return Sizes(least_share, None)

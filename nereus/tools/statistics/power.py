@@ -52,7 +52,7 @@ class PowerParams(Params):
 
 @tool(
     "power",
-    version="1",
+    version="2",
     summary="Effects that a comparison could have seen, and the samples a group that a follow-up needs.",
     outputs=("table:power",),
     seconds=0.5,

@@ -40,7 +40,7 @@ class RankParams(Params):
 
 @tool(
     "rank_test",
-    version="1",
+    version="2",
     summary="Rank tests of two groups: Wilcoxon-Mann-Whitney, or signed ranks of pairs; exact where small.",
     outputs=("table:rank",),
     seconds=1.0,

@@ -35,7 +35,7 @@ class StabilityParams(ComparisonOptions):
 
 @tool(
     "stability",
-    version="1",
+    version="2",
     summary="Share of subsamples of the subjects in which a feature keeps its sign and p < 0.05.",
     outputs=("table:stability",),
     seconds=3.0,
@@ -126,7 +126,6 @@ def subsample_stability(
     n_subsamples: int,
     level: float,
     seed: int,
-    rows: IntArray | None = None,
 ) -> tuple[IntArray, IntArray, IntArray, int]:
     """Count the subsamples that confirm each feature.
 
@@ -138,8 +137,6 @@ def subsample_stability(
         Its effects, shape (features,): the signs to keep.
     n_subsamples, level, seed
         As in `StabilityParams`.
-    rows
-        Fit these features only; the counts of others are 0.
 
     Returns
     -------
@@ -150,15 +147,14 @@ def subsample_stability(
         Subsamples.
     """
     n_features = len(effect)
-    chosen = np.arange(n_features) if rows is None else rows
     confirmed, kept, tested = (np.zeros(n_features, dtype=np.intp) for _ in range(3))
-    n = 0
-    for samples in _subsamples(compared, n_subsamples, np.random.default_rng(seed)):
-        fit = compared.subsample(samples).test(rows=chosen if rows is not None else None)
-        same = np.sign(fit.effect) == np.sign(effect[chosen])
-        confirmed[chosen] += same & (fit.p < level)
-        kept[chosen] += same
-        tested[chosen] += np.isfinite(fit.p)
+    sign, n = np.sign(effect), 0
+    subsamples = _subsamples(compared, n_subsamples, np.random.default_rng(seed))
+    for fit in compared.subsampled_tests(subsamples):
+        same = np.sign(fit.effect) == sign
+        confirmed += same & (fit.p < level)
+        kept += same
+        tested += np.isfinite(fit.p)
         n += 1
     return confirmed, kept, tested, n
 

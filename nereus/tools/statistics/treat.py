@@ -17,17 +17,11 @@ def t_upper_tail(t: FloatArray, df: FloatArray | float) -> FloatArray:
     """``P(T > t)`` of Student's t, accurate in the far tail and for infinite `df`."""
     t = np.asarray(t, dtype=np.float64)
     df = np.broadcast_to(np.asarray(df, dtype=np.float64), t.shape)
-    square = t * t
-    half = np.full(t.shape, np.nan)
-    # Whichever of x and 1 - x is small is formed without cancellation.
     normal = np.isinf(df)
-    far, near = ~normal & (square > df), ~normal & (square <= df)
-    d, s = df[far], square[far]
-    half[far] = special.betainc(d / 2.0, 0.5, d / (d + s)) / 2.0
-    d, s = df[near], square[near]
-    half[near] = special.betaincc(0.5, d / 2.0, s / (d + s)) / 2.0
-    half[normal] = special.erfc(np.abs(t[normal]) / np.sqrt(2.0)) / 2.0
-    return np.asarray(np.where(t >= 0, half, 1.0 - half))
+    if not normal.any():
+        return np.asarray(special.stdtr(df, -t))  # the lower tail of -t: nothing cancels
+    tail = special.stdtr(np.where(normal, 1.0, df), -t)
+    return np.asarray(np.where(normal, special.ndtr(-t), tail))
 
 
 def two_sided_p(t: FloatArray, df: FloatArray | float) -> FloatArray:
