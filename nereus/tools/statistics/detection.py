@@ -15,6 +15,8 @@ Discrete tests have few attainable p-values, so q-values use them (Heyse 2011, d
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -35,6 +37,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 MIN_SPLITS = 1000
 """Distinct label splits from which an exact test can reach p = 0.001: seven against seven, ten pairs."""
+_MOST_LEVELS = 10
+"""Values from which on a numeric covariate is a quantity: its strata would hold a unit or two, and tell nothing."""
 _NORMAL_975 = 1.959963984540054
 
 
@@ -53,7 +57,7 @@ class DetectionParams(Params):
 
 @tool(
     "detection_test",
-    version="1",
+    version="2",
     summary="Which features are present in one group and absent from the other; never uses imputed values.",
     outputs=("table:detection",),
     seconds=0.5,
@@ -265,7 +269,7 @@ def _strata(
     texts, notes = [], []
     for covariate in dict.fromkeys(contrast.covariates):
         column = dataset.obs[covariate].iloc[design.samples].iloc[units.first]
-        if column.dtype.kind == "f" and column.nunique() > max(2, len(column) // 4):
+        if column.dtype.kind in "fiu" and column.nunique() > max(2, min(_MOST_LEVELS, len(column) // 4)):
             notes.append(f"the detection test takes no account of the numeric covariate {covariate!r}")
         else:
             texts.append(as_levels(column).astype(str))
@@ -321,24 +325,52 @@ def exact_detection(
     n_a, n_b = int(in_a.sum()), int((~in_a).sum())
     p = np.full(len(seen), np.nan)
     attainable = np.full((len(seen), n_a + 1), np.inf)
-    for index, margin in enumerate(margins):
-        mass, least = np.ones(1), 0
-        for k, n, a in zip(margin, size, size_a, strict=True):
+    by_margin = np.argsort(of, kind="stable")
+    ends = np.searchsorted(of[by_margin], np.arange(len(margins) + 1))
+    shapes = list(zip(size.tolist(), size_a.tolist(), strict=True))
+    for index, margin in enumerate(margins.tolist()):
+        # Strata of one shape and count are alike, and one with a single outcome only shifts the count.
+        least, parts = 0, Counter[tuple[int, int, int]]()
+        for k, (n, a) in zip(margin, shapes, strict=True):
             low, high = max(0, k - (n - a)), min(k, a)
-            t = np.arange(low, high + 1)
-            log_mass = _log_choose(a, t) + _log_choose(n - a, k - t) - _log_choose(n, k)
-            mass, least = np.convolve(mass, np.exp(log_mass)), least + low
-        if len(mass) == 1:
+            least += low
+            if high > low:
+                parts[k, n, a] += 1
+        if not parts:
             continue
-        counts = least + np.arange(len(mass))
-        tail = np.array([mass[mass <= m * (1 + 1e-7)].sum() for m in mass])
-        difference = counts / n_a - (margin.sum() - counts) / n_b
-        tail = np.where(np.abs(difference) >= min_difference - 1e-9, np.minimum(tail, 1.0), 1.0)
-        rows = np.flatnonzero(of == index)
+        tail = _tails(tuple(sorted(parts.items())))
+        counts = least + np.arange(len(tail))
+        difference = counts / n_a - (sum(margin) - counts) / n_b
+        tail = np.where(np.abs(difference) >= min_difference - 1e-9, tail, 1.0)
+        rows = by_margin[ends[index] : ends[index + 1]]
         p[rows] = tail[in_group[rows] - least]
         possible = np.unique(tail[tail < 1.0])
         attainable[rows, : len(possible)] = possible
     return p, attainable
+
+
+@lru_cache(maxsize=20_000)
+def _tails(parts: tuple[tuple[tuple[int, int, int], int], ...]) -> FloatArray:
+    """Two-sided p of each possible count in group a, from the least on; read-only.
+
+    `parts` holds each distinct stratum, as detections, units and units in a, with the number of such strata.
+    """
+    mass = np.ones(1)
+    for stratum, times in parts:
+        for _ in range(times):
+            mass = np.convolve(mass, _stratum_mass(*stratum))
+    ordered = np.sort(mass)
+    sums = np.cumsum(ordered)
+    tail = np.minimum(sums[np.searchsorted(ordered, mass * (1 + 1e-7), side="right") - 1], 1.0)
+    tail.flags.writeable = False
+    return np.asarray(tail)
+
+
+@lru_cache(maxsize=20_000)
+def _stratum_mass(k: int, n: int, a: int) -> FloatArray:
+    """Probabilities of the counts in group a of a stratum with k detections in n units, a of them in group a."""
+    t = np.arange(max(0, k - (n - a)), min(k, a) + 1)
+    return np.asarray(np.exp(_log_choose(a, t) + _log_choose(n - a, k - t) - _log_choose(n, k)))
 
 
 def exact_pairs(units: _Units, min_difference: float = 0.0) -> tuple[FloatArray, FloatArray]:

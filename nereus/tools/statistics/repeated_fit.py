@@ -18,7 +18,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from nereus.tools.statistics.batched_cholesky import Cholesky, factorise
+from nereus.tools.statistics.batched_cholesky import factorise
 from nereus.tools.statistics.linear_model import (
     FloatArray,
     IntArray,

@@ -91,6 +91,41 @@ def test_strata_are_conditioned_on():
         assert np.isnan(p[row]) if len(values) == 1 else p[row] == pytest.approx(expected)
 
 
+def test_alike_and_settled_strata_are_conditioned_on():
+    """Strata of the same shape share their probabilities; one that is all detected or of one group tells nothing."""
+    rng = np.random.default_rng(3)
+    strata = np.repeat([0, 1, 2, 3, 4], [4, 4, 5, 3, 2])
+    in_a = np.array([1, 1, 0, 0, 1, 1, 0, 0, 1, 0, 0, 1, 0, 1, 1, 1, 1, 0], dtype=bool)
+    seen = rng.random((40, 18)) < 0.6
+    seen[:10, strata == 1] = True
+    p, attainable = exact_detection(seen, in_a, strata)
+    for row, found, possible in zip(seen, p, attainable, strict=True):
+        outcomes = {0: 1.0}
+        for stratum in range(5):
+            here = strata == stratum
+            n, a, k = int(here.sum()), int((here & in_a).sum()), int(row[here].sum())
+            law = {t: stats.hypergeom.pmf(t, n, a, k) for t in range(max(0, k - (n - a)), min(k, a) + 1)}
+            outcomes = {
+                total: sum(q * law.get(total - t, 0.0) for t, q in outcomes.items())
+                for total in {t + u for t in outcomes for u in law}
+            }
+        mine = outcomes[int(row[in_a].sum())]
+        tail = sum(q for q in outcomes.values() if q <= mine * (1 + 1e-7))
+        assert found == pytest.approx(tail, rel=1e-9)
+        assert found in possible or found == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", [int, float])
+def test_a_quantity_makes_no_strata(kind):
+    ages = np.tile(np.arange(50, 75), 4).astype(kind)
+    data = dropping(50, 50, age=ages, plate=np.tile([1, 2], 50).astype(kind))
+    asked = {"factor": "group", "a": "a", "b": "b", "covariates": ["age", "plate"]}
+    result = detection_test(data, contrast=asked)
+    assert result.values["n_strata"] == 2
+    assert any("'age'" in warning for warning in result.warnings)
+    assert not any("'plate'" in warning for warning in result.warnings)
+
+
 def test_a_batch_that_explains_absence_is_not_reported(contrast):
     # Features are missed in batch y only, and most of group b was measured there.
     data = dropping(12, 12, batch=list("xxxxxxxxxxyy") + list("xxyyyyyyyyyy"))
