@@ -73,6 +73,13 @@ def csf() -> anndata.AnnData:
 
 
 @cache
+def seen() -> anndata.AnnData:
+    """The features of the set that have a value in these samples."""
+    data = csf()
+    return data[:, np.isfinite(np.asarray(data.X)).any(axis=0)].copy()
+
+
+@cache
 def sited() -> anndata.AnnData:
     """The people of the set whose collection site and age are known."""
     data = csf()
@@ -138,7 +145,7 @@ CASES: dict[str, Case] = {
     "correct_batch": Case(
         lambda: {"dataset": sited()}, {"batch": SITE, "factors": (DIAGNOSIS,), "covariates": (AGE,)}
     ),
-    "impute": Case(_dataset, {"method": "min_prob"}),
+    "impute": Case(lambda: {"dataset": seen()}, {"method": "mixed"}),
     "aggregate_replicates": Case(_dataset, {"by": "subject"}),
     "remove_samples": Case(
         lambda: {"dataset": csf()}, {"samples": ("Sample_005",)}, barren=False
