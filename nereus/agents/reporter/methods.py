@@ -37,6 +37,15 @@ PAPERS = {
     "Bioinformatics 2003; 19: 185.",
     "perseus": "Tyanova S et al. The Perseus computational platform for comprehensive analysis of (prote)omics data. "
     "Nat Methods 2016; 13: 731.",
+    "vsn": "Huber W et al. Variance stabilization applied to microarray data calibration and to the quantification of "
+    "differential expression. Bioinformatics 2002; 18 Suppl 1: S96.",
+    "lazar": "Lazar C et al. Accounting for the multiple natures of missing values in label-free quantitative proteomics "
+    "data sets. J Proteome Res 2016; 15: 1116.",
+    "dropout": "Ahlmann-Eltze C, Anders S. proDA: probabilistic dropout analysis for identifying differentially abundant "
+    "proteins in label-free mass spectrometry. bioRxiv 2020; 661496.",
+    "irs": "Plubell DL et al. Extended multiplexing of tandem mass tags (TMT) labeling. Mol Cell Proteomics 2017; 16: 873.",
+    "combat": "Johnson WE, Li C, Rabinovic A. Adjusting batch effects in microarray expression data using empirical Bayes "
+    "methods. Biostatistics 2007; 8: 118.",
     "knn": "Troyanskaya O et al. Missing value estimation methods for DNA microarrays. "
     "Bioinformatics 2001; 17: 520.",
     "proteus": "Ding N et al. Automating exploratory proteomics research via language models. arXiv 2411.03743, 2024.",
@@ -118,18 +127,47 @@ def _normalise(step: _Step) -> tuple[str, tuple[str, ...]]:
             f"({step.ref('stable_share', '.0%')} of the well-detected ones), found iteratively.",
             (),
         )
+    if method == "vsn":
+        return "Variances were stabilised by a generalised logarithm fitted to each sample.", ("vsn",)
+    if method == "cyclic_loess":
+        return "Samples were bent onto their mean by smooth curves over abundance.", ("quantile",)
     return "Samples were shifted to equal medians of their differences to the feature means.", ()
 
 
 def _impute(step: _Step) -> tuple[str, tuple[str, ...]]:
     method = step.params.get("method")
-    if method == "min_prob":
+    if method == "down_shift":
         return "Missing values were drawn from the low end of each sample's distribution.", ("perseus",)
+    if method in ("min_prob", "qrilc"):
+        return "Missing values were drawn from the low end of each sample's distribution.", ("lazar",)
+    if method == "mixed":
+        return (
+            "Why values are missing was decided feature by feature from a detection model of the whole table; weak and "
+            "absent ones were drawn under it, random ones filled from the nearest features.",
+            ("dropout", "knn"),
+        )
     if method == "knn":
         return f"Missing values were filled from the {step.ref('n_neighbors')} nearest features.", ("knn",)
     if method == "mean":
         return "For display, missing values were replaced by the feature's mean.", ()
     return "No value was imputed.", ()
+
+
+def _reference_scaling(step: _Step) -> tuple[str, tuple[str, ...]]:
+    by = (
+        "plex means"
+        if step.params.get("method") == "plex_mean"
+        else "reference channels, or plex means without them"
+    )
+    return f"Plexes were put on one scale, protein by protein, by {by} (internal reference scaling).", (
+        "irs",
+    )
+
+
+def _correct_batch(step: _Step) -> tuple[str, tuple[str, ...]]:
+    if step.params.get("method") == "centre":
+        return "Batch means were subtracted, with the compared columns protected.", ()
+    return "Batch effects were taken out by ComBat, with the compared columns protected.", ("combat",)
 
 
 def _aggregate(step: _Step) -> tuple[str, tuple[str, ...]]:
@@ -302,6 +340,8 @@ _SENTENCES: dict[str, Describe] = {
     "remove_samples": _remove,
     "combine_quantities": _quantities,
     "normalise": _normalise,
+    "internal_reference_scaling": _reference_scaling,
+    "correct_batch": _correct_batch,
     "filter_features": _filter,
     "aggregate_replicates": _aggregate,
     "impute": _impute,
