@@ -29,12 +29,13 @@ CATALOGUE: dict[str, str] = {
     "screen_factors": "nereus.tools.statistics.screen:screen_factors",
     "batch_check": "nereus.tools.statistics.batch:batch_check",
     "pca_variance": "nereus.tools.statistics.pca:pca_variance",
-    "cluster_samples": "nereus.tools.statistics.cluster:cluster_samples",
     # testing -----------------------------------------------------------------------------------
     "differential_abundance": "nereus.tools.statistics.differential:differential_abundance",
     "detection_test": "nereus.tools.statistics.detection:detection_test",
     "rank_test": "nereus.tools.statistics.rank:rank_test",
     "continuous_association": "nereus.tools.statistics.association:continuous_association",
+    "interaction_test": "nereus.tools.statistics.interaction:interaction_test",
+    "longitudinal_test": "nereus.tools.statistics.longitudinal:longitudinal_test",
     "survival_screen": "nereus.tools.statistics.survival.screen:survival_screen",
     "check_hazards": "nereus.tools.statistics.survival.hazards:check_hazards",
     "permutation_null": "nereus.tools.statistics.permutation:permutation_null",
@@ -46,6 +47,7 @@ CATALOGUE: dict[str, str] = {
     "gather_claims": "nereus.tools.statistics.gather:gather_claims",
     # predicting, grouping, comparing layers and cohorts ------------------------------------------
     "biomarker_panel": "nereus.tools.statistics.panel:biomarker_panel",
+    "consensus_clusters": "nereus.tools.statistics.consensus:consensus_clusters",
     # sets ----------------------------------------------------------------------------------------
     "enrichment_ora": "nereus.tools.enrichment.ora:enrichment_ora",
     "enrichment_gsea": "nereus.tools.enrichment.gsea:enrichment_gsea",

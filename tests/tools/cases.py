@@ -154,12 +154,26 @@ CASES: dict[str, Case] = {
     "screen_factors": Case(_dataset, {"factors": (DIAGNOSIS,), "variables": (AGE,), "n_permutations": 39}),
     "batch_check": Case(_dataset, {"batch": (SITE,), "factors": (DIAGNOSIS,)}),
     "pca_variance": Case(_dataset, {"n_components": 4}),
-    "cluster_samples": Case(_dataset, {"max_k": 3, "n_subsamples": 5, "n_null": 10}),
     # testing -----------------------------------------------------------------------------------
     "differential_abundance": Case(_dataset, {"contrast": CONTRAST}),
     "detection_test": Case(_dataset, {"contrast": CONTRAST}),
     "rank_test": Case(_dataset, {"contrast": CONTRAST}),
     "continuous_association": Case(_dataset, {"variable": AGE, "covariates": (SITE,)}),
+    "interaction_test": Case(
+        lambda: {"dataset": crossed()},
+        {
+            "contrast": {"factor": DIAGNOSIS, "a": "biochemical AD", "b": "biochemical control"},
+            "by": "arm",
+            "by_a": "x",
+            "by_b": "y",
+            "n_permutations": 3,
+            "n_subsamples": 3,
+        },
+    ),
+    "longitudinal_test": Case(
+        lambda: {"dataset": crossed()},
+        {"time": "visit", "subject": "patient", "n_permutations": 3, "n_subsamples": 3},
+    ),
     "survival_screen": Case(
         lambda: {"dataset": followed()},
         {**OUTCOME, "covariates": (SITE,), "n_permutations": 3, "n_subsamples": 3},
@@ -196,6 +210,7 @@ CASES: dict[str, Case] = {
         _dataset,
         {"contrast": CONTRAST, "subject": None, "n_folds": 3, "n_repeats": 1, "n_permutations": 3},
     ),
+    "consensus_clusters": Case(_dataset, {"max_k": 3, "n_resamples": 10, "n_null": 19}),
     # sets ----------------------------------------------------------------------------------------
     "enrichment_ora": Case(
         lambda: {"table": run("differential_abundance").table("differential"), "dataset": csf()},
@@ -242,6 +257,16 @@ CASES: dict[str, Case] = {
         lambda: {"dataset": followed()}, {**OUTCOME, "feature": "A0A024QZX5;A0A087X1N8;P35237"}
     ),
 }
+
+
+@cache
+def crossed() -> anndata.AnnData:
+    """The set with an invented second factor, and people taken for three visits of fourteen patients."""
+    data = csf().copy()
+    data.obs["arm"] = ["xy"[(i // 2) % 2] for i in range(data.n_obs)]
+    data.obs["patient"] = [f"P{i // 3}" for i in range(data.n_obs)]
+    data.obs["visit"] = [float(i % 3) for i in range(data.n_obs)]
+    return data
 
 
 @cache
