@@ -231,14 +231,16 @@ def power_of(noncentrality: FloatArray, df: FloatArray, alpha: float) -> FloatAr
 
 def detectable_effect(unscaled: FloatArray, df: FloatArray, alpha: float, target: float) -> FloatArray:
     """Effect in standard deviations that is found with power `target`, by bisection; shape of `unscaled`."""
-    low, high = np.zeros_like(unscaled), np.full_like(unscaled, 1.0)
-    d = np.where(np.isnan(df), 1.0, df)
-    high = t_quantile(1.0 - alpha / 2.0, d) + 10.0 * np.maximum(1.0, t_quantile(0.9, d))
+    d, of = np.unique(np.where(np.isnan(df), 1.0, df), return_inverse=True)  # few: most features miss alike
+    low, high = (
+        np.zeros_like(d),
+        t_quantile(1.0 - alpha / 2.0, d) + 10.0 * np.maximum(1.0, t_quantile(0.9, d)),
+    )
     for _ in range(40):
         middle = (low + high) / 2.0
         enough = power_of(middle, d, alpha) >= target
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return np.asarray(np.where(np.isnan(df), np.nan, high) * unscaled)
+    return np.asarray(np.where(np.isnan(df), np.nan, high[of]) * unscaled)
 
 
 def n_for_power(
