@@ -348,7 +348,7 @@ _SENTENCES: dict[str, Describe] = {
     "pca_variance": _pca,
     "batch_check": _batch,
     "screen_factors": _screen,
-    "cluster_samples": _cluster,
+    "consensus_clusters": _cluster,
     "differential_abundance": _differential,
     "detection_test": _detection,
     "rank_test": _rank,

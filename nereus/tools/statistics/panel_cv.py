@@ -14,8 +14,9 @@ from nereus.errors import InputError
 from nereus.memory.records import Contrast
 from nereus.tools.proteomics.matrix import abundance
 from nereus.tools.statistics.concordance import Concordance, class_concordance, rank_concordance
+from nereus.tools.statistics.covariates import MANY_VALUES, regressors
 from nereus.tools.statistics.design import require_columns, subset_mask
-from nereus.tools.statistics.levels import as_levels, as_numbers, indicator
+from nereus.tools.statistics.levels import as_levels, as_numbers
 from nereus.tools.statistics.panel_model import Panel, PanelOptions, fit_panel, folds_of
 
 FloatArray = npt.NDArray[np.float64]
@@ -23,8 +24,6 @@ IntArray = npt.NDArray[np.intp]
 
 LEAST_UNITS = 6
 """Independent units a class (or in all, for a number: three times as many) below which nothing is learned."""
-_MANY_VALUES = 6
-"""Numbers with more distinct values enter as a slope, others as levels."""
 
 
 @dataclass(frozen=True)
@@ -148,14 +147,17 @@ def read_problem(
     if len(samples) == 0:
         raise InputError("no sample has a known outcome", where=where, mend="choose another outcome")
     _check_size(chosen, unit, classes, where)
-    c, c_names, strata, more = _covariate_columns(dataset.obs.iloc[samples], covariates)
-    if site is not None:
-        strata.append(site)
+    known_anyway = regressors(dataset.obs.iloc[samples], covariates, where)
+    c, c_names = known_anyway.columns, known_anyway.names
+    if known_anyway.slopes:
+        slopes = ", ".join(map(repr, known_anyway.slopes))
+        notes.append(f"labels are exchanged without regard to {slopes}: numbers make no strata")
+    strata = [*known_anyway.strata, *([site] if site is not None else [])]
     joint = np.column_stack(strata) if strata else np.zeros((len(samples), 1), dtype=np.intp)
     stratum = np.unique(joint, axis=0, return_inverse=True)[1].ravel().astype(np.intp)
     x = abundance(dataset)[samples]
     return Problem(
-        x, c, chosen, classes, unit, stratum, site, sites, samples, c_names, (*notes, *more)
+        x, c, chosen, classes, unit, stratum, site, sites, samples, c_names, tuple(notes)
     )  # fmt: skip
 
 
@@ -169,7 +171,7 @@ def _outcome(
             raise InputError(f"{column.name!r} is not numeric", where=where, mend="give it as a factor")
         y = values.to_numpy(dtype=np.float64)
         known = np.isfinite(y)
-        if len(np.unique(y[known])) < _MANY_VALUES:
+        if len(np.unique(y[known])) < MANY_VALUES:
             raise InputError(
                 f"{column.name!r} has {len(np.unique(y[known]))} distinct values",
                 where=where,
@@ -222,35 +224,6 @@ def _check_size(y: FloatArray, unit: IntArray, classes: tuple[str, ...], where: 
 def _codes(column: pd.Series, samples: IntArray) -> IntArray:
     texts = as_levels(column).to_numpy()[samples].astype(str)
     return np.asarray(np.unique(texts, return_inverse=True)[1], dtype=np.intp)
-
-
-def _covariate_columns(
-    sheet: pd.DataFrame, covariates: tuple[str, ...]
-) -> tuple[FloatArray, tuple[str, ...], list[IntArray], list[str]]:
-    """Design columns of covariates, their names, strata of those with levels, and notes."""
-    columns: list[FloatArray] = []
-    names: list[str] = []
-    strata: list[IntArray] = []
-    notes: list[str] = []
-    slopes: list[str] = []
-    for name in covariates:
-        numbers = as_numbers(sheet[name])
-        if numbers is not None and numbers.nunique() > _MANY_VALUES:
-            columns.append(numbers.to_numpy(dtype=np.float64))
-            names.append(name)
-            slopes.append(name)
-            continue
-        levels = as_levels(sheet[name])
-        one_hot, found = indicator(levels)
-        columns += [one_hot[:, at] for at in range(1, len(found))]
-        names += [f"{name}: {level}" for level in found[1:]]
-        strata.append(np.asarray(np.unique(levels.astype(str), return_inverse=True)[1], dtype=np.intp))
-    if slopes:
-        notes.append(
-            f"labels are exchanged without regard to {', '.join(map(repr, slopes))}: numbers make no strata"
-        )
-    c = np.column_stack(columns) if columns else np.zeros((len(sheet), 0))
-    return c, tuple(names), strata, notes
 
 
 def outer_folds(problem: Problem, n_folds: int, options: PanelOptions, seed: int) -> IntArray:

@@ -47,7 +47,7 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     """Groups, and whether they hold."""
     plan = Plan()
     plan.add(
-        "cluster_samples",
+        "consensus_clusters",
         "look for groups, and check by subsampling whether they hold",
         {"dataset": "run/prepared"},
     )
@@ -56,11 +56,11 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
 
 def conclude(context: DecisionContext, objective: Objective, calls: Calls) -> ObjectiveAssessment:
     """Whether it was done."""
-    call = calls.get("cluster_samples")
+    call = calls.get("consensus_clusters")
     return ObjectiveAssessment(
         verdict="done",
         summary="groups were looked for and their stability measured" if call else "not carried out",
     )
 
 
-QUESTION = Question(ObjectiveKind.SUBTYPES, workflow, conclude, candidates, needs=("cluster_samples",))
+QUESTION = Question(ObjectiveKind.SUBTYPES, workflow, conclude, candidates, needs=("consensus_clusters",))
