@@ -245,8 +245,13 @@ def test_what_is_no_table(tmp_path: Path) -> None:
     }
     for content, word in cases.items():
         assert word in refused(tmp_path, content).what
-    with pytest.raises(InputError, match="folder"):
-        read(tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(InputError, match="no files"):
+        read(empty)
+    (empty / "notes.csv").write_text("what,why\na,b\nc,d\n")
+    with pytest.raises(InputError, match="a folder, not a table"):
+        read(empty)
     with pytest.raises(InputError, match="no such file"):
         read(tmp_path / "nothing.txt")
 
@@ -272,18 +277,23 @@ def test_orientation_that_cannot_be_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "word"),
     [
-        ("R.Condition,R.FileName,PG.ProteinGroups,PG.Quantity", "Spectronaut"),
-        ("SampleID,UniProt,Assay,NPX", "Olink"),
-        ("ProteinName,PeptideSequence,Run,Intensity", "MSstats"),
-        ("Sequence,Modified sequence,Raw file,Charge,Intensity", "evidence"),
         ("Checked,PSM Ambiguity,Sequence,Abundance 126", "PSM"),
+        ("Spectrum,Peptide,Hyperscore,Intensity", "FragPipe PSM"),
+        ("Raw file,Scan number,Sequence,Score", "msms"),
     ],
 )
-def test_long_formats_are_recognised_and_refused(tmp_path: Path, header: str, word: str) -> None:
+def test_tables_of_identifications_are_recognised_and_refused(tmp_path: Path, header: str, word: str) -> None:
     n = header.count(",") + 1
     error = refused(tmp_path, header + "\n" + ",".join(["a"] * (n - 1) + ["1"]) + "\n")
     assert word in error.what
     assert "not supported yet" in error.what
+
+
+def test_sheet_of_a_workbook_is_no_parameter_of_text(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text(table())
+    with pytest.raises(InputError, match="'Sheet1'") as caught:
+        read(tmp_path / "data.csv", sheet="Sheet1")
+    assert "--samples" in str(caught.value.mend)
 
 
 def test_an_unknown_long_table(tmp_path: Path) -> None:
@@ -339,6 +349,23 @@ def test_a_sheet_that_does_not_match_lists_both_sides(tmp_path: Path) -> None:
     assert "C_R1" in error.what
     assert "x3" in error.what
     assert "match rate 0%" in error.what
+
+
+def test_half_of_the_samples_is_too_few_unless_told(tmp_path: Path) -> None:
+    sheet = "id,arm\nC_R1,a\nC_R2,a\nX1,b\nX2,b\n"
+    error = refused(tmp_path, table(), sheet)
+    assert "2 of 4 samples" in error.what
+    assert "match rate 50%" in error.what
+    assert "D_R1" in error.what
+    assert "X1" in error.what
+    assert "min_match" in str(error.mend)
+    assert load(tmp_path, table(), sheet, min_match=0.5).values["n_samples"] == 2
+
+
+def test_a_sheet_of_a_chosen_part_of_the_samples_is_no_mismatch(tmp_path: Path) -> None:
+    result = load(tmp_path, table(), "id,arm\nC_R1,a\nD_R2,b\n")
+    assert list(result.dataset().obs_names) == ["C_R1", "D_R2"]
+    assert any("2 samples have no row" in warning for warning in result.warnings)
 
 
 def test_samples_without_a_row_are_dropped_and_named(tmp_path: Path) -> None:
@@ -429,7 +456,7 @@ def test_sheets_may_be_workbooks_with_numbers_as_ids(tmp_path: Path) -> None:
             "generic",
         ),
         ("clinical_mouse_cortex_down_syndrome/Data_Cortex_Nuclear.csv.gz", None, (1080, 77), "generic"),
-        ("spike_tmt_yeast_triple_knockout/Lumos_protein_summary_TMT.txt.gz", None, (33, 771), "generic"),
+        ("spike_tmt_yeast_triple_knockout/Lumos_protein_summary_TMT.txt.gz", None, (33, 771), "PAW"),
         ("formats_small/fragpipe_combined_protein_IDH.tsv.gz", None, (6, 7677), "FragPipe"),
         (
             "cell_ubiquitin_interactors_ubilength/UbiLength.csv.gz",
@@ -465,4 +492,4 @@ def test_no_public_file_breaks_the_loader(shared_data: Path) -> None:
         except NereusError as error:
             read_or_mend.append(error.mend)
     assert all(read_or_mend)
-    assert sum(item is True for item in read_or_mend) >= 15
+    assert sum(item is True for item in read_or_mend) >= 28

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 IdSpace = Literal["uniprot", "symbol", "ensembl", "panel", "unknown"]
@@ -211,3 +211,8 @@ def is_feature_id(text: str) -> bool:
         return True
     entry = _ENTRY_NAME.search(first)
     return entry is not None and entry.group(1) in _BY_MNEMONIC
+
+
+def feature_share(names: Sequence[str]) -> float:
+    """Share of names that are identifiers of features."""
+    return sum(map(is_feature_id, names)) / max(len(names), 1)

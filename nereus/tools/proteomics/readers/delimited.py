@@ -46,6 +46,8 @@ class Table:
         Line (or workbook row) number of each row, counted from 1.
     notes
         What was assumed or skipped.
+    before
+        Cells of the lines before the header, stripped: banners, or upper lines of a header of several lines.
     """
 
     where: str
@@ -53,6 +55,7 @@ class Table:
     columns: list[list[str]]
     lines: Sequence[int]
     notes: list[str] = field(default_factory=list)
+    before: list[list[str]] = field(default_factory=list)
 
     @property
     def n_rows(self) -> int:
@@ -179,6 +182,7 @@ def _parse(
     records: list[list[str]] = []
     lines: list[int] = []
     header: list[str] | None = None
+    before: list[list[str]] = []
     keep: list[int] | None = None
     width = 0
     short_header = False
@@ -189,8 +193,9 @@ def _parse(
 
     def settle() -> None:
         """Find the header among the first records, and check those already read."""
-        nonlocal header, width, keep, records, lines, short_header, trailing
+        nonlocal header, width, keep, records, lines, short_header, trailing, before
         position, header, width, short_header, trailing = _find_header(records, lines, where, sep == "\t")
+        before = [[cell.strip() for cell in record] for record in records[:position]]
         if position:
             notes.append(f"{position} line{'s' * (position > 1)} before the header skipped")
         body, body_lines = records[position + 1 :], lines[position + 1 :]
@@ -253,7 +258,7 @@ def _parse(
     columns = [[cell.strip() for cell in column] for column in zip(*records, strict=True)]
     if not text.endswith("\n"):
         notes.append("the last line has no line end: check that the file is complete")
-    return Table(where, [_clean_name(name) for name in names], columns, lines, notes)
+    return Table(where, [_clean_name(name) for name in names], columns, lines, notes, before)
 
 
 def _check_stripped(

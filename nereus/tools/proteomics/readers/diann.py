@@ -10,9 +10,11 @@ import pandas as pd
 from nereus.errors import InputError
 from nereus.tools.proteomics.readers.annotation import contaminants, decoys, describe
 from nereus.tools.proteomics.readers.delimited import Table
-from nereus.tools.proteomics.readers.numbers import Decimal, number_format, numeric_share, to_floats
+from nereus.tools.proteomics.readers.format import Format, ReadOptions
+from nereus.tools.proteomics.readers.long import is_true, pivot, wanted_level
+from nereus.tools.proteomics.readers.numbers import number_format, numeric_share, to_floats
 from nereus.tools.proteomics.readers.quantification import Quantification
-from nereus.tools.proteomics.readers.recognise import canonical
+from nereus.tools.proteomics.readers.recognise import Header, canonical
 
 _ANNOTATION = frozenset(
     {"protein_group", "protein_ids", "protein_names", "genes", "first_protein_description", "proteotypic"}
@@ -22,6 +24,17 @@ _ANNOTATION = frozenset(
 RUN_SUFFIX = re.compile(r"(\.(raw|d|mzml|wiff2?|dia|htrms|gz))+$", re.IGNORECASE)
 _Q_VALUES = ("q_value", "global_q_value", "lib_q_value", "pg_q_value", "global_pg_q_value", "lib_pg_q_value")
 _QUANTITIES = {"lfq": "pg_maxlfq", "intensity": "pg_quantity"}
+_PRECURSOR = {"intensity": "precursor_quantity", "abundance": "precursor_normalised"}
+
+
+def _is_report(header: Header) -> bool:
+    return header.has("protein_group", "precursor_id") and header.has_any("run", "file_name")
+
+
+def _is_matrix(header: Header) -> bool:
+    if not header.has("protein_group") or header.has("subgroup"):
+        return False
+    return header.has("protein_names", "genes") or header.has("protein_ids")
 
 
 def run_names(names: list[str]) -> list[str]:
@@ -46,11 +59,17 @@ def select_report(header: list[str]) -> list[int]:
         "precursor_id",
         "decoy",
     }
-    wanted |= {*_Q_VALUES, *_QUANTITIES.values()}
+    wanted |= {
+        *_Q_VALUES,
+        *_QUANTITIES.values(),
+        *_PRECURSOR.values(),
+        "stripped_sequence",
+        "modified_sequence",
+    }
     return [i for i, name in enumerate(header) if canonical(name) in wanted]
 
 
-def read_diann_matrix(table: Table, decimal: Decimal = "auto") -> Quantification:
+def read_diann_matrix(table: Table, options: ReadOptions) -> Quantification:
     """A DIA-NN matrix: annotation columns, then one column a run.
 
     Raises
@@ -63,6 +82,7 @@ def read_diann_matrix(table: Table, decimal: Decimal = "auto") -> Quantification
     id_name = (
         "precursor_id" if "precursor_id" in header else "modified_sequence" if peptide else "protein_group"
     )
+    wanted_level(options, ("peptide",) if peptide else ("protein",), table.where)
     runs = [j for j, name in enumerate(header) if name not in _ANNOTATION]
     runs = [j for j in runs if table.header[j] or numeric_share(table.columns[j])[1]]
     if any(not table.header[j] for j in runs):
@@ -74,7 +94,7 @@ def read_diann_matrix(table: Table, decimal: Decimal = "auto") -> Quantification
         raise InputError(
             "holds no run columns", where=table.where, mend="give pg_matrix.tsv as DIA-NN wrote it"
         )
-    form = number_format(table, runs, decimal)
+    form = number_format(table, runs, options.decimal)
     values = np.stack([to_floats(table, j, form) for j in runs])
     features = table.columns[header.index(id_name)]
     groups = table.columns[header.index("protein_group")] if "protein_group" in header else features
@@ -126,8 +146,8 @@ def _number(cell: str) -> float:
     return float(cell) if cell.isdigit() else np.nan
 
 
-def read_diann_report(table: Table, decimal: Decimal = "auto", q_value: float = 0.01) -> Quantification:
-    """The long report, one row a precursor and run, pivoted to protein groups x runs.
+def read_diann_report(table: Table, options: ReadOptions) -> Quantification:
+    """The long report, one row a precursor and run, pivoted to protein groups x runs (or precursors, where asked for).
 
     Precursors and protein groups above `q_value` (run-wise and global, as far as the columns exist) are left out.
     Protein quantities stand in every row of their group and run; rows that disagree are refused.
@@ -138,79 +158,75 @@ def read_diann_report(table: Table, decimal: Decimal = "auto", q_value: float = 
         Missing columns, text in a numeric column, or contradicting quantities.
     """
     header = [canonical(name) for name in table.header]
-    quantities = {name: header.index(column) for name, column in _QUANTITIES.items() if column in header}
-    if not quantities:
+    of_level = {
+        level: {name: header.index(column) for name, column in columns.items() if column in header}
+        for level, columns in (("protein", _QUANTITIES), ("peptide", _PRECURSOR))
+    }
+    available = [level for level, columns in of_level.items() if columns]
+    if not available:
         raise InputError(
             "holds neither PG.MaxLFQ nor PG.Quantity",
             where=table.where,
             mend="give the main report of DIA-NN, or its pg_matrix",
         )
+    level, q_value = wanted_level(options, available, table.where), options.q_value
+    quantities = of_level[level]
     run_column = header.index("run") if "run" in header else header.index("file_name")
     filters = [header.index(name) for name in _Q_VALUES if name in header]
-    form = number_format(table, [*quantities.values(), *filters], decimal)
+    form = number_format(table, [*quantities.values(), *filters], options.decimal)
     passed = np.ones(table.n_rows, dtype=bool)
     for j in filters:
         passed &= ~(to_floats(table, j, form) > q_value)
     if "decoy" in header:
-        passed &= np.array(
-            [cell in ("", "0", "False", "0.0") for cell in table.columns[header.index("decoy")]]
-        )
+        passed &= ~is_true(table.columns[header.index("decoy")], table.n_rows)
     groups, runs = table.columns[header.index("protein_group")], table.columns[run_column]
     passed &= np.array([bool(group) for group in groups])
     if not passed.any():
         raise InputError(f"no row passes q <= {q_value}", where=table.where, mend="raise q_value")
-    run_codes, run_levels = pd.factorize(np.array(runs, dtype=object)[passed])
-    group_codes, group_levels = pd.factorize(np.array(groups, dtype=object)[passed])
-    shape = (len(run_levels), len(group_levels))
-    where = np.flatnonzero(passed)
-    arrays = {}
-    for name, j in quantities.items():
-        values = to_floats(table, j, form)[passed]
-        matrix = np.full(shape, np.nan)
-        known = np.isfinite(values)
-        matrix[run_codes[known], group_codes[known]] = values[known]
-        different = known & (np.abs(matrix[run_codes, group_codes] - values) > 1e-3 * np.abs(values) + 1e-9)
-        if different.any():
-            row = int(where[np.flatnonzero(different)[0]])
-            raise InputError(
-                f"{table.header[j]} of group {groups[row]!r} in run {runs[row]!r} has several values",
-                where=f"{table.where}, row {table.lines[row]}",
-                mend="give the report as DIA-NN wrote it",
-            )
-        arrays[name] = matrix
-    n_peptides = np.zeros(shape)
+    precursors = table.columns[header.index("precursor_id")]
+    features = groups if level == "protein" else precursors
+    found = pivot(table, passed, runs, features, quantities, form, "same")
+    shape = (len(found.samples), len(found.features))
     layers = {}
-    if "precursor_id" in header:
-        precursors = np.array(table.columns[header.index("precursor_id")], dtype=object)[passed]
-        unique = pd.DataFrame({"r": run_codes, "g": group_codes, "p": precursors}).drop_duplicates()
-        np.add.at(n_peptides, (unique["r"].to_numpy(), unique["g"].to_numpy()), 1.0)
-        layers["n_peptides"] = n_peptides
-    first = np.full(len(group_levels), -1)
-    first[group_codes[::-1]] = where[::-1]
+    total = np.ones(shape[1])
+    if level == "protein":
+        of_row = np.array([precursors[i] for i in found.rows], dtype=object)
+        unique = pd.DataFrame(
+            {"r": found.sample_of_row, "g": found.feature_of_row, "p": of_row}
+        ).drop_duplicates()
+        layers["n_peptides"] = np.zeros(shape)
+        np.add.at(layers["n_peptides"], (unique["r"].to_numpy(), unique["g"].to_numpy()), 1.0)
+        total = pd.Series(of_row).groupby(found.feature_of_row).nunique().to_numpy(dtype=float)
 
     def column(name: str) -> list[str] | None:
-        return [table.columns[header.index(name)][i] for i in first] if name in header else None
+        return found.by_feature(table.columns[header.index(name)]) if name in header else None
 
-    features = [str(group) for group in group_levels]
-    total = None
-    if layers:
-        total = pd.Series(precursors).groupby(group_codes).nunique().to_numpy(dtype=float)
-    nothing = np.zeros(len(features), dtype=bool)
-    contaminant, shared = contaminants(features, nothing)
+    named = found.by_feature(groups)
+    var = describe(named, genes=column("genes"), entry_names=column("protein_names"), n_peptides=total)
+    if level == "peptide":
+        var["protein_group"] = pd.Series(named, dtype=object)
+        if (peptide := column("stripped_sequence")) is not None:
+            var["peptide"] = pd.Series(peptide, dtype=object)
+    nothing = np.zeros(len(named), dtype=bool)
+    contaminant, shared = contaminants(named, nothing)
     left_out = int((~passed).sum())
     return Quantification(
         software="DIA-NN",
-        level="protein",
+        level=level,  # type: ignore[arg-type]
         orientation="long",
-        samples=run_names([str(run) for run in run_levels]),
-        features=features,
-        quantities=arrays,
-        var=describe(features, genes=column("genes"), entry_names=column("protein_names"), n_peptides=total),
+        samples=run_names(found.samples),
+        features=found.features,
+        quantities=found.quantities,
+        var=var,
         layers=layers,
         contaminant=contaminant,
         shared=shared,
-        reverse=decoys(features, nothing),
+        reverse=decoys(named, nothing),
         raw=True,
         notes=[*table.notes, *([f"{left_out} report rows above q {q_value} left out"] if left_out else [])],
         where=table.where,
     )
+
+
+REPORT = Format("a DIA-NN report", _is_report, read_diann_report, select_report)
+MATRIX = Format("a DIA-NN matrix", _is_matrix, read_diann_matrix)

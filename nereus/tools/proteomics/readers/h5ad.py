@@ -10,7 +10,7 @@ import pandas as pd
 
 from nereus.errors import InputError
 from nereus.tools.proteomics.readers.annotation import describe
-from nereus.tools.proteomics.readers.quantification import FloatArray, Quantification
+from nereus.tools.proteomics.readers.quantification import DATA_KIND, FloatArray, Quantification
 
 _LAYERS = ("lfq", "intensity", "ibaq")
 _COUNTS = ("n_peptides", "identified_by")
@@ -79,7 +79,7 @@ def read_h5ad(path: Path, name: str) -> Quantification:
     level = str(meta.get("level", "generic"))
     return Quantification(
         software=str(meta.get("software", "AnnData")),
-        level=level if level in ("protein", "peptide", "gene") else "generic",  # type: ignore[arg-type]
+        level=level if level in DATA_KIND else "generic",  # type: ignore[arg-type]
         orientation="samples_in_rows",
         samples=list(obs.index),
         features=features,

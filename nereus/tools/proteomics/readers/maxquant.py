@@ -15,10 +15,13 @@ import pandas as pd
 
 from nereus.errors import InputError
 from nereus.tools.proteomics.readers.annotation import contaminants, decoys, describe, flag
+from nereus.tools.proteomics.readers.channels import channel_columns, channel_of
 from nereus.tools.proteomics.readers.delimited import Table
-from nereus.tools.proteomics.readers.numbers import Decimal, FloatArray, number_format, to_floats
+from nereus.tools.proteomics.readers.format import Format, ReadOptions
+from nereus.tools.proteomics.readers.long import wanted_level
+from nereus.tools.proteomics.readers.numbers import FloatArray, number_format, to_floats
 from nereus.tools.proteomics.readers.quantification import Quantification
-from nereus.tools.proteomics.readers.recognise import canonical
+from nereus.tools.proteomics.readers.recognise import Header, canonical
 
 _JOIN = r"[\W_]+"
 _QUANTITIES = {
@@ -50,7 +53,19 @@ def select_columns(header: list[str]) -> list[int]:
     return [i for i, name in enumerate(header) if wanted.match(canonical(name))]
 
 
-def read_maxquant(table: Table, level: str, decimal: Decimal = "auto") -> Quantification:
+def _is_protein_groups(header: Header) -> bool:
+    return header.has("majority_protein_ids") and bool(
+        header.count(r"(lfq_)?intensity|ibaq|reporter_intensity|peptide_counts|ratio")
+    )
+
+
+def _is_peptides(header: Header) -> bool:
+    words = ("leading_razor_protein", "unique_groups", "unique_proteins", "missed_cleavages")
+    by_sample = header.count(r"(lfq_)?intensity_") > 0
+    return header.has("sequence") and header.has_any(*words) and by_sample and not header.has("psm_ambiguity")
+
+
+def read_maxquant(table: Table, level: str, options: ReadOptions) -> Quantification:
     """Quantities, peptide counts, identification types and flags of a MaxQuant table.
 
     Parameters
@@ -59,14 +74,15 @@ def read_maxquant(table: Table, level: str, decimal: Decimal = "auto") -> Quanti
         Cells of proteinGroups.txt (`level` protein) or peptides.txt (`level` peptide).
     level
         ``protein`` or ``peptide``.
-    decimal
-        Decimal sign, found out by default.
+    options
+        What the user overrides.
 
     Raises
     ------
     InputError
         No sample-wise intensity columns, a sample named twice with different values, text in a numeric column.
     """
+    wanted_level(options, (level,), table.where)
     found = {quantity: _by_sample(table, pattern) for quantity, pattern in _QUANTITIES.items()}
     # iBAQ and reporter columns begin with their own words; plain intensity must not swallow "Intensity L A" of SILAC.
     found = {quantity: columns for quantity, columns in found.items() if columns}
@@ -93,7 +109,7 @@ def read_maxquant(table: Table, level: str, decimal: Decimal = "auto") -> Quanti
     keys = list(found[base])
     samples = [found[base][key][0] for key in keys]
     used = [column for columns in found.values() for _, column in columns.values()]
-    form = number_format(table, used, decimal)
+    form = number_format(table, used, options.decimal)
     notes: list[str] = []
     quantities_read: dict[str, FloatArray] = {}
     for quantity, columns in found.items():
@@ -133,6 +149,10 @@ def read_maxquant(table: Table, level: str, decimal: Decimal = "auto") -> Quanti
     )
     if level == "peptide":
         var["protein_group"] = pd.Series(protein_group, dtype=object)
+    obs = None
+    if base == "reporter":
+        obs, more = _channels(samples, quantities_read["reporter"])
+        notes += more
     layers = {}
     if counts is not None:
         layers["n_peptides"] = counts
@@ -150,6 +170,7 @@ def read_maxquant(table: Table, level: str, decimal: Decimal = "auto") -> Quanti
         features=features,
         quantities=quantities_read,
         var=var,
+        obs=obs,
         layers=layers,
         contaminant=contaminant,
         shared=shared,
@@ -192,6 +213,13 @@ def _reporter_of_experiments(columns: dict[str, tuple[str, int]]) -> dict[str, t
     return single or columns
 
 
+def _channels(samples: list[str], values: FloatArray) -> tuple[pd.DataFrame, list[str]]:
+    """Channel and experiment of reporter columns ("1 MixA", or "1" where there is one experiment)."""
+    parts = [re.split(r"[\W_]+", sample, maxsplit=1) for sample in samples]
+    plexes = [part[1] if len(part) > 1 and part[1] else "1" for part in parts]
+    return channel_columns(samples, plexes, [channel_of(part[0]) or part[0] for part in parts], values)
+
+
 def _column(table: Table, *names: str) -> list[str] | None:
     for wanted in names:
         for name, column in zip(table.header, table.columns, strict=True):
@@ -230,3 +258,17 @@ def _total_peptides(table: Table, counts: FloatArray | None, level: str) -> Sequ
     if total is not None:
         return _lenient(total)
     return None if counts is None else list(counts.max(axis=0))
+
+
+PROTEIN_GROUPS = Format(
+    "MaxQuant proteinGroups",
+    _is_protein_groups,
+    lambda table, options: read_maxquant(table, "protein", options),
+    select_columns,
+)
+PEPTIDES = Format(
+    "MaxQuant peptides",
+    _is_peptides,
+    lambda table, options: read_maxquant(table, "peptide", options),
+    select_columns,
+)

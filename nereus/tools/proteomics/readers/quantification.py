@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-Level = Literal["protein", "peptide", "gene", "generic"]
+Level = Literal["protein", "peptide", "site", "fragment", "gene", "cell", "generic"]
+"""What one feature is (for ``cell``: what one row of the matrix is; its features are markers)."""
+DATA_KIND: dict[str, str] = {
+    "protein": "proteins",
+    "peptide": "peptides",
+    "site": "sites",
+    "fragment": "fragments",
+    "gene": "genes",
+    "cell": "cells",
+    "generic": "generic",
+}
+"""The kind of data that a level stands for, as profiles and plans call it."""
 Orientation = Literal["samples_in_rows", "samples_in_columns", "long"]
 
 
@@ -30,7 +41,7 @@ class Quantification:
     var
         One row a feature: gene, protein, n_peptides, description, organism (and protein_group for peptides).
     obs
-        Metadata found beside the values (samples in rows only); index = samples.
+        Metadata found beside the values; index = samples.
     layers
         Per-sample numbers that are no quantity: n_peptides, identified_by.
     contaminant, shared, reverse, by_site
@@ -43,6 +54,10 @@ class Quantification:
         What was done to the values before, for files that Nereus wrote.
     notes
         What was assumed; becomes warnings.
+    data_kind
+        The kind of data, where the level alone does not tell it (``fractions``).
+    facts
+        More that the file says and later steps ask for; goes to ``uns["nereus"]``.
     """
 
     software: str
@@ -59,7 +74,9 @@ class Quantification:
     reverse: BoolArray | None = None
     by_site: BoolArray | None = None
     raw: bool = False
-    known_scale: Literal["log2", "ln"] | None = None
+    known_scale: Literal["raw", "log2", "ln"] | None = None
     notes: list[str] = field(default_factory=list)
     history: list[str] = field(default_factory=list)
     where: str = ""
+    data_kind: str = ""
+    facts: dict[str, str | bool | float] = field(default_factory=dict)

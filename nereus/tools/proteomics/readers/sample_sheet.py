@@ -20,8 +20,9 @@ from nereus.tools.proteomics.readers.delimited import Table
 from nereus.tools.proteomics.readers.numbers import is_missing, number_format, numeric_share, to_floats
 from nereus.tools.proteomics.readers.recognise import canonical
 
-LEAST_MATCH = 0.5
-"""Smallest share of samples that must be found in the sheet."""
+LEAST_MATCH = 0.8
+"""Smallest share of the smaller side (samples or rows of the sheet) that must match. A sheet of more samples, or of a
+chosen part of them, matches with all of its smaller side; where both sides have strangers, names are spelt differently."""
 
 _LONGEST_SAMPLE = 250
 _SUFFIX = re.compile(r"(\.(raw|d|mzml|mzxml|wiff2?|dia|htrms|thermo|gz|zip|scan))+$", re.IGNORECASE)
@@ -78,7 +79,9 @@ _LEVELS: tuple[tuple[str, Callable[[str], str]], ...] = (
 )
 
 
-def match_samples(table: Table, samples: Sequence[str], column: str | None = None) -> Match:
+def match_samples(
+    table: Table, samples: Sequence[str], column: str | None = None, least: float = LEAST_MATCH
+) -> Match:
     """Find the id column of a sheet, and the row of each sample.
 
     Parameters
@@ -89,26 +92,18 @@ def match_samples(table: Table, samples: Sequence[str], column: str | None = Non
         Sample names of the matrix.
     column
         Name of the id column; the one that matches most samples by default.
+    least
+        Smallest share of the smaller side that must match.
 
     Raises
     ------
     InputError
-        A sample id stands in two rows with different content, or fewer than half of the samples match; the message
-        lists three unmatched names of each side and the match rate.
+        A sample id stands in two rows with different content, or too few samples match; the message lists three
+        unmatched names of each side and the match rate.
     """
     best = best_match(table, samples, column)
-    rate = best.n_matched / max(min(len(samples), table.n_rows), 1)
-    if rate < LEAST_MATCH:
-        ids = table.columns[best.column]
-        taken = set(best.rows)
-        left = [name for name, row in zip(samples, best.rows, strict=True) if row < 0][:3]
-        right = [cell for i, cell in enumerate(ids) if i not in taken and cell][:3]
-        raise InputError(
-            f"{best.n_matched} of {len(samples)} samples found in the sheet (match rate {rate:.0%}); "
-            f"without a row: {left}; rows without a sample: {right}",
-            where=table.where,
-            mend="make one column of the sheet equal the sample names, or name it with sample_column",
-        )
+    if best.n_matched < least * min(len(samples), table.n_rows) or not best.n_matched:
+        raise refuse_match(table, samples, best, least)
     cells = table.columns[best.column]
     repeated = [cell for cell, count in Counter(cells).items() if count > 1 and not is_missing(cell)]
     used = {cells[row] for row in best.rows if row >= 0}
@@ -120,6 +115,20 @@ def match_samples(table: Table, samples: Sequence[str], column: str | None = Non
             mend="keep one row a sample",
         )
     return best
+
+
+def refuse_match(table: Table, samples: Sequence[str], match: Match, least: float) -> InputError:
+    """The error that says how few samples were found, and who is left on either side."""
+    rate = match.n_matched / max(min(len(samples), table.n_rows), 1)
+    taken = set(match.rows)
+    left = [name for name, row in zip(samples, match.rows, strict=True) if row < 0][:3]
+    right = [cell for i, cell in enumerate(table.columns[match.column]) if i not in taken and cell][:3]
+    return InputError(
+        f"{match.n_matched} of {len(samples)} samples found in the sheet (match rate {rate:.0%}, at least {least:.0%} "
+        f"must be); without a row: {left}; rows without a sample: {right}",
+        where=table.where,
+        mend="make one column of the sheet equal the sample names, name it with sample_column, or lower min_match",
+    )
 
 
 def best_match(table: Table, samples: Sequence[str], column: str | None = None) -> Match:

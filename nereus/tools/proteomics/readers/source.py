@@ -19,13 +19,15 @@ MAX_MEGABYTES = 1024
 """Default limit of the content after decompression, in MiB."""
 _CHUNK = 1 << 20
 
-Content = Literal["text", "workbook", "hdf5", "parquet"]
+Content = Literal["text", "workbook", "hdf5", "parquet", "fcs"]
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "workbook"),
     (b"PK\x05\x06", "workbook"),
     (b"\x89HDF\r\n\x1a\n", "hdf5"),
     (b"PAR1", "parquet"),
+    (b"FCS2.", "fcs"),
+    (b"FCS3.", "fcs"),
 )
 _REFUSED: tuple[tuple[bytes, str, str], ...] = (
     (
@@ -88,6 +90,15 @@ def open_source(path: Path, name: str | None = None, max_megabytes: int = MAX_ME
     except OSError as error:
         mend = "check its permissions, and that it was copied whole"
         raise InputError(f"cannot be read ({error.strerror or error})", where=where, mend=mend) from None
+    return _source(data, where)
+
+
+def open_bytes(data: bytes, where: str, max_megabytes: int = MAX_MEGABYTES) -> Source:
+    """As `open_source`, of bytes that are in memory already (a member of an archive)."""
+    return _source(_unpack(io.BytesIO(data), data[:6], max_megabytes * _CHUNK, where), where)
+
+
+def _source(data: bytes, where: str) -> Source:
     if not data.strip(b"\x00\t\r\n \xff\xfe\xef\xbb\xbf"):
         raise InputError(f"the file is empty ({len(data)} bytes)", where=where, mend="export it again")
     for magic, what, mend in _REFUSED:

@@ -24,6 +24,16 @@ def read_table(
     """
     if source.content == "workbook":
         return read_workbook(source, sheet, max_megabytes, select)
+    if sheet is not None:
+        raise InputError(
+            f"`sheet` names sheet {sheet!r} of a workbook, and the file is none",
+            where=source.where,
+            mend="leave `sheet` out; the sample sheet is given as a file of its own (--samples)",
+        )
+    if source.content == "fcs":
+        raise InputError(
+            "is an FCS file where a table is expected", where=source.where, mend="give TSV, CSV or XLSX"
+        )
     if source.content == "parquet":
         return _read_parquet(source, max_megabytes, select)
     if source.content == "hdf5":

@@ -72,8 +72,9 @@ def read_workbook(
     keep = select([header[i] for i in full]) if select is not None else None
     chosen_columns = full if keep is None else [full[i] for i in keep]
     columns = [[row[i] for row in body] for i in chosen_columns]
+    before = [[row[i] for i in full] for row in rows[:position]]
     return Table(
-        where, [_clean_name(header[i]) for i in chosen_columns], columns, lines[position + 1 :], notes
+        where, [_clean_name(header[i]) for i in chosen_columns], columns, lines[position + 1 :], notes, before
     )
 
 
