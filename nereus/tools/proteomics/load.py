@@ -59,8 +59,8 @@ class LoadParams(Params):
     """What a feature is to be, where a long table has several (``protein``, ``peptide``, ``fragment``; ``site`` or
     ``peptide`` of PSMs); names the level of generic tables; ``cell``: one row a cell."""
     layer: str = ""
-    """Name of this layer of a study (``proteome``, ``rna`` ...). With it samples take the names of the sheet, so that
-    layers loaded with one sheet match."""
+    """Name of this layer of a study (``proteome``, ``rna`` ...). With it samples take the names in the sheet's first
+    column of distinct entries, so that layers loaded with one sheet match."""
     sample_pattern: str | None = None
     """Regular expression over file names of cells, with a group ``sample``: ``(?P<sample>.+)_(?P<gate>.+)``."""
     drop: Drop = Drop()

@@ -1,8 +1,8 @@
-"""Peptides to proteins: MaxLFQ's pairwise ratios, or Tukey's median polish."""
+"""Fragments and peptides to proteins (or peptides): MaxLFQ's pairwise ratios, or Tukey's median polish."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import anndata
 import numpy as np
@@ -23,6 +23,9 @@ _POLISH_TOLERANCE = 1e-6
 class SummariseParams(Params):
     """How peptides become proteins."""
 
+    to: Literal["protein", "peptide"] = "protein"
+    """What they become: protein groups, or peptides (from fragments, or from precursors of several charges)."""
+
     method: Literal["maxlfq", "median_polish"] = "maxlfq"
     """``maxlfq``: least squares over the median peptide ratios of all pairs of samples; ``median_polish``: Tukey's fit
     of peptide and sample effects."""
@@ -32,21 +35,23 @@ class SummariseParams(Params):
 
 @tool(
     "summarise_peptides",
-    version="1",
-    summary="Roll peptide intensities up to proteins by MaxLFQ's pairwise ratios or by Tukey's median polish.",
+    version="2",
+    summary="Roll fragments or peptides up to proteins by MaxLFQ's pairwise ratios or by Tukey's median polish.",
     outputs=("dataset:dataset", "table:proteins"),
     seconds=10.0,
 )
 def summarise_peptides(dataset: anndata.AnnData, params: SummariseParams, *, seed: int) -> Result:
-    """Protein abundances from a peptide-level data set.
+    """Protein abundances from a data set of peptides, precursors or fragments.
 
-    Peptides belong to the protein group of ``var["protein_group"]`` (the razor protein, as `load_dataset` writes it;
-    ``var["protein"]`` where that is missing). Values are log2 before and after.
+    They belong to the protein group of ``var["protein_group"]`` (the razor protein, as `load_dataset` writes it;
+    ``var["protein"]`` where that is missing), or to the peptide of ``var["peptide"]``. Rows that name none are left out
+    and counted. Values are log2 before and after. Fragments are rolled up directly, as iq does (Pham et al. 2020,
+    Bioinformatics 36:2611); peptides are then counted, not fragments.
 
     Parameters
     ----------
     dataset
-        Peptide-level data set; X log2, shape (samples, peptides), NaN = missing.
+        Data set of level peptide or fragment; X log2, shape (samples, peptides), NaN = missing.
     params
         See `SummariseParams`.
     seed
@@ -61,7 +66,7 @@ def summarise_peptides(dataset: anndata.AnnData, params: SummariseParams, *, see
     Raises
     ------
     InputError
-        The data set is no peptide-level one, or no protein has enough peptides.
+        The data set holds neither peptides nor fragments, or no protein has enough peptides.
 
     Examples
     --------
@@ -74,30 +79,35 @@ def summarise_peptides(dataset: anndata.AnnData, params: SummariseParams, *, see
     [1.0, 1.0]
     """
     meta = dict(dataset.uns.get("nereus", {}))
-    column = next((name for name in ("protein_group", "protein") if name in dataset.var.columns), None)
-    if meta.get("level") != "peptide" or column is None:
+    wanted = ("peptide",) if params.to == "peptide" else ("protein_group", "protein")
+    column = next((name for name in wanted if name in dataset.var.columns), None)
+    if meta.get("level") not in ("peptide", "fragment") or column is None:
         raise InputError(
-            f"the data set holds {meta.get('level', 'unknown')} values, not peptides",
+            f"the data set holds {meta.get('level', 'unknown')} values, not peptides"
+            + (" that name their sequence" if column is None else ""),
             where="summarise_peptides",
-            mend="load a peptide table (MaxQuant peptides.txt, or a table with columns of sequences and of proteins)",
+            mend="load a table of peptides, precursors or fragments with columns of sequences and of proteins",
         )
     x = np.asarray(dataset.X, dtype=float)
     groups = dataset.var[column].astype(str)
     quantified = np.isfinite(x).any(axis=0) & (groups != "").to_numpy()
     codes, levels = pd.factorize(groups.where(quantified))
+    parts = dataset.var["peptide"].astype(str).to_numpy() if _counts_peptides(dataset, params) else None
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(len(levels) + 1))
     summarise = maxlfq if params.method == "maxlfq" else median_polish
-    kept, columns, counts, members = [], [], [], []
+    kept, columns, counts, members, sizes = [], [], [], [], []
     for group in range(len(levels)):
         peptides = order[bounds[group] : bounds[group + 1]]
-        if len(peptides) < params.min_peptides:
+        named = peptides if parts is None else parts[peptides]
+        if len(set(named)) < params.min_peptides:
             continue
         values = x[:, peptides]
         kept.append(group)
         members.append(peptides)
+        sizes.append(float(len(set(named))))
         columns.append(summarise(values.T))
-        counts.append(np.isfinite(values).sum(axis=1).astype(float))
+        counts.append(_quantified(values, named))
     if not kept:
         raise InputError(
             f"no protein has {params.min_peptides} quantified peptides",
@@ -106,17 +116,20 @@ def summarise_peptides(dataset: anndata.AnnData, params: SummariseParams, *, see
         )
     first = [int(peptides[0]) for peptides in members]
     var = pd.DataFrame(index=pd.Index([str(levels[group]) for group in kept], dtype=object))
-    for name in ("gene", "protein", "description", "organism"):
+    names = ("gene", "protein", "description", "organism")
+    for name in (*names, "protein_group", "peptide") if params.to == "peptide" else names:
         if name in dataset.var.columns:
             var[name] = dataset.var[name].astype(str).to_numpy(dtype=object)[first]
-    var["n_peptides"] = [float(len(peptides)) for peptides in members]
+    var["n_peptides"] = sizes
     matrix, n_peptides = np.column_stack(columns), np.column_stack(counts)
     result = anndata.AnnData(X=matrix, obs=dataset.obs.copy(), var=var, layers={"n_peptides": n_peptides})
     n_left = len(levels) - len(kept)
-    line = f"{int(quantified.sum())} peptides rolled up to {len(kept)} proteins by {params.method}"
+    source = "fragments" if meta["level"] == "fragment" else "peptides"
+    line = f"{int(quantified.sum())} {source} rolled up to {len(kept)} {params.to}s by {params.method}"
     result.uns["nereus"] = {
         **meta,
-        "level": "protein",
+        "level": params.to,
+        "data_kind": f"{params.to}s",
         "quantity": params.method,
         "history": [*map(str, meta.get("history", [])), line],
     }
@@ -129,7 +142,7 @@ def summarise_peptides(dataset: anndata.AnnData, params: SummariseParams, *, see
     )
     missing = float(np.isnan(matrix).mean())
     return Result(
-        summary=f"{line}; {missing:.1%} missing{f', {n_left} proteins with fewer peptides left out' if n_left else ''}.",
+        summary=f"{line}; {missing:.1%} missing{f', {n_left} {params.to}s with fewer peptides left out' if n_left else ''}.",
         values={
             "method": params.method,
             "n_peptides": int(quantified.sum()),
@@ -144,6 +157,25 @@ def summarise_peptides(dataset: anndata.AnnData, params: SummariseParams, *, see
         n_total=len(levels),
         n_returned=len(kept),
     )
+
+
+def _counts_peptides(dataset: anndata.AnnData, params: SummariseParams) -> bool:
+    """Whether features are parts of peptides (fragments, charges), so that peptides are counted by their sequence."""
+    return (
+        params.to == "protein"
+        and "peptide" in dataset.var.columns
+        and bool((dataset.var["peptide"] != "").all())
+    )
+
+
+def _quantified(values: FloatArray, names: NDArray[Any]) -> FloatArray:
+    """Number of distinct peptides with a value, by sample."""
+    codes, levels = pd.factorize(names)
+    if len(levels) == len(names):
+        return np.isfinite(values).sum(axis=1).astype(float)
+    known = np.zeros((len(levels), len(values)), dtype=bool)
+    np.logical_or.at(known, codes, np.isfinite(values).T)
+    return known.sum(axis=0).astype(float)
 
 
 def maxlfq(log2: FloatArray) -> FloatArray:

@@ -84,7 +84,8 @@ def join_sheets(
     min_match
         Smallest share of the smaller side (samples or rows) that must match.
     rename
-        Whether samples take the names of the sheet, so that several layers of one study have the same.
+        Whether samples take the names in the sheet's first column of distinct entries, so that several layers of one
+        study, whose files name samples in their own ways, have the same.
 
     Raises
     ------
@@ -123,7 +124,8 @@ def join_sheets(
         warnings += [f"sample sheet: {note}" for note in sheet.notes]
         obs = _beside(obs.iloc[rows], sheet, [match.rows[i] for i in rows])
         if rename:
-            obs.index = pd.Index([sheet.columns[match.column][match.rows[i]] for i in rows], dtype=object)
+            names = sheet.columns[_key(sheet, match.column)]
+            obs.index = pd.Index([names[match.rows[i]] for i in rows], dtype=object)
             obs.insert(0, "sample_in_file", [q.samples[i] for i in rows])
     if annotation is not None:
         obs = _second(obs, one_row_a_channel(annotation), min_match, warnings)
@@ -152,6 +154,14 @@ def join_sheets(
         "group_guessed": guessed,
     }
     return Joined(rows, obs, table, values, warnings)
+
+
+def _key(sheet: Table, matched: int) -> int:
+    """The first column whose entries are complete and distinct; the matched one where there is none."""
+    for j, cells in enumerate(sheet.columns):
+        if all(cells) and len(set(cells)) == len(cells):
+            return j
+    return matched
 
 
 def _beside(obs: pd.DataFrame, sheet: Table, rows: Sequence[int]) -> pd.DataFrame:
