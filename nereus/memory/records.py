@@ -116,14 +116,28 @@ class Contrast(Record):
 
 
 class ObjectiveKind(StrEnum):
-    """The kinds of question that this slice can ask; later slices add theirs."""
+    """The kinds of question that can be asked."""
 
     DATA = "data"  # read and understand the data: always first
     QUALITY = "quality"  # prepare the matrix and judge it
     DIFFERENTIAL = "differential"
     ASSOCIATION = "association"
+    INTERACTION = "interaction"  # does the effect of one factor depend on another?
+    LONGITUDINAL = "longitudinal"  # courses over time, repeated within subjects or not
+    SURVIVAL = "survival"
+    DOSE_RESPONSE = "dose_response"
+    TARGETS = "targets"  # limited proteolysis: whose structure does a compound change?
+    INTERACTOME = "interactome"  # what a bait binds, against its controls
+    LOCALISATION = "localisation"  # where in the cell, from fractions and markers
+    POPULATIONS = "populations"  # which cell populations differ in abundance
+    STATES = "states"  # which markers differ within a population
     PATHWAY = "pathway"
+    ACTIVITY = "activity"  # kinases and transcription factors behind the changes
+    PANEL = "panel"  # can a few features predict?
+    VALIDATION = "validation"  # does it hold in a second cohort?
     SUBTYPES = "subtypes"
+    MODULES = "modules"  # features that vary together
+    CROSS_LAYER = "cross_layer"  # one layer against another of the same samples
     DESCRIBE = "describe"  # fewer than three subjects a group: description, and a clear refusal to infer
     SYNTHESIS = "synthesis"  # run-wide error control, calibration and the claims: always last
 
@@ -140,6 +154,10 @@ class Objective(Record):
     contrast: Contrast | None = None
     variable: str | None = None
     """Continuous variable of an association."""
+    design: dict[str, str] = Field(default_factory=dict)
+    """What else the question names, by role: ``time``, ``event``, ``first``, ``a_first``, ``bait`` ..."""
+    label: str = ""
+    """Readable name of what is asked about, where neither contrast nor variable says it all."""
     covariates: tuple[str, ...] = ()
     rationale: str = ""
     cites: tuple[str, ...] = ()
@@ -150,6 +168,11 @@ class Objective(Record):
     outcome: str = ""
     parent_id: str | None = None
     depth: int = 0
+
+    @property
+    def about(self) -> str:
+        """What is asked about: its label, else the contrast, else the variable."""
+        return self.label or (self.contrast.label if self.contrast else self.variable) or self.kind.value
 
 
 class PlannedStep(Record):
@@ -239,7 +262,22 @@ class Entity(Record):
     """A thing that a claim is about."""
 
     kind: Literal[
-        "protein", "gene", "set", "module", "cluster", "variable", "sample_group", "sample", "batch"
+        "protein",
+        "gene",
+        "peptide",
+        "site",
+        "set",
+        "kinase",
+        "factor",
+        "module",
+        "panel",
+        "cluster",
+        "population",
+        "marker",
+        "variable",
+        "sample_group",
+        "sample",
+        "batch",
     ]
     id: str
     name: str
@@ -250,7 +288,25 @@ class Claim(Record):
     """The typed content of a hypothesis."""
 
     relation: Literal[
-        "abundance", "detection", "association", "enrichment", "cluster_association", "composition"
+        "abundance",
+        "detection",
+        "association",
+        "interaction",
+        "course",
+        "survival",
+        "dose_response",
+        "target",
+        "interactor",
+        "localisation",
+        "population",
+        "state",
+        "enrichment",
+        "activity",
+        "prediction",
+        "module",
+        "cross_layer",
+        "cluster_association",
+        "composition",
     ]
     entities: tuple[Entity, ...]
     contrast: str
@@ -273,6 +329,8 @@ class Atom(Record):
         "outlier",
         "covariate",
         "peptides",
+        "hazards",
+        "replication",
         "assumed",
     ]
     necessary: bool

@@ -13,20 +13,21 @@ from typing import Any
 import pandas as pd
 
 from nereus.agents.planner.evidence import EvidenceBook, in_order
-from nereus.agents.planner.questions import RELATIONS, TESTED, Relation, Tested
+from nereus.agents.planner.grouping import cross_groups, missing, number, set_groups, whole_groups
+from nereus.agents.planner.questions import TESTED, Tested
+from nereus.agents.planner.relations import RELATIONS, Relation
 from nereus.agents.planner.services import Services
 from nereus.agents.policies.base import EvidenceGroup
-from nereus.memory.records import Claim, Entity, Objective, ObjectiveKind, Scalar
+from nereus.memory.records import Claim, Entity, Objective, Scalar
 
 ROWS_A_TABLE = 25
 CANDIDATES_A_TABLE = 5
-SETS_A_TABLE = 10
 SHOWN_FROM = 0.4
 """Calibrated confidence below which a claim is no hypothesis (it stays in the claims table)."""
 
 # Columns of a claims row that are cited, with what they are called in the report.
 _CLAIM_COLUMNS = {
-    "effect": "log2 fold change",
+    "effect": "effect",
     "ci_low": "lower limit of the confidence interval",
     "ci_high": "upper limit of the confidence interval",
     "p": "p",
@@ -38,13 +39,8 @@ _CLAIM_COLUMNS = {
     "n_seen_a": "samples of a in which it is seen",
     "n_seen_b": "samples of b in which it is seen",
 }
-_SET_COLUMNS = {
-    "effect": "normalised enrichment score",
-    "p": "p",
-    "q": "q",
-    "n_hits": "members that drive it",
-    "n_measured": "members measured",
-}
+UNCALIBRATED = 0.5
+_OWN_NULL = ("null_mean", "null_p95")
 
 
 @dataclass(frozen=True)
@@ -69,8 +65,8 @@ class Source:
 
     @property
     def label(self) -> str:
-        """Contrast or variable."""
-        return self.objective.contrast.label if self.objective.contrast else str(self.objective.variable)
+        """What it asks about."""
+        return self.objective.about
 
 
 def sources(
@@ -126,15 +122,15 @@ def harvest(
         candidates += list(_candidates(book, source, claims))
         if claims.empty:
             empty.append(_nothing_group(book, source))
-    sets = list(_set_groups(book, objectives, outputs))
-    cross = list(_cross_groups(entities))
+    sets = [*whole_groups(book, objectives, outputs), *set_groups(book, objectives, outputs)]
+    cross = list(cross_groups(entities))
     # Best claims first, but refutations are results: each kind keeps a share.
     share = max(1, limit // 8)
     kept = cross[:share] + sets[: 2 * share] + empty[:share] + candidates[:share]
     entities.sort(
         key=lambda group: (
-            -(_number(group.values.get("confidence")) or 0.0),
-            _number(group.values.get("p")) or 1.0,
+            -_sure(group),
+            number(group.values.get("p")) or 1.0,
             group.id,
         )
     )
@@ -143,10 +139,18 @@ def harvest(
     return ordered
 
 
+def _sure(group: EvidenceGroup) -> float:
+    """Calibrated confidence; one that is not calibrated stands in the middle."""
+    found = number(group.values.get("confidence"))
+    return UNCALIBRATED if found is None else found
+
+
 def _ranked(claims: pd.DataFrame) -> pd.DataFrame:
     if claims.empty:
         return claims
-    shown = claims[claims["confidence"].fillna(0) >= SHOWN_FROM] if "confidence" in claims else claims
+    shown = claims
+    if "confidence" in claims and claims["confidence"].notna().any():
+        shown = claims[claims["confidence"].fillna(0) >= SHOWN_FROM]
     order = [name for name in ("confidence", "stability") if name in shown]
     return shown.sort_values(
         [*order, "p", "feature"], ascending=[False] * len(order) + [True, True], kind="stable"
@@ -159,16 +163,20 @@ def _entity_group(
     name = "claims" if claimed else source.main
     step_id = source.references[name]
     key = str(row[table.columns[0]])
+    relation = RELATIONS[str(row["kind"]) if claimed else source.asked.relation]
     evidence: dict[str, str] = {}
     values: dict[str, Scalar] = {}
     for column, quantity in _CLAIM_COLUMNS.items():
-        if column in table.columns and not _missing(row[column]):
-            cited = book.cell(step_id, name, key, column, quantity)
+        if column in table.columns and not missing(row[column]):
+            told = relation.effect if column == "effect" else quantity
+            cited = book.cell(step_id, name, key, column, told)
             evidence[column], values[column] = cited.id, cited.value
     _cite_source(book, source, evidence, values)
-    _cite_follow_up(book, source, str(row["feature"]), evidence, values)
-    feature, gene = str(row["feature"]), str(row.get("gene") or "")
-    relation = RELATIONS[str(row.get("kind") or source.asked.relation)]
+    feature = str(row["feature"]) if claimed else key
+    _cite_follow_up(book, source, feature, evidence, values)
+    if relation.name == source.asked.relation:
+        _cite_test(book, source, feature, evidence, values)
+    gene = str(row.get("gene") or "")
     direction = relation.direction(float(row["effect"]))
     values["claimed"] = claimed
     return EvidenceGroup(
@@ -193,6 +201,19 @@ def _entity_group(
     )
 
 
+def _cite_test(
+    book: EvidenceBook, source: Source, feature: str, evidence: dict[str, str], values: dict[str, Scalar]
+) -> None:
+    """What the test's own table says beyond effect and error, and what a second cohort says of the same entity."""
+    main = source.references[source.main]
+    columns = set(book.table(main, source.main).columns)
+    for column, quantity in source.asked.cited.items():
+        if column in columns:
+            cited = book.cell(main, source.main, feature, column, quantity)
+            if cited.value is not None:
+                evidence[column], values[column] = cited.id, cited.value
+
+
 def _cite_follow_up(
     book: EvidenceBook, source: Source, feature: str, evidence: dict[str, str], values: dict[str, Scalar]
 ) -> None:
@@ -214,17 +235,16 @@ def _candidates(book: EvidenceBook, source: Source, claims: pd.DataFrame) -> Ite
     if table.empty or "q" not in table:
         return
     claimed = set(claims["feature"]) if len(claims) else set()
-    # The first column of a test table is the feature.
-    hits = table[(table["q"] <= 0.05) & ~table["feature"].isin(claimed)].sort_values(["p", "feature"])
+    key = str(table.columns[0])
+    hits = table[(table["q"] <= 0.05) & ~table[key].isin(claimed)].sort_values(["p", key])
     for row in hits.head(CANDIDATES_A_TABLE).to_dict("records"):
         group = _entity_group(book, source, table, row, claimed=False)
-        stability = source.references.get("stability")
-        if stability and book.has(stability, "stability"):
-            held = book.table(stability, "stability")
-            if row["feature"] in set(held.iloc[:, 0]):
-                cited = book.cell(
-                    stability, "stability", str(row["feature"]), "stability", _CLAIM_COLUMNS["stability"]
-                )
+        output = source.main if source.asked.own_checks else "stability"
+        stability = source.references.get(output)
+        if "stability" not in group.values and stability and book.has(stability, output):
+            held = book.table(stability, output)
+            if "stability" in held and row[key] in set(held.iloc[:, 0]):
+                cited = book.cell(stability, output, str(row[key]), "stability", _CLAIM_COLUMNS["stability"])
                 group = group.model_copy(
                     update={
                         "evidence": {**group.evidence, "stability": cited.id},
@@ -260,7 +280,7 @@ def _cite_source(
 ) -> None:
     """What holds for the whole comparison: how many were tested and found, the null, the power."""
     wanted = {
-        source.main: ("n_tested", "n_significant"),
+        source.main: ("n_tested", "n_significant", *(_OWN_NULL if source.asked.own_checks else ())),
         "null": ("observed", "null_mean", "null_p95"),
         "power": ("detectable_effect_median", "n_for_effect_sd"),
     }
@@ -275,111 +295,8 @@ def _cite_source(
                 continue
             if cited.value is not None:
                 evidence[name], values[name] = cited.id, cited.value
-
-
-def _set_groups(
-    book: EvidenceBook, objectives: Mapping[str, Objective], outputs: Mapping[str, str]
-) -> Iterator[EvidenceGroup]:
-    findings = _selected_sets(book, outputs)
-    for one in in_order(objectives):
-        objective = objectives[one]
-        if objective.kind is not ObjectiveKind.PATHWAY or f"{one}:sets" not in outputs:
-            continue
-        step_id = outputs[f"{one}:sets"].partition("/")[0]
-        table = book.table(step_id, "sets")
-        chosen = table[table["set_id"].isin(findings.get(one, set()))]
-        if "representative" in chosen:
-            chosen = chosen[chosen["representative"].astype(bool)]
-        label = objective.contrast.label if objective.contrast else str(objective.variable)
-        for row in (
-            chosen.assign(size=-chosen["effect"].abs())
-            .sort_values(["p", "size", "set_id"])
-            .head(SETS_A_TABLE)
-            .to_dict("records")
-        ):
-            evidence: dict[str, str] = {}
-            values: dict[str, Scalar] = {
-                "claimed": True,
-                "leading_edge": str(row.get("leading_edge") or "")[:400],
-            }
-            for column, quantity in _SET_COLUMNS.items():
-                if column in table.columns and not _missing(row[column]):
-                    cited = book.cell(step_id, "sets", str(row[table.columns[0]]), column, quantity)
-                    evidence[column], values[column] = cited.id, cited.value
-            yield EvidenceGroup(
-                id=f"{one}|{row['set_id']}|set",
-                grain="set",
-                claim=Claim(
-                    relation="enrichment",
-                    entities=(
-                        Entity(
-                            kind="set",
-                            id=str(row["set_id"]),
-                            name=str(row["name"]),
-                            direction=str(row["direction"]),
-                        ),
-                    ),
-                    contrast=label,
-                    context=objective.contrast.factor if objective.contrast else "",
-                ),
-                objective_ids=(one,),
-                evidence=evidence,
-                values=values,
-            )
-
-
-def _selected_sets(book: EvidenceBook, outputs: Mapping[str, str]) -> dict[str, set[str]]:
-    """Objective id -> sets that hold at the run's error level."""
-    if "findings" not in outputs:
-        return {}
-    findings = book.table(outputs["findings"].partition("/")[0], "findings")
-    chosen: dict[str, set[str]] = {}
-    for row in findings.to_dict("records"):
-        owner, _, output = str(row["family"]).partition(" ")
-        if output == "sets":
-            chosen.setdefault(owner, set()).add(str(row["key"]))
-    return chosen
-
-
-def _cross_groups(entities: list[EvidenceGroup]) -> Iterator[EvidenceGroup]:
-    """Entities that more than one objective claims."""
-    seen: dict[str, list[EvidenceGroup]] = {}
-    for group in entities:
-        seen.setdefault(group.claim.entities[0].id, []).append(group)
-    for feature, groups in seen.items():
-        by_objective = {group.objective_ids[0]: group for group in reversed(groups)}
-        if len(by_objective) < 2:
-            continue
-        members = [by_objective[one] for one in in_order(by_objective)]
-        evidence = {
-            f"{role}:{group.objective_ids[0]}": group.evidence[role]
-            for group in members
-            for role in ("effect", "q")
-            if role in group.evidence
-        }
-        confidence = min((_number(group.values.get("confidence")) or 0.0) for group in members)
-        weakest = next(
-            group for group in members if (_number(group.values.get("confidence")) or 0.0) == confidence
-        )
-        if "confidence" in weakest.evidence:
-            evidence["confidence"] = weakest.evidence["confidence"]
-        yield EvidenceGroup(
-            id=f"cross|{feature}",
-            grain="cross",
-            claim=Claim(
-                relation="abundance",
-                entities=tuple(group.claim.entities[0] for group in members),
-                contrast=" and ".join(group.claim.contrast for group in members),
-                context="seen in independent analyses",
-            ),
-            objective_ids=tuple(in_order(by_objective)),
-            evidence=evidence,
-            values={
-                "claimed": True,
-                "confidence": confidence,
-                "contexts": " | ".join(group.claim.contrast for group in members),
-            },
-        )
+    if source.asked.own_checks and "null_p95" in values and "n_significant" in values:
+        evidence["observed"], values["observed"] = evidence["n_significant"], values["n_significant"]
 
 
 def _table(book: EvidenceBook, source: Source, name: str) -> pd.DataFrame:
@@ -387,11 +304,3 @@ def _table(book: EvidenceBook, source: Source, name: str) -> pd.DataFrame:
     if step_id is None or not book.has(step_id, name):
         return pd.DataFrame(columns=["feature"])
     return book.table(step_id, name)
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and value != value)
-
-
-def _number(value: Scalar) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -25,6 +25,8 @@ from nereus.agents.policies.base import (
 from nereus.memory.records import Atom, Hypothesis, Objective, Scores
 
 STABLE = 0.7
+SURE = 0.7
+"""Calibrated confidence from which a claim is supported, below tentative."""
 FAMILY_LIMIT = 3
 CONFIDENCE_WORDS = ((0.9, "strong"), (0.7, "likely"), (0.4, "tentative"))
 _UNSCORED = Scores(reliability=0.0, coherence=0.0, literature=None, novelty=1.0, evaluability=0.0)
@@ -184,13 +186,19 @@ def _verdict(
             return atom
         return atom.model_copy(update={"verdict": "holds" if stability >= STABLE else "fails"})
     if atom.kind == "permutation":
-        observed, limit = values.get("observed"), values.get("null_p95")
+        observed = values.get("observed", values.get("performance"))
+        limit = values.get("null_p95")
         if not isinstance(observed, int | float) or not isinstance(limit, int | float):
             return atom
         return atom.model_copy(update={"verdict": "holds" if observed > limit else "fails"})
     if atom.kind == "direction":
         directions = {entity.direction for entity in one.claim.entities}
         return atom.model_copy(update={"verdict": "holds" if len(directions) == 1 else "fails"})
+    if atom.kind == "hazards":
+        p = values.get("hazards_p")
+        return atom.model_copy(
+            update={"verdict": "holds" if isinstance(p, int | float) and p >= 0.05 else "fails"}
+        )
     if atom.kind in ("normalisation", "outlier", "covariate"):
         return _recheck(atom, group, book, outputs)
     return atom
@@ -272,7 +280,9 @@ def _scored(
     calibrated = float(confidence) if isinstance(confidence, int | float) and not failed else None
     if failed or not group.values.get("claimed"):
         status = "refuted"
-    elif calibrated is not None and calibrated < 0.7:
+    elif (calibrated is not None and calibrated < SURE) or (
+        calibrated is None and one.grain != "set" and not _stands_alone(one)
+    ):
         status = "tentative"
     else:
         status = "supported"
@@ -294,6 +304,16 @@ def _scored(
             else f"composed by policy {services.policy.id!r}",
         }
     )
+
+
+def _stands_alone(one: Hypothesis) -> bool:
+    """Whether a claim without a calibrated confidence may be called supported.
+
+    Confidence is calibrated for comparisons of groups and for associations only. Any other claim is tentative unless
+    it is stable over half-samples and its question found more than exchanged labels do.
+    """
+    held = {atom.kind for atom in one.atoms if atom.verdict == "holds"}
+    return one.grain == "cross" or {"stability", "permutation"} <= held
 
 
 def _word(confidence: float | None) -> str:
@@ -359,13 +379,11 @@ def _alike(one: Hypothesis, other: Hypothesis) -> bool:
 
 
 def _priorities(state: RunState) -> dict[str, float]:
-    """Contrast or variable -> priority of the objective that asked about it."""
+    """What is asked about -> priority of the objective that asked about it."""
     found: dict[str, float] = {}
     for value in state.get("objectives", {}).values():
         one = Objective.model_validate(value)
-        about = one.contrast.label if one.contrast else one.variable
-        if about is not None:
-            found[about] = max(one.priority, found.get(about, 0.0))
+        found[one.about] = max(one.priority, found.get(one.about, 0.0))
     return found
 
 

@@ -1,74 +1,21 @@
-"""What is known of each kind of question that tests something: its test, its table, and the words of its claims.
+"""What is known of each kind of question that tests something: its test, its tables, and the relation of its claims.
 
 One place for all who ask: the harvest, the error control over the whole run, verification, hypotheses and reports.
-A *relation* is what a claim says of an entity (``abundance``, ``association`` ...); it is also the name of the family of
-tests in the run-wide error control and the ``kind`` of a row of ``claims.csv``.
+How a relation is said is in `relations`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-from nereus.memory.records import ObjectiveKind
-
-Direction = Literal["up", "down", "present", "absent", "positive", "negative", "none"]
-EntityKind = Literal[
-    "protein", "gene", "set", "module", "cluster", "variable", "sample_group", "sample", "batch"
-]
-
-
-@dataclass(frozen=True)
-class Relation:
-    """One kind of claim and how it is said.
-
-    Attributes
-    ----------
-    name
-        ``abundance``, ``association`` ...
-    effect
-        What the effect is, in a sentence.
-    axis
-        What the effect is measured in, beside an axis; effects of one axis are drawn on one scale.
-    directions
-        Direction of an entity whose effect is positive, and of one whose effect is negative.
-    said
-        Predicate for either sign; ``{a}`` and ``{b}`` are the compared groups, ``{label}`` what is asked about.
-    found
-        The same behind "is found by independent analyses:", before the label.
-    nothing
-        Subject of the sentence when no entity holds; ``{label}`` is what was asked about.
-    counted
-        Whether the entity's subjects are told group against group.
-    readout
-        What a follow-up experiment reads.
-    experiment
-        What a follow-up experiment is, where it is not the usual assay; ``{name}`` and ``{size}`` are filled in.
-    entity
-        What its entities are.
-    """
-
-    name: str
-    effect: str
-    axis: str
-    directions: tuple[Direction, Direction]
-    said: tuple[str, str]
-    found: tuple[str, str]
-    nothing: str
-    counted: bool = True
-    readout: str = "log2 ratio between the groups, or its slope"
-    experiment: str = "Targeted mass spectrometry (PRM) or an immunoassay of {name} in new subjects{size}; readout: {readout}."
-    entity: EntityKind = "protein"
-
-    def direction(self, effect: float) -> Direction:
-        """Direction of an effect."""
-        return self.directions[0] if effect > 0 else self.directions[1]
+from nereus.agents.planner.relations import RELATIONS, EntityKind, Relation, RelationName
+from nereus.memory.records import Objective, ObjectiveKind
 
 
 @dataclass(frozen=True)
 class Tested:
-    """A kind of question that tests features, and where its answer lies.
+    """A kind of question that tests entities one by one, and where its answer lies.
 
     Attributes
     ----------
@@ -83,56 +30,60 @@ class Tested:
     also
         Further tables of the same question that count as tests: output name -> relation.
     calibrated
-        Whether `calibrate_confidence` covers it; claims of others carry no confidence.
+        Whether `calibrate_confidence` covers it; claims of others carry no confidence, and are tentative unless they
+        are stable and beyond what exchanged labels give.
+    own_checks
+        Whether the test itself measures stability (a column of its table) and its null (named values), asked for by
+        ``n_subsamples`` and ``n_permutations``.
+    cited
+        Further columns of the main table that a claim cites -> what they are.
+    renormalised
+        Whether verification repeats it after another normalisation.
+    figure
+        Tool that draws one entity.
     """
 
     kind: ObjectiveKind
     tool: str
     main: str
-    relation: str
-    also: Mapping[str, str] = field(default_factory=dict)
+    relation: RelationName
+    also: Mapping[str, RelationName] = field(default_factory=dict)
     calibrated: bool = False
+    own_checks: bool = False
+    cited: Mapping[str, str] = field(default_factory=dict)
+    renormalised: bool = True
+    figure: str = "plot_feature"
 
 
-_RELATIONS = (
-    Relation(
-        "abundance",
-        effect="log2 fold change",
-        axis="log2 fold change",
-        directions=("up", "down"),
-        said=("is higher in {a} than in {b}", "is lower in {a} than in {b}"),
-        found=("higher in", "lower in"),
-        nothing="Single proteins differ in {label}",
-    ),
-    Relation(
-        "detection",
-        effect="difference of detection rates",
-        axis="difference in detection rate",
-        directions=("present", "absent"),
-        said=(
-            "is detected in {a} and hardly or not in {b}",
-            "is detected in {b} and hardly or not in {a}",
-        ),
-        found=("detected more often in", "detected less often in"),
-        nothing="Single proteins are seen in one group only in {label}",
-        experiment=(
-            "Targeted mass spectrometry (PRM) of {name} with heavy standards in new subjects{size}; "
-            "readout: presence above the limit of detection in each group."
-        ),
-    ),
-    Relation(
-        "association",
-        effect="log2 change per standard deviation",
-        axis="log2 per standard deviation",
-        directions=("positive", "negative"),
-        said=("rises with {label}", "falls with {label}"),
-        found=("rising with", "falling with"),
-        nothing="Single proteins follow {label}",
-        counted=False,
-    ),
-)
-RELATIONS: dict[str, Relation] = {one.name: one for one in _RELATIONS}
-"""Every relation between an entity and what was asked, by name."""
+@dataclass(frozen=True)
+class Whole:
+    """A kind of question whose answer is one statement about all samples: a panel, subtypes.
+
+    Attributes
+    ----------
+    kind, tool, main
+        The kind of objective, the tool that answers it, and its first table.
+    relation
+        What is claimed.
+    entity
+        What the claim is about.
+    p
+        Named value that decides at the stated level; None where `holds` decides.
+    holds
+        Named value that is above 0 (or True) where there is something to say.
+    cited
+        Named values that are cited: name -> what it is.
+    """
+
+    kind: ObjectiveKind
+    tool: str
+    main: str
+    relation: RelationName
+    entity: EntityKind
+    p: str | None
+    holds: str | None
+    cited: Mapping[str, str]
+
 
 _TESTED = (
     Tested(
@@ -150,24 +101,76 @@ _TESTED = (
         relation="association",
         calibrated=True,
     ),
+    Tested(
+        ObjectiveKind.SURVIVAL,
+        tool="survival_screen",
+        main="survival",
+        relation="survival",
+        own_checks=True,
+        cited={
+            "hazard_ratio": "hazard ratio per standard deviation",
+            "n": "subjects with a value",
+            "events": "events among them",
+            "hazards_p": "p that the hazard ratio changes with time",
+        },
+        figure="plot_survival",
+    ),
 )
 TESTED: dict[ObjectiveKind, Tested] = {one.kind: one for one in _TESTED}
-"""Kinds of objectives whose claims are single features, in the order of the specification."""
+"""Kinds of objectives whose claims are single entities, in the order of the specification."""
+
+_WHOLE = (
+    Whole(
+        ObjectiveKind.PANEL,
+        tool="biomarker_panel",
+        main="panel",
+        relation="prediction",
+        entity="panel",
+        p="p_permutation",
+        holds=None,
+        cited={
+            "performance": "performance out of fold",
+            "performance_low": "lower limit of its interval",
+            "performance_high": "upper limit of its interval",
+            "p_permutation": "permutation p",
+            "null_p95": "ninety-fifth percentile under exchanged labels",
+            "performance_covariates": "performance of the covariates alone",
+            "gain": "gain over the covariates",
+            "gain_p": "p of the gain over the covariates",
+            "panel_size": "features in the panel",
+            "panel_frequency": "share of the folds that chose the same features",
+            "n_units": "subjects",
+        },
+    ),
+)
+WHOLE: dict[ObjectiveKind, Whole] = {one.kind: one for one in _WHOLE}
+"""Kinds of objectives whose answer is one statement."""
 
 SETS = "sets"
 """Output of the set tests, and the name of their families."""
-
-FAMILIES: dict[str, str] = {
-    **{one.main: one.relation for one in _TESTED},
-    **{output: relation for one in _TESTED for output, relation in one.also.items()},
-    SETS: SETS,
-}
-"""Output of a test -> what its family is called in the run-wide error control."""
 
 FIXED_KINDS = (ObjectiveKind.DATA, ObjectiveKind.QUALITY, ObjectiveKind.SYNTHESIS)
 """Objectives that every run has; they do not count against the budget of objectives."""
 
 
-def tested_table(name: str) -> bool:
-    """Whether a shared output (``<objective id>:<output>``) is the main table of a tested question."""
-    return name.partition(":")[2] in {one.main for one in _TESTED}
+def families(objective: Objective) -> dict[str, str]:
+    """Tables of an objective that count as tests: output -> what its family is called in the run-wide error control."""
+    if objective.kind is ObjectiveKind.PATHWAY:
+        return {SETS: SETS}
+    asked = TESTED.get(objective.kind)
+    return {} if asked is None else {asked.main: asked.relation, **asked.also}
+
+
+def anything_tested(objectives: Iterable[Objective], outputs: Mapping[str, str]) -> bool:
+    """Whether the run holds a table of tests or a statement that a claim could be made of."""
+    return any(f"{one.id}:{TESTED[one.kind].main}" in outputs for one in objectives if one.kind in TESTED)
+
+
+def relation_behind(objective: Objective, objectives: Mapping[str, Objective]) -> Relation:
+    """The relation that a question, or for sets the question that they follow from, asks about."""
+    one: Objective | None = objective
+    while one is not None:
+        if one.kind in TESTED:
+            return RELATIONS[TESTED[one.kind].relation]
+        one = objectives.get(one.parent_id or "")
+    return RELATIONS["abundance" if objective.contrast is not None else "association"]

@@ -24,7 +24,7 @@ from langgraph.types import Send, interrupt
 from nereus.agents.planner.evidence import in_order
 from nereus.agents.planner.hypotheses import compose, judge
 from nereus.agents.planner.objective_graph import build_objective_graph
-from nereus.agents.planner.questions import FIXED_KINDS, TESTED, tested_table
+from nereus.agents.planner.questions import FIXED_KINDS, TESTED, anything_tested
 from nereus.agents.planner.services import Services
 from nereus.agents.planner.state import RunState
 from nereus.agents.planner.verification import contexts_to_verify, verify_context
@@ -37,7 +37,7 @@ from nereus.agents.policies.base import (
 )
 from nereus.memory.records import Objective, ObjectiveKind
 
-GRAPH_VERSION = "1"
+GRAPH_VERSION = "2"
 """Part of a run's fingerprint: raise it whenever a change of the graph changes results."""
 
 SYNTHESIS_STEPS = 2
@@ -161,7 +161,7 @@ def _start_synthesis(state: RunState, services: Services, reason: str) -> dict[s
             services.repository.save_objectives(services.run_id, [left])
             services.emit("objective_closed", one.id, status="abandoned", reason=reason)
             update["objectives"][one.id] = left.model_dump(mode="json")
-    if not any(map(tested_table, state.get("outputs", {}))):
+    if not anything_tested(objectives.values(), state.get("outputs", {})):
         return update
     last = Objective(
         id=f"O{len(objectives)}",
@@ -257,7 +257,15 @@ def propose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
         update["objectives"][fresh.id] = fresh.model_dump(mode="json")
     for dropped in answer.dropped:
         services.emit("objective_dropped", dropped.subject, reason=dropped.reason)
-        update["notices"].append(f"not pursued: {dropped.subject} ({dropped.reason})")
+        update["notices"].append(f"{dropped.verdict}: {dropped.subject} ({dropped.reason})")
+        withdrawn = objectives.get(dropped.objective_id or "")
+        if withdrawn is not None and withdrawn.status == "open":
+            closed = withdrawn.model_copy(
+                update={"status": "abandoned", "outcome": f"{dropped.verdict}: {dropped.reason}"}
+            )
+            services.repository.save_objectives(services.run_id, [closed])
+            services.emit("objective_closed", closed.id, status="abandoned", reason=dropped.reason)
+            update["objectives"][closed.id] = closed.model_dump(mode="json")
     return update
 
 
@@ -357,9 +365,10 @@ def _context(state: RunState, services: Services) -> DecisionContext:
 
 def _same(draft: ObjectiveDraft, known: Iterable[Objective]) -> Objective | None:
     for one in known:
-        if (one.kind, one.variable, one.contrast is None) != (
+        if (one.kind, one.variable, one.design, one.contrast is None) != (
             draft.kind,
             draft.variable,
+            draft.design,
             draft.contrast is None,
         ):
             continue
@@ -377,6 +386,8 @@ def _open(
         statement=draft.statement,
         contrast=draft.contrast,
         variable=draft.variable,
+        design=draft.design,
+        label=draft.label,
         covariates=draft.covariates,
         rationale=draft.rationale,
         cites=draft.cites,

@@ -46,7 +46,7 @@ _PROFILE_TABLES = {
     "interactions": 20,
     "courses": 20,
     "doses": 10,
-    "survival": 10,
+    "outcomes": 10,
     "pulldowns": 40,
     "organelles": 5,
     "plexes": 40,

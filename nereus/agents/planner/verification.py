@@ -12,14 +12,19 @@ from langgraph.runtime import Runtime
 
 from nereus.agents.planner.check import materialise, trim
 from nereus.agents.planner.evidence import in_order
-from nereus.agents.planner.questions import TESTED
+from nereus.agents.planner.questions import TESTED, Tested
 from nereus.agents.planner.services import Services, explain
 from nereus.agents.planner.state import RunState
 from nereus.agents.policies.base import StepDraft, WorkflowDraft
 from nereus.errors import PlanError
 from nereus.memory.records import CallStatus, Objective, PlannedStep
+from nereus.tools import registry
 
 FIGURES_A_CONTEXT = 4
+REPETITIONS = ("n_permutations", "n_subsamples")
+"""Parameters of tests that measure their own null and stability: not measured again."""
+DRAWN = ("protein", "gene", "site", "peptide")
+"""Entities that are features of the data set."""
 
 
 class VerificationState(RunState):
@@ -52,7 +57,7 @@ def verify_context(state: VerificationState, runtime: Runtime[Services]) -> dict
     allowed = int(state["limits"]["tool_calls"] - state.get("used", {}).get("tool_calls", 0)) // len(
         contexts_to_verify(state)
     )
-    draft, checks = _plan(objective, asked.tool, first.spec.params, _to_draw(services, objective))
+    draft, checks = _plan(objective, asked, first.spec.params, _to_draw(services, objective))
     number = 1 + max(int(step.split(".W")[1].split(".")[0]) for step in calls if step.startswith(f"{one}.W"))
     workflow = trim(materialise(draft, one, number), allowed)
     done: list[PlannedStep] = []
@@ -96,51 +101,57 @@ def verify_context(state: VerificationState, runtime: Runtime[Services]) -> dict
 
 
 def _plan(
-    objective: Objective, test: str, params: dict[str, Any], features: list[str]
+    objective: Objective, asked: Tested, params: dict[str, Any], features: list[str]
 ) -> tuple[WorkflowDraft, dict[int, str]]:
     """The steps, and which position is which check."""
-    steps = [
-        StepDraft(
-            tool="normalise",
-            purpose="normalise in another way",
-            inputs={"dataset": "run/prepared"},
-            params={"method": "stable_subset"},
-        ),
-        StepDraft(
-            tool=test,
-            purpose="test again after the other normalisation",
-            inputs={"dataset": "#1/dataset"},
-            params=params,
-        ),
-    ]
-    checks = {2: "normalisation"}
-    plain = unadjusted(params)
+    again = {name: 0 if name in REPETITIONS else value for name, value in params.items()}
+    plan: list[StepDraft] = []
+    checks: dict[int, str] = {}
+
+    def add(tool: str, purpose: str, dataset: str, given: dict[str, Any], check: str = "") -> None:
+        plan.append(StepDraft(tool=tool, purpose=purpose, inputs={"dataset": dataset}, params=given))
+        if check:
+            checks[len(plan)] = check
+
+    if asked.renormalised:
+        add("normalise", "normalise in another way", "run/prepared", {"method": "stable_subset"})
+        add(asked.tool, "test again after the other normalisation", "#1/dataset", again, "normalisation")
+    plain = unadjusted(again)
     if plain is not None:
-        steps.append(
-            StepDraft(
-                tool=test,
-                purpose="test again without the adjustment",
-                inputs={"dataset": "run/prepared"},
-                params=plain,
-            )
-        )
-        checks[len(steps)] = "covariate"
-    drawn: dict[str, Any] = {"variable": objective.variable}
-    if objective.contrast is not None:
-        drawn = {"contrast": objective.contrast.model_dump(mode="json")}
+        add(asked.tool, "test again without the adjustment", "run/prepared", plain, "covariate")
     for feature in features:
-        steps.append(
-            StepDraft(
-                tool="plot_feature",
-                purpose="draw every subject's value",
-                inputs={"dataset": "run/prepared"},
-                params={"feature": feature, **drawn},
-            )
-        )
-        checks[len(steps)] = f"figure:{feature}"
-    return WorkflowDraft(
-        template="verification", steps=tuple(steps), stop_rule="every check was carried out"
-    ), checks
+        purpose, drawn = _drawing(objective, asked, params)
+        given = {"feature": feature, **drawn}
+        add(asked.figure, purpose, "run/prepared", given, f"figure:{feature}")
+    template = WorkflowDraft(
+        template="verification", steps=tuple(plan), stop_rule="every check was carried out"
+    )
+    return template, checks
+
+
+def _drawing(objective: Objective, asked: Tested, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Why an entity is drawn, and what the drawing tool needs beside its name."""
+    if asked.figure != "plot_feature":
+        fields = registry.get(asked.figure).params_model.model_fields
+        return "draw it as it was tested", {name: value for name, value in params.items() if name in fields}
+    if objective.contrast is not None:
+        return "draw every subject's value", {"contrast": objective.contrast.model_dump(mode="json")}
+    if objective.variable is not None:
+        return "draw every subject's value", {"variable": objective.variable}
+    return "draw every subject's value", drawn_by_design(objective.design)
+
+
+def drawn_by_design(design: dict[str, str]) -> dict[str, Any]:
+    """How `plot_feature` shows a question that is neither a contrast nor a variable.
+
+    A course runs along its time, with a subject's points joined; crossed factors are drawn by the first one's levels.
+    """
+    if "time" in design:
+        subject = {"subject": design["subject"]} if design.get("subject") else {}
+        return {"variable": design["time"], **subject}
+    if "first" in design:
+        return {"factor": design["first"]}
+    return {}
 
 
 def unadjusted(params: dict[str, Any]) -> dict[str, Any] | None:
@@ -153,10 +164,11 @@ def unadjusted(params: dict[str, Any]) -> dict[str, Any] | None:
 
 def _to_draw(services: Services, objective: Objective) -> list[str]:
     """Features of the first hypotheses about this context."""
-    about = objective.contrast.label if objective.contrast else objective.variable
     named = [
         one.claim.entities[0].id
         for one in services.repository.hypotheses(services.run_id)
-        if one.grain == "entity" and one.claim.contrast == about and one.claim.entities[0].kind == "protein"
+        if one.grain == "entity"
+        and one.claim.contrast == objective.about
+        and one.claim.entities[0].kind in DRAWN
     ]
     return list(dict.fromkeys(named))[:FIGURES_A_CONTEXT]

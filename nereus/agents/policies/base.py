@@ -131,6 +131,8 @@ class ObjectiveDraft(View):
     statement: str
     contrast: Contrast | None = None
     variable: str | None = None
+    design: dict[str, str] = Field(default_factory=dict)
+    label: str = ""
     covariates: tuple[str, ...] = ()
     rationale: str
     cites: tuple[str, ...]
@@ -144,6 +146,10 @@ class Dropped(View):
 
     subject: str
     reason: str
+    verdict: Literal["not pursued", "refused"] = "not pursued"
+    """``refused`` where the design cannot answer it, whatever the budget."""
+    objective_id: str | None = None
+    """An open objective that is withdrawn because of it."""
 
 
 class ObjectivesProposal(View):

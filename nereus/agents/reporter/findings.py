@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nereus.agents.planner.questions import RELATIONS
+from nereus.agents.planner.relations import RELATIONS
 from nereus.agents.reporter.drawings import Scale, scale_of
 from nereus.agents.reporter.sources import Sources, path
 from nereus.errors import UnresolvedNumber

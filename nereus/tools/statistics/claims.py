@@ -7,8 +7,6 @@ confidence, does not bear out is not claimed and is listed with the reason.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 from pydantic import Field
@@ -48,8 +46,8 @@ class ClaimsParams(Params):
     """Family of the abundance or association table in `run_wide_fdr`."""
     detection_family: str | None = None
     """Family of the detection table."""
-    kind: Literal["abundance", "association"] = "abundance"
-    """Kind of the first table."""
+    kind: str = Field(default="abundance", pattern="^[a-z_]+$")
+    """What the first table tests: abundance, association, survival ..."""
     prefix: str = ""
     """Put before the claim ids, such as the id of the objective, so that claims of several are told apart."""
     min_confidence: float = Field(default=TENTATIVE, ge=0.0, le=1.0)

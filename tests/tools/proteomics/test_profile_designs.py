@@ -143,7 +143,7 @@ def test_survival_needs_ten_events_and_the_event_of_that_time() -> None:
         },
         index=rows(40),
     )
-    table = profiled(obs).table("survival").set_index("outcome")
+    table = profiled(obs).table("outcomes").set_index("outcome")
     alive = table.loc["os_months | os_status"]
     assert (alive["n_events"], alive["event_level"], alive["covariates"], bool(alive["testable"])) == (
         22,

@@ -27,7 +27,7 @@ class RulesPolicy:
     """Decides by rules over the computed profile and the named values of results."""
 
     id = "rules"
-    version = "1"
+    version = "2"
     deterministic = True
     needs_network = False
 

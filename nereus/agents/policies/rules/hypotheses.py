@@ -6,7 +6,7 @@ otherwise is decided by the diagnostics of the run.
 
 from __future__ import annotations
 
-from nereus.agents.planner.questions import RELATIONS, TESTED, Relation
+from nereus.agents.planner.relations import RELATIONS
 from nereus.agents.policies.base import (
     Atoms,
     Critique,
@@ -16,8 +16,8 @@ from nereus.agents.policies.base import (
     HypothesisDrafts,
     MergeVerdict,
 )
-from nereus.memory.records import Atom, Entity, Objective, Scores
-from nereus.tools.proteomics.profile.words import plural
+from nereus.agents.policies.rules.statements import experiment, statement
+from nereus.memory.records import Atom, Scores
 
 STABLE = 0.7
 MAX_FOLLOW_UP = 200
@@ -30,144 +30,15 @@ def compose(context: DecisionContext) -> HypothesisDrafts:
 
 
 def _draft(group: EvidenceGroup, context: DecisionContext) -> HypothesisDraft:
-    write = {"entity": _entity_statement, "set": _set_statement, "cross": _cross_statement}[group.grain]
     return HypothesisDraft(
         group_id=group.id,
         grain=group.grain,
         claim=group.claim,
-        statement=write(group, context),
+        statement=statement(group, context),
         alternatives=_alternatives(group, context),
-        experiment=_experiment(group),
+        experiment=experiment(group),
         caveats=_caveats(group),
         evidence_ids=tuple(dict.fromkeys(group.evidence.values())),
-    )
-
-
-def _ref(group: EvidenceGroup, role: str, form: str = "") -> str:
-    return f"{{{{{group.evidence[role]}{'|' + form if form else ''}}}}}"
-
-
-def _unit(context: DecisionContext) -> str:
-    return str(context.profile.values.get("unit_of_analysis") or "sample")
-
-
-def _groups_of(group: EvidenceGroup, context: DecisionContext) -> tuple[str, str]:
-    """The two compared groups, a number under its factor's name; empty where nothing is compared.
-
-    They are taken from the objective: a level may hold any text, so the contrast's label cannot be cut up.
-    """
-    found = next(
-        (
-            one.contrast
-            for one in context.objectives
-            if one.id in group.objective_ids and one.contrast is not None
-        ),
-        None,
-    )
-    if found is None:
-        a, _, b = group.claim.contrast.partition(" vs ")
-        return a, b
-    bare = all(level.replace(".", "", 1).lstrip("-").isdigit() for level in (found.a, found.b))
-    before = f"{found.factor} " if bare else ""
-    after = ", ".join(f"{column} = {level}" for column, level in sorted(found.subset.items()))
-    return f"{before}{found.a}", f"{before}{found.b}" + (f" ({after})" if after else "")
-
-
-def _entity_statement(group: EvidenceGroup, context: DecisionContext) -> str:
-    entity = group.claim.entities[0]
-    if entity.kind == "sample_group":
-        return _nothing_statement(group)
-    relation = RELATIONS[group.claim.relation]
-    a, b = _groups_of(group, context)
-    said = relation.said[0 if entity.direction == relation.directions[0] else 1]
-    text = f"{_named(entity)} {said.format(a=a, b=b, label=group.claim.contrast)}"
-    parts = []
-    if "effect" in group.evidence:
-        interval = (
-            f", interval {_ref(group, 'ci_low', '+.2f')} to {_ref(group, 'ci_high', '+.2f')}"
-            if {"ci_low", "ci_high"} <= set(group.evidence)
-            else ""
-        )
-        parts.append(f"{relation.effect} {_ref(group, 'effect', '+.2f')}{interval}")
-    if "q" in group.evidence:
-        parts.append(f"q {_ref(group, 'q', 'p')}")
-    if {"n_a", "n_b"} <= set(group.evidence) and relation.counted:
-        parts.append(
-            f"{_ref(group, 'n_a', '.0f')} against {_ref(group, 'n_b', '.0f')} {plural(_unit(context))}"
-        )
-    if "stability" in group.evidence:
-        parts.append(f"holds in {_ref(group, 'stability', '.0%')} of half-samples")
-    return f"{text} ({'; '.join(parts)})." if parts else f"{text}."
-
-
-def _nothing_statement(group: EvidenceGroup) -> str:
-    label = group.claim.contrast
-    text = RELATIONS[group.claim.relation].nothing.format(label=label)
-    parts = []
-    if "n_tested" in group.evidence:
-        parts.append(f"none of {_ref(group, 'n_tested')} tested proteins holds at the error level of the run")
-    if "null_p95" in group.evidence:
-        parts.append(f"shuffled labels give up to {_ref(group, 'null_p95', '.0f')}")
-    if "detectable_effect_median" in group.evidence:
-        parts.append(
-            f"an effect of {_ref(group, 'detectable_effect_median', '.2f')} log2 would have been seen"
-        )
-    return f"{text}: {'; '.join(parts)}." if parts else f"{text}: not supported."
-
-
-def _set_statement(group: EvidenceGroup, context: DecisionContext) -> str:
-    entity = group.claim.entities[0]
-    a, b = _groups_of(group, context)
-    where = f"higher in {a} than in {b}" if b else f"following {group.claim.contrast}"
-    if entity.direction == "down":
-        where = f"lower in {a} than in {b}" if b else f"falling with {group.claim.contrast}"
-    parts = []
-    if {"n_hits", "n_measured"} <= set(group.evidence):
-        parts.append(
-            f"{_ref(group, 'n_hits', '.0f')} of {_ref(group, 'n_measured', '.0f')} measured members drive it"
-        )
-    if "effect" in group.evidence:
-        parts.append(f"normalised enrichment score {_ref(group, 'effect', '+.2f')}")
-    if "q" in group.evidence:
-        parts.append(f"q {_ref(group, 'q', 'p')}")
-    return f"The proteins of “{entity.name}” are together {where} ({'; '.join(parts)})."
-
-
-def _cross_statement(group: EvidenceGroup, context: DecisionContext) -> str:
-    entity = group.claim.entities[0]
-    parts = []
-    kinds = {one.id: one for one in context.objectives}
-    labels = {
-        one.id: one.contrast.label if one.contrast is not None else one.variable or ""
-        for one in kinds.values()
-    }
-    for member, objective in zip(group.claim.entities, group.objective_ids, strict=False):
-        relation = _relation_of(kinds.get(objective), member)
-        word = relation.found[0 if member.direction == relation.directions[0] else 1]
-        number = (
-            f" ({relation.effect} {{{{{group.evidence[f'effect:{objective}']}|+.2f}}}})"
-            if f"effect:{objective}" in group.evidence
-            else ""
-        )
-        parts.append(f"{word} {labels.get(objective) or group.claim.contrast}{number}")
-    return f"{_named(entity)} is found by independent analyses: {'; '.join(parts)}."
-
-
-def _relation_of(objective: Objective | None, entity: Entity) -> Relation:
-    """What an objective says of an entity: by its direction, where one question has several kinds of claims."""
-    asked = TESTED.get(objective.kind) if objective is not None else None
-    names = (asked.relation, *asked.also.values()) if asked is not None else tuple(RELATIONS)
-    return next(
-        (RELATIONS[name] for name in names if entity.direction in RELATIONS[name].directions),
-        RELATIONS[names[0]],
-    )
-
-
-def _named(entity: Entity) -> str:
-    return (
-        entity.name
-        if entity.name == entity.id or not entity.name
-        else f"{entity.name} ({entity.id.split(';')[0]})"
     )
 
 
@@ -190,36 +61,16 @@ def _alternatives(group: EvidenceGroup, context: DecisionContext) -> tuple[str, 
         found.append("a few outlying samples")
     if group.claim.relation == "detection" or float(values.get("missing_rate") or 0) > 0.2:
         found.append("missing values that depend on the group rather than on this protein")
-    if group.claim.relation == "abundance":
+    relation = RELATIONS.get(group.claim.relation)
+    if relation is not None and relation.alternative:
+        found.append(relation.alternative)
+    if group.claim.relation == "prediction":
         found.append(
-            "a change of the mixture (cells, fluid volume, contamination) rather than of this protein's regulation"
+            "what distinguishes these samples from others of the kind: recruitment, handling, or one site"
         )
-    if group.grain == "set":
+    if group.claim.relation == "enrichment":
         found.append("a few strongly changed members that the set shares with other sets")
     return tuple(found[:4])
-
-
-def _experiment(group: EvidenceGroup) -> str:
-    entity = group.claim.entities[0]
-    if entity.kind == "sample_group":
-        size = (
-            f" with about {_ref(group, 'n_per_group', '.0f')} subjects a group"
-            if "n_per_group" in group.evidence
-            else ""
-        )
-        return f"Repeat the comparison{size}; otherwise treat it as without a large effect."
-    size = (
-        f", {_ref(group, 'n_per_group', '.0f')} subjects a group (eighty per cent power)"
-        if "n_per_group" in group.evidence
-        else ""
-    )
-    if group.grain == "set":
-        return (
-            f"Targeted mass spectrometry of the driving members of “{entity.name}” in new subjects{size}; "
-            "readout: their mean log2 ratio."
-        )
-    relation = RELATIONS[group.claim.relation]
-    return relation.experiment.format(name=entity.name, size=size, readout=relation.readout)
 
 
 def _caveats(group: EvidenceGroup) -> tuple[str, ...]:
@@ -234,7 +85,9 @@ def _caveats(group: EvidenceGroup) -> tuple[str, ...]:
     )
     if smallest is not None and smallest < 5 and group.claim.relation == "abundance":
         found.append("fewer than five subjects a group: size of the effect is uncertain")
-    if group.grain == "set":
+    if group.claim.relation == "prediction":
+        found.append("its p-value stands beside the error control over the tables of the run, not within it")
+    if group.claim.relation == "enrichment":
         found.append("the p-value of a set assumes that its members vary independently, up to a correction")
     return tuple(found)
 
@@ -273,6 +126,20 @@ def _atoms(draft: HypothesisDraft, context: DecisionContext) -> tuple[Atom, ...]
                 "n_tested",
             ),
         )
+    if group.claim.relation == "prediction":
+        return (
+            atom(
+                1,
+                "significance",
+                "predicts better than panels found with exchanged labels",
+                True,
+                "p_permutation",
+            ),
+            atom(
+                2, "permutation", "lies beyond what exchanged labels reach", False, "performance", "null_p95"
+            ),
+            atom(3, "assumed", "new subjects are like these", False),
+        )
     atoms = [atom(1, "significance", "holds at the error level of the whole run", True, "q")]
     if group.grain == "set":
         return (
@@ -307,6 +174,8 @@ def _atoms(draft: HypothesisDraft, context: DecisionContext) -> tuple[Atom, ...]
         atoms.append(atom(5, "outlier", "does not depend on the outlying samples", True))
     if context.limits.get(f"adjusted:{group.objective_ids[0]}"):
         atoms.append(atom(6, "covariate", "does not depend on the adjustment", False))
+    if "hazards_p" in group.evidence:
+        atoms.append(atom(8, "hazards", "its hazard ratio stays the same over time", False, "hazards_p"))
     atoms.append(atom(7, "assumed", "the difference is biological and not of sample handling", False))
     return tuple(atoms)
 

@@ -42,7 +42,7 @@ _VAGUE = frozenset(
 )
 
 
-def survival_table(obs: pd.DataFrame, columns: list[Column]) -> pd.DataFrame:
+def outcome_table(obs: pd.DataFrame, columns: list[Column]) -> pd.DataFrame:
     """Every follow-up time with the event that ends it.
 
     A time goes with an event that shares a telling word with it (``pfs_time``, ``pfs_event``); an event of life or

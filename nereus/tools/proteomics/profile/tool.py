@@ -39,7 +39,7 @@ from nereus.tools.proteomics.profile.measured import (
     residual_kurtosis,
 )
 from nereus.tools.proteomics.profile.notices import Notice, notice_data, notice_design
-from nereus.tools.proteomics.profile.outcome import count_events, survival_table, time_of_event
+from nereus.tools.proteomics.profile.outcome import count_events, outcome_table, time_of_event
 from nereus.tools.proteomics.profile.pulldowns import pulldown_table
 from nereus.tools.proteomics.profile.sheet import column_table, named_subject, sheet_columns
 from nereus.tools.proteomics.profile.unit import Unit, find_unit
@@ -87,7 +87,7 @@ class ProfileParams(Params):
         "table:interactions",
         "table:courses",
         "table:doses",
-        "table:survival",
+        "table:outcomes",
         "table:pulldowns",
         "table:organelles",
         "table:plexes",
@@ -126,7 +126,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
         - ``variance``: column, role, r2_adjusted, r2_beyond (beyond the main factors, for batches);
         - ``samples``: see `quality.sample_statistics`; ``features``: feature, gene, n_detected, missing_rate,
           mean, sd;
-        - ``interactions``, ``courses``, ``doses``, ``plexes``: see `profile.designs`; ``survival``: see
+        - ``interactions``, ``courses``, ``doses``, ``plexes``: see `profile.designs`; ``outcomes``: see
           `profile.outcome`; ``pulldowns``: see `profile.pulldowns`; ``organelles``: see `profile.kinds`;
         - ``notices``: notice, severity (info, warning, refuse), about, text, mend.
 
@@ -195,7 +195,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     interactions = interaction_table(columns, levels, subjects, unit)
     courses = course_table(unit_obs, columns, levels, subjects, unit, numbers)
     doses = dose_table(unit_obs, columns, numbers)
-    survival = survival_table(unit_obs, columns)
+    outcomes = outcome_table(unit_obs, columns)
     plexes = plex_table(obs, columns)
     linkage = missing_by_factor(unit_X, columns, levels, unit, subjects, params, rng)
     samples = sample_statistics(X, list(map(str, dataset.obs_names)), params.outlier_mad)
@@ -273,7 +273,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
             "batch_columns": ";".join(names["batch"]),
             "batch_covariates": ";".join(modelled),
             "batch_r2": finite(batch_r2),
-            "time_column": time_of_event(survival, names["time"]),
+            "time_column": time_of_event(outcomes, names["time"]),
             "event_column": names["event"][0] if names["event"] else None,
             "n_events": count_events(levels, names["event"]),
             "pair_column": names["pair"][0] if names["pair"] else None,
@@ -285,7 +285,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
             "n_interactions": _testable(interactions),
             "n_courses": _testable(courses),
             "n_dose_series": _testable(doses),
-            "n_outcomes": _testable(survival),
+            "n_outcomes": _testable(outcomes),
             "n_baits": _testable(pulldowns),
             "n_plexes": len(plexes),
             "n_references": int(plexes["n_references"].sum()),
@@ -317,7 +317,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
             "interactions": interactions,
             "courses": courses,
             "doses": doses,
-            "survival": survival,
+            "outcomes": outcomes,
             "pulldowns": pulldowns,
             "organelles": organelles,
             "plexes": plexes,

@@ -10,9 +10,11 @@ from nereus.agents.policies.rules.questions import (
     data,
     describe,
     differential,
+    panel,
     pathway,
     quality,
     subtypes,
+    survival,
     synthesis,
 )
 from nereus.agents.policies.rules.questions.base import Question
@@ -24,6 +26,8 @@ _ALL = (
     quality.QUESTION,
     differential.QUESTION,
     association.QUESTION,
+    survival.QUESTION,
+    panel.QUESTION,
     subtypes.QUESTION,
     describe.QUESTION,
     pathway.QUESTION,

@@ -42,7 +42,17 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
         label = f"{a} vs {b} ({factor})"
         refused = str(row.get("refused") or "") or refused_by_check(context, factor)
         if refused:
-            dropped.append(Dropped(subject=label, reason=refused))
+            known = next(
+                (
+                    one.id
+                    for one in context.objectives
+                    if one.kind is ObjectiveKind.DIFFERENTIAL
+                    and one.contrast is not None
+                    and one.contrast.asks_the_same(Contrast(factor=factor, a=a, b=b))
+                ),
+                None,
+            )
+            dropped.append(Dropped(subject=label, reason=refused, verdict="refused", objective_id=known))
             continue
         if min(n_a, n_b) < MIN_SUBJECTS:
             too_small.append(label)

@@ -54,6 +54,14 @@ def power(n_a: float, n_b: float) -> float:
     return round(1 - normal.cdf(normal.inv_cdf(1 - STRICT_ALPHA / 2) - shift), 4)
 
 
+def survival_power(n_events: float) -> float:
+    """The same for a log hazard ratio of 0.8 per standard deviation, which rests on the events."""
+    normal = NormalDist()
+    return round(
+        1 - normal.cdf(normal.inv_cdf(1 - STRICT_ALPHA / 2) - LARGE_EFFECT_SD * math.sqrt(n_events)), 4
+    )
+
+
 def question_match(question: str | None, names: list[str]) -> float:
     """How far the user's words name these columns or levels."""
     if not question:
@@ -72,6 +80,6 @@ def novelty(context: DecisionContext, kind: ObjectiveKind, column: str) -> float
         for one in context.objectives
         if one.kind is kind
         and one.status in ("done", "running")
-        and column in ((one.contrast and one.contrast.factor), one.variable)
+        and column in ((one.contrast and one.contrast.factor), one.variable, *one.design.values())
     ]
     return round(1 / (1 + len(done)), 4)

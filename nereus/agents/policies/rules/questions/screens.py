@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nereus.agents.planner.questions import TESTED
+from nereus.agents.planner.relations import RELATIONS
 from nereus.agents.policies.base import CallView, DecisionContext, ObjectiveAssessment, ObjectiveDraft
 from nereus.agents.policies.rules.questions.base import Calls
 from nereus.memory.records import Objective, ObjectiveKind
@@ -13,6 +14,8 @@ RANK_TEST_BELOW = 5
 """Subjects a group below which a rank test stands beside the moderated t (spec: n < 5)."""
 HEAVY_TAILS = 7.0
 """Residual kurtosis above which a rank test stands beside the moderated t."""
+SUBSAMPLES = 50
+"""Half-samples of a stability."""
 PERMUTATIONS = 50
 """Label permutations of a null (spec: at least 50); fewer where fewer distinct ones exist."""
 ENOUGH_FOR_SETS = 100
@@ -26,12 +29,14 @@ TEST_OPTIONS: dict[str, Any] = {"background": "auto", "prior_covariate": "auto",
 
 def conclude(context: DecisionContext, objective: Objective, calls: Calls) -> ObjectiveAssessment:
     """How many features hold at the level of the table, and which questions follow."""
-    call = calls.get(TESTED[objective.kind].tool)
+    asked = TESTED[objective.kind]
+    call = calls.get(asked.tool)
     if call is None:
         return ObjectiveAssessment(verdict="abandon", summary="the test could not be carried out")
-    summary = f"{{{{{call.step_id}.n_significant}}}} of {{{{{call.step_id}.n_tested}}}} proteins at the level of this table"
-    null = calls.get("permutation_null")
-    if null is not None and null.values.get("null_p95") is not None:
+    step, counted = call.step_id, RELATIONS[asked.relation].plural
+    summary = f"{{{{{step}.n_significant}}}} of {{{{{step}.n_tested}}}} {counted} at the level of this table"
+    null = calls.get("permutation_null", call)
+    if null.values.get("null_p95") is not None:
         summary += f"; shuffled labels give at most {{{{{null.step_id}.null_p95|.0f}}}} in ninety-five of a hundred cases"
     children = tuple(sets_of(context, objective, call))
     return ObjectiveAssessment(
@@ -50,13 +55,14 @@ def sets_of(context: DecisionContext, objective: Objective, call: CallView) -> l
     mappable = rate is None or float(rate) >= MAPPED
     if not mappable or float(call.values.get("n_tested") or 0) < ENOUGH_FOR_SETS:
         return []
-    about = objective.contrast.label if objective.contrast else objective.variable
     return [
         ObjectiveDraft(
             kind=ObjectiveKind.PATHWAY,
-            statement=f"Which processes move together in {about}?",
+            statement=f"Which processes move together in {objective.about}?",
             contrast=objective.contrast,
             variable=objective.variable,
+            design=objective.design,
+            label=objective.label,
             covariates=objective.covariates,
             rationale="single proteins were tested; sets of them may move together",
             cites=(call.step_id,),

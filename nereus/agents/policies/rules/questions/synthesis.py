@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nereus.agents.planner.questions import FAMILIES, TESTED
+from nereus.agents.planner.questions import TESTED, families
 from nereus.agents.policies.base import DecisionContext, ObjectiveAssessment, StepDraft, WorkflowDraft
 from nereus.agents.policies.rules.questions.base import Calls, Inputs, Question
 from nereus.memory.records import Objective, ObjectiveKind
@@ -14,10 +14,10 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     """One error rate, the claims of each question, all claims, and drawings last."""
     outputs = context.run_outputs
     tables = {}
-    for name in outputs:
-        owner, _, output = name.partition(":")
-        if output in FAMILIES:
-            tables[f"{owner} {FAMILIES[output]}"] = f"run/{name}"
+    for one in context.objectives:
+        for output, family in families(one).items():
+            if f"{one.id}:{output}" in outputs:
+                tables[f"{one.id} {family}"] = f"run/{one.id}:{output}"
     steps = [
         StepDraft(
             tool="run_wide_fdr",
@@ -37,10 +37,12 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         for extra in ("detection", "stability", "confidence", "rank", "rerun"):
             if f"{one.id}:{extra}" in outputs:
                 inputs[extra] = f"run/{one.id}:{extra}"
+        if asked.own_checks:
+            inputs["stability"] = inputs["differential"]
         params: dict[str, Any] = {
-            "contrast": one.contrast.label if one.contrast else one.variable,
-            "abundance_family": f"{one.id} {FAMILIES[main]}",
-            "kind": FAMILIES[main],
+            "contrast": one.about,
+            "abundance_family": f"{one.id} {asked.relation}",
+            "kind": asked.relation,
             "prefix": one.id,
         }
         if "detection" in inputs:
@@ -61,7 +63,7 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         )
     )
     for one, main in tested:  # drawings last: they are what a short budget leaves out
-        drawn: dict[str, Any] = {"variable": one.variable}
+        drawn: dict[str, Any] = {"variable": one.variable or one.about}
         if one.contrast is not None:
             drawn = {"contrast": one.contrast.model_dump(mode="json")}
         steps.append(
