@@ -45,6 +45,7 @@ CATALOGUE: dict[str, str] = {
     "calibrate_confidence": "nereus.tools.statistics.calibration:calibrate_confidence",
     "compose_claims": "nereus.tools.statistics.claims:compose_claims",
     "gather_claims": "nereus.tools.statistics.gather:gather_claims",
+    "peptide_model": "nereus.tools.statistics.peptide_model:peptide_model",
     # predicting, grouping, comparing layers and cohorts ------------------------------------------
     "biomarker_panel": "nereus.tools.statistics.panel:biomarker_panel",
     "consensus_clusters": "nereus.tools.statistics.consensus:consensus_clusters",

@@ -205,6 +205,9 @@ CASES: dict[str, Case] = {
     "gather_claims": Case(
         lambda: {"tables": {"O2": run("compose_claims").table("claims")}}, barren=False
     ),  # no claims is an answer, and the summary counts them by objective
+    "peptide_model": Case(
+        lambda: {"dataset": _two_mixes()}, {"contrast": {"factor": "mix", "a": "late", "b": "early"}}
+    ),
     # predicting, grouping, comparing layers and cohorts ------------------------------------------
     "biomarker_panel": Case(
         _dataset,
@@ -275,6 +278,14 @@ def followed() -> anndata.AnnData:
     data = csf().copy()
     data.obs["followed"] = data.obs[AGE].astype(float)
     data.obs["state"] = ["alive" if i % 5 == 0 else "dead" for i in range(data.n_obs)]
+    return data
+
+
+@cache
+def _two_mixes() -> anndata.AnnData:
+    """The first and the last six runs of the spike-in series."""
+    data = peptides()[[*range(6), *range(18, 24)]].copy()
+    data.obs["mix"] = ["early"] * 6 + ["late"] * 6
     return data
 
 
