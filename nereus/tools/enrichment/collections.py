@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -126,9 +126,16 @@ def choose(organism: str, wanted: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in available if name in wanted)
 
 
+@cache
 def universe(organism: str) -> frozenset[str]:
     """Upper-case symbols of all genes that occur in any set of the organism."""
-    return frozenset(gene.upper() for gene in load_sets(organism).genes)
+    return frozenset(_columns(organism))
+
+
+@cache
+def _columns(organism: str) -> Mapping[str, int]:
+    """Column of each gene of an organism's sets, by upper-case symbol."""
+    return {gene.upper(): i for i, gene in enumerate(load_sets(organism).genes)}
 
 
 def measured_sets(
@@ -147,7 +154,7 @@ def measured_sets(
     """
     sets = load_sets(organism)
     keep = np.flatnonzero(sets.table["collection"].isin(collections).to_numpy())
-    columns = {gene.upper(): i for i, gene in enumerate(sets.genes)}
+    columns = _columns(organism)
     found = [(i, columns[gene.upper()]) for i, gene in enumerate(genes) if gene.upper() in columns]
     pick = _boolean(
         np.array([column for _, column in found], dtype=int),
@@ -162,7 +169,8 @@ def measured_sets(
     members = members[fits]
     stands_for = _same_members(table, members)
     rows = np.array(sorted(stands_for), dtype=int)
-    same = ["; ".join(table["set_id"].iloc[others]) for _, others in sorted(stands_for.items())]
+    set_ids = table["set_id"].tolist()
+    same = ["; ".join(set_ids[other] for other in others) for _, others in sorted(stands_for.items())]
     return MeasuredSets(table.iloc[rows].reset_index(drop=True).assign(same_members=same), members[rows])
 
 

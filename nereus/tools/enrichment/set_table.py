@@ -165,16 +165,16 @@ def member_table(table: pd.DataFrame, members: Sequence[np.ndarray], genes: pd.D
     genes
         Gene-level table.
     """
-    parts = []
-    for row, places in zip(table.head(_MAX_DRAWN).itertuples(index=False), members, strict=False):
-        part = genes.iloc[np.sort(places)]
-        hits = set(row.leading_edge.split(";"))
-        parts.append(
-            part.assign(
-                member=row.set_id + "|" + part["gene"],
-                set_id=row.set_id,
-                hit=part["gene"].isin(hits).to_numpy(),
-            )
-        )
-    whole = pd.concat(parts, ignore_index=True)
+    shown = table.head(_MAX_DRAWN)
+    places = [np.sort(rows) for _, rows in zip(range(len(shown)), members, strict=False)]
+    every = np.concatenate(places) if places else np.empty(0, dtype=int)
+    set_ids = np.repeat(shown["set_id"].to_numpy(dtype=object), list(map(len, places)))
+    edges = dict(zip(shown["set_id"], (set(edge.split(";")) for edge in shown["leading_edge"]), strict=True))
+    whole = genes.iloc[every].reset_index(drop=True)
+    symbols = whole["gene"].to_numpy(dtype=object)
+    whole = whole.assign(
+        member=[f"{set_id}|{gene}" for set_id, gene in zip(set_ids, symbols, strict=True)],
+        set_id=set_ids,
+        hit=[gene in edges[set_id] for set_id, gene in zip(set_ids, symbols, strict=True)],
+    )
     return whole[list(MEMBER_COLUMNS)]

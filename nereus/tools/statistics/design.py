@@ -19,7 +19,7 @@ import pandas as pd
 
 from nereus.errors import InputError
 from nereus.memory.records import Contrast
-from nereus.tools.statistics.levels import level_text
+from nereus.tools.statistics.levels import contingency, level_text
 from nereus.tools.statistics.linear_model import FloatArray, IntArray
 from nereus.tools.statistics.moderated_t import BlockModel
 
@@ -299,7 +299,7 @@ def subset_mask(obs: pd.DataFrame, subset: dict[str, str], where: str) -> npt.ND
 
 def cramers_v(a: Iterable[Any], b: Iterable[Any]) -> float:
     """Cramér's V of two categorical columns: 0 independent, 1 one determines the other, NaN undefined."""
-    table = pd.crosstab(pd.Series(list(a)), pd.Series(list(b))).to_numpy(dtype=np.float64)
+    table = contingency(pd.Series(list(a), dtype=object), pd.Series(list(b), dtype=object)).astype(np.float64)
     least = min(table.shape) - 1
     if least < 1:
         return float("nan")
