@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nereus.tools.cytometry.cell_table import IntArray, Values
+from nereus.tools.cytometry.cell_table import FloatArray, IntArray, Values
 from nereus.tools.singlecell.normalise import scanpy_module
 
 
@@ -50,3 +50,15 @@ def label_by_neighbours(known: Values, labels: IntArray, points: Values, n_neigh
 
     voters = KNeighborsClassifier(n_neighbors=min(n_neighbours, len(known))).fit(known, labels)
     return np.asarray(voters.predict(points), dtype=np.intp)
+
+
+def umap_plane(points: Values, n_neighbours: int, seed: int) -> FloatArray:
+    """UMAP of cells through scanpy, on the graph of their exact neighbours: shape (cells, 2)."""
+    sc = scanpy_module("UMAP")
+    import anndata
+
+    cells = anndata.AnnData(X=np.ascontiguousarray(points))
+    n_neighbours = min(n_neighbours, len(points) - 1)
+    sc.pp.neighbors(cells, n_neighbors=n_neighbours, use_rep="X", transformer="sklearn", random_state=seed)
+    sc.tl.umap(cells, random_state=seed)
+    return np.asarray(cells.obsm["X_umap"], dtype=np.float64)
