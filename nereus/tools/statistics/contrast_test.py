@@ -213,7 +213,8 @@ class Comparison:
         ahead, labels_again = tee(labellings)
         fits = repeated.relabelled(map(self._column, labels_again))
         for labels, linear in zip(ahead, fits, strict=True):
-            testable = self._enough(linear.n, repeated.counts(labels == 1.0), repeated.counts(labels == 0.0))
+            in_a, in_b = repeated.counts(np.stack([labels == 1.0, labels == 0.0]).astype(np.float64))
+            testable = self._enough(linear.n, in_a, in_b)
             yield self._judged(_only(linear, testable), testable)[0]
 
     def subsampled_tests(self, subsamples: Iterable[IntArray]) -> Iterator[ContrastFit]:
@@ -223,10 +224,11 @@ class Comparison:
             return
         repeated = RepeatedFit(self.values, self.design.matrix)
         ahead, samples_again = tee(subsamples)
-        in_a, in_b = self.design.group == 1.0, self.design.group == 0.0
+        groups = np.stack([self.design.group == 1.0, self.design.group == 0.0]).astype(np.float64)
         for samples, linear in zip(ahead, repeated.subsampled(samples_again), strict=True):
-            drawn = np.isin(np.arange(len(in_a)), samples)
-            testable = self._enough(linear.n, repeated.counts(in_a & drawn), repeated.counts(in_b & drawn))
+            drawn = np.bincount(samples, minlength=groups.shape[1])
+            in_a, in_b = repeated.counts(groups * drawn)
+            testable = self._enough(linear.n, in_a, in_b)
             yield self._judged(_only(linear, testable), testable)[0]
 
     @property

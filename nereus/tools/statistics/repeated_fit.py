@@ -13,12 +13,12 @@ rounding.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
-from nereus.tools.statistics.batched_cholesky import factorise
+from nereus.tools.statistics.batched_cholesky import Cholesky, factorise
 from nereus.tools.statistics.linear_model import (
     FloatArray,
     IntArray,
@@ -62,20 +62,28 @@ class RepeatedFit:
         filled = np.where(observed, values, 0.0)
         self._mean = filled.sum(axis=1) / np.maximum(self._n, 1)
         self._centred = np.ascontiguousarray(np.where(observed, filled - self._mean[:, None], 0.0).T)
-        self._others = factorise(_gram(self._basis, self._pattern), self._pattern.sum(axis=0))
-        self._per_feature = self._others.take(self._of)
-        left = self._without_others(self._centred)
-        self._left = self._without_others(left)  # refined once
-        self._squares = np.einsum("sf,sf->f", self._left, self._left)
 
-    def _without_others(self, y: FloatArray) -> FloatArray:
-        """Residuals of `y`, shape (samples, features), on the columns that are not tested."""
-        gamma = self._per_feature.backward(self._per_feature.forward(self._basis.T @ y))
-        return np.asarray((y - self._basis @ gamma) * self._observed)
+    @cached_property
+    def _others(self) -> Cholesky:
+        """Normal equations of the columns that are not tested, by pattern."""
+        return factorise(_gram(self._basis, self._pattern), self._pattern.sum(axis=0))
 
-    def counts(self, chosen: npt.NDArray[np.bool_]) -> IntArray:
-        """Observed samples among the chosen ones, shape (features,)."""
-        return np.asarray(np.rint(chosen.astype(np.float64) @ self._observed), dtype=np.intp)
+    @cached_property
+    def _left(self) -> FloatArray:
+        """Residuals of the values on the columns that are not tested, shape (samples, features)."""
+        each, left = self._others.take(self._of), self._centred
+        for _ in range(2):  # refined once: they are taken as they are
+            gamma = each.backward(each.forward(self._basis.T @ left))
+            left = (left - self._basis @ gamma) * self._observed
+        return left
+
+    @cached_property
+    def _squares(self) -> FloatArray:
+        return np.asarray(np.einsum("sf,sf->f", self._left, self._left))
+
+    def counts(self, chosen: FloatArray) -> IntArray:
+        """Observed samples among the chosen ones (1, others 0), shape (features,); `chosen` may hold several rows."""
+        return np.asarray(np.rint(chosen @ self._observed), dtype=np.intp)
 
     # ------------------------------------------------------------------------------------------ other labels
 
@@ -124,48 +132,40 @@ class RepeatedFit:
         if spread <= _NOT_TOLD * float(np.std(column)):
             spread = 1.0
         basis = np.column_stack([self._basis, bare / spread])
-        # The fit to all samples is taken out; where it cannot tell the column, no subsample can.
+        # Whatever is taken out here comes back in `fitted`, so that it need not be exact. Where the fit to all
+        # samples cannot tell the column, no subsample can.
         whole = factorise(_gram(basis, self._pattern), self._pattern.sum(axis=0)).take(self._of)
         gamma = whole.backward(whole.forward(basis.T @ self._centred))
         residual = (self._centred - basis @ gamma) * self._observed
-        more = whole.backward(whole.forward(basis.T @ residual))
-        residual = (residual - basis @ more) * self._observed
-        fitted = (gamma + more)[-1]
         upper = np.triu_indices(basis.shape[1])
         products = basis[:, upper[0]] * basis[:, upper[1]]
         squared = residual**2
-        for samples in subsamples:
-            yield self._subsampled(samples, basis, products, residual, squared, fitted, spread)
-
-    def _subsampled(
-        self,
-        samples: IntArray,
-        basis: FloatArray,
-        products: FloatArray,
-        residual: FloatArray,
-        squared: FloatArray,
-        fitted: FloatArray,
-        spread: float,
-    ) -> LinearFit:
-        k = basis.shape[1]
-        chosen = np.zeros(self._n_samples)
-        chosen[samples] = 1.0
-        pattern = self._pattern[samples]
-        gram = _unfolded(products[samples].T @ pattern, k)
-        factor = factorise(gram, pattern.sum(axis=0))
-        each = factor.take(self._of)
-        z = each.forward(basis[samples].T @ residual[samples])
-        n = self.counts(chosen > 0)
-        known = each.reciprocal[-1] > 0
-        df = np.maximum(n - each.rank, 0).astype(np.float64)
-        squares = np.maximum(chosen @ squared - np.einsum("kf,kf->f", z, z), 0.0)
-        effect = np.where(known, (fitted + z[-1] * each.reciprocal[-1]) / spread, np.nan)
-        unscaled_sd = np.where(known, each.reciprocal[-1] / spread, np.nan)
-        variance = np.where(df > 0, squares / np.where(df > 0, df, 1.0), np.nan)
-        mean = np.where(n > 0, self._mean + (chosen @ self._centred) / np.maximum(n, 1), np.nan)
-        fit = LinearFit(effect, unscaled_sd, variance, df, n, mean)
-        delicate = ((each.left > 0) & (each.left < _DELICATE)).any(axis=0)
-        return self._carefully(fit, samples, np.flatnonzero(delicate)) if delicate.any() else fit
+        source = iter(subsamples)
+        while chunk := list(islice(source, _AT_A_TIME)):
+            drawn = np.zeros((len(chunk), self._n_samples))
+            for row, samples in zip(drawn, chunk, strict=True):
+                row[samples] = 1.0
+            n = self.counts(drawn)
+            mean = np.where(n > 0, self._mean + (drawn @ self._centred) / np.maximum(n, 1), np.nan)
+            squares = drawn @ squared
+            for row, samples in enumerate(chunk):
+                pattern = self._pattern[samples]
+                gram = _unfolded(products[samples].T @ pattern, basis.shape[1])
+                each = factorise(gram, pattern.sum(axis=0)).take(self._of)
+                z = each.forward(basis[samples].T @ residual[samples])
+                known = each.reciprocal[-1] > 0
+                df = np.maximum(n[row] - each.rank, 0).astype(np.float64)
+                rss = np.maximum(squares[row] - np.einsum("kf,kf->f", z, z), 0.0)
+                fit = LinearFit(
+                    np.where(known, (gamma[-1] + z[-1] * each.reciprocal[-1]) / spread, np.nan),
+                    np.where(known, each.reciprocal[-1] / spread, np.nan),
+                    np.where(df > 0, rss / np.where(df > 0, df, 1.0), np.nan),
+                    df,
+                    n[row],
+                    mean[row],
+                )
+                delicate = ((each.left > 0) & (each.left < _DELICATE)).any(axis=0)
+                yield self._carefully(fit, samples, np.flatnonzero(delicate)) if delicate.any() else fit
 
     def _carefully(self, fit: LinearFit, samples: IntArray, rows: IntArray) -> LinearFit:
         """Put the careful fit of a few features in place of the fast one."""
