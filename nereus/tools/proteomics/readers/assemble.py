@@ -85,8 +85,8 @@ def assemble(
             where=q.where,
             mend="give a table with one column or row a sample (pass `orientation` or `quantity` if they were not found)",
         )
-    quantities = {name: values[np.ix_(rows, kept)] for name, values in q.quantities.items()}
-    layers = {name: values[np.ix_(rows, kept)] for name, values in q.layers.items()}
+    quantities = {name: values[rows][:, kept] for name, values in q.quantities.items()}
+    layers = {name: values[rows][:, kept] for name, values in q.layers.items()}
     name = choose_quantity(quantities, quantity, q.where, warnings)
     found = scaled(quantities[name], q, scale, zero_is_missing, samples, features, warnings)
     x = found.x

@@ -93,6 +93,6 @@ def channel_columns(
     if not blank.any():
         return frame, []
     frame["blank"] = blank
-    names = [samples[i] for i in np.flatnonzero(blank)]
+    names = [name for name, empty in zip(samples, blank, strict=True) if empty]
     note = f"{len(names)} channels hold (nearly) nothing and are marked in the column blank: {names[:4]}"
     return frame, [note + "; drop.blank_channel removes them"]

@@ -202,7 +202,7 @@ def read_diann_report(table: Table, options: ReadOptions) -> Quantification:
         return found.by_feature(table.columns[header.index(name)]) if name in header else None
 
     named = found.by_feature(groups)
-    var = describe(named, genes=column("genes"), entry_names=column("protein_names"), n_peptides=total)
+    var = describe(named, genes=column("genes"), entry_names=column("protein_names"), n_peptides=list(total))
     if level == "peptide":
         var["protein_group"] = pd.Series(named, dtype=object)
         if (peptide := column("stripped_sequence")) is not None:

@@ -106,15 +106,15 @@ def pivot(
             where=table.where,
             mend="check its columns of flags and q-values (q_value raises the limit)",
         )
-    for what, names in (("sample", samples), ("feature", features)):
-        if unnamed := next((int(i) for i in rows if not names[i]), None):
+    named = [pd.Series(list(names), dtype=object).to_numpy()[rows] for names in (samples, features)]
+    for what, names in zip(("sample", "feature"), named, strict=True):
+        if (names == "").any():
+            line = table.lines[int(rows[int(np.argmax(names == ""))])]
             raise InputError(
-                f"the row names no {what}",
-                where=f"{table.where}, row {table.lines[unnamed]}",
-                mend="fill it in or delete the row",
+                f"the row names no {what}", where=f"{table.where}, row {line}", mend="fill it in or delete the row"
             )
-    sample_of_row, sample_levels = pd.factorize(np.array([samples[i] for i in rows], dtype=object))
-    feature_of_row, feature_levels = pd.factorize(np.array([features[i] for i in rows], dtype=object))
+    sample_of_row, sample_levels = pd.factorize(named[0])
+    feature_of_row, feature_levels = pd.factorize(named[1])
     shape = (len(sample_levels), len(feature_levels))
     place = sample_of_row * shape[1] + feature_of_row
     matrices = {}
@@ -146,7 +146,7 @@ def _merged(
 ) -> FloatArray:
     size = shape[0] * shape[1]
     if merge == "sum":
-        total = np.bincount(place, weights=values, minlength=size)
+        total: FloatArray = np.bincount(place, weights=values, minlength=size).astype(float)
         total[np.bincount(place, minlength=size) == 0] = np.nan
         return total.reshape(shape)
     flat = np.full(size, -np.inf)

@@ -90,10 +90,11 @@ def read_olink(table: Table, options: ReadOptions) -> Quantification:
         if name not in _FEATURE_COLUMNS and name not in _SAMPLE
     }
     obs = constants(table, found, {name: j for name, j in candidates.items() if name})
-    genes = cells_of(table, "gene", "geneid") if "assay" not in header else cells_of(table, "assay")
+    # Assay names are spelt in Olink's own way here and there (CASP-8); a column of genes is not.
+    genes = cells_of(table, "gene", "geneid", "gene_id", "gene_name", "assay")
     var = describe(
         found.by_feature(uniprot),
-        genes=None if genes is None else [_symbol(g) for g in found.by_feature(genes)],
+        genes=None if genes is None else ["" if is_missing(g) else g for g in found.by_feature(genes)],
     )
     var["panel"] = pd.Series(found.by_feature(panel), dtype=object)
     below = 0
@@ -146,11 +147,6 @@ def _features(uniprot: list[str], assay: list[str], panel: list[str]) -> tuple[l
         features,
         f"{len(repeated)} proteins are measured by several assays, named with their {'panel' if by_panel else 'assay'}",
     )
-
-
-def _symbol(name: str) -> str:
-    """Assay names are gene symbols, spelt with a hyphen here and there ("IL-1 alpha" of old panels is none)."""
-    return "" if is_missing(name) else name
 
 
 def _mean_by(values: FloatArray, codes: np.ndarray, n: int) -> FloatArray:
