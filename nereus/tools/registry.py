@@ -36,6 +36,7 @@ CATALOGUE: dict[str, str] = {
     "continuous_association": "nereus.tools.statistics.association:continuous_association",
     "interaction_test": "nereus.tools.statistics.interaction:interaction_test",
     "longitudinal_test": "nereus.tools.statistics.longitudinal:longitudinal_test",
+    "dose_response": "nereus.tools.statistics.dose_response:dose_response",
     "survival_screen": "nereus.tools.statistics.survival.screen:survival_screen",
     "check_hazards": "nereus.tools.statistics.survival.hazards:check_hazards",
     "permutation_null": "nereus.tools.statistics.permutation:permutation_null",
@@ -52,6 +53,18 @@ CATALOGUE: dict[str, str] = {
     # sets ----------------------------------------------------------------------------------------
     "enrichment_ora": "nereus.tools.enrichment.ora:enrichment_ora",
     "enrichment_gsea": "nereus.tools.enrichment.gsea:enrichment_gsea",
+    # cells -----------------------------------------------------------------------------------------
+    "transform_cells": "nereus.tools.cytometry.transform:transform_cells",
+    "cell_quality": "nereus.tools.cytometry.quality:cell_quality",
+    "single_cell_quality": "nereus.tools.singlecell.proteome_quality:single_cell_quality",
+    "cluster_cells": "nereus.tools.cytometry.cluster:cluster_cells",
+    "annotate_clusters": "nereus.tools.cytometry.annotate:annotate_clusters",
+    "classify_cells": "nereus.tools.cytometry.classify:classify_cells",
+    "cell_abundance_test": "nereus.tools.cytometry.abundance:cell_abundance_test",
+    "cell_state_test": "nereus.tools.cytometry.state:cell_state_test",
+    "load_network": "nereus.tools.enrichment.network:load_network",
+    "kinase_activity": "nereus.tools.enrichment.activity:kinase_activity",
+    "factor_activity": "nereus.tools.enrichment.activity:factor_activity",
     # figures -------------------------------------------------------------------------------------
     "plot_volcano": "nereus.tools.figures.volcano:plot_volcano",
     "plot_heatmap": "nereus.tools.figures.heatmap:plot_heatmap",
@@ -59,8 +72,13 @@ CATALOGUE: dict[str, str] = {
     "plot_missingness": "nereus.tools.figures.missingness:plot_missingness",
     "plot_set_bars": "nereus.tools.figures.set_bars:plot_set_bars",
     "plot_roc": "nereus.tools.figures.roc:plot_roc",
+    "plot_activities": "nereus.tools.figures.activity_bars:plot_activities",
     "plot_feature": "nereus.tools.figures.feature:plot_feature",
+    "plot_dose_response": "nereus.tools.figures.dose_response:plot_dose_response",
     "plot_survival": "nereus.tools.figures.survival:plot_survival",
+    "plot_embedding": "nereus.tools.figures.embedding:plot_embedding",
+    "plot_populations": "nereus.tools.figures.populations:plot_populations",
+    "plot_markers": "nereus.tools.figures.marker_medians:plot_markers",
 }
 
 

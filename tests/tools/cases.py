@@ -19,9 +19,12 @@ import pandas as pd
 
 from nereus.tools import registry
 from nereus.tools.base import Result, SourceFile
+from tests.tools.cytometry.planted import STIMULATION, planted_cells
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "alzheimer_csf"
 SPIKE_INS = Path(__file__).parents[1] / "data" / "bruderer_spikeins"
+
+NETWORK = Path(__file__).parents[1] / "data" / "networks" / "kinases.csv"
 
 DIAGNOSIS = "_primary biochemical AD classification"
 SITE = "_collection site"
@@ -101,6 +104,28 @@ def peptides() -> anndata.AnnData:
     return anndata.AnnData(np.log2(table[runs].to_numpy(float).T), obs=obs, var=var, uns=uns)
 
 
+@cache
+def blood() -> anndata.AnnData:
+    """600 planted cells x 9 channels of 4 donors, stimulated and not: raw counts of a mass cytometer."""
+    return planted_cells(n_donors=4, n_cells=75, seed=1)
+
+
+@cache
+def single_cell_peptides() -> anndata.AnnData:
+    """Two runs of a carrier, a reference, eight cells and two blanks x 60 peptides of 15 proteins, intensities."""
+    rng = np.random.default_rng(3)
+    kinds = ["carrier", "reference"] + ["cell"] * 8 + ["blank"] * 2
+    level = np.exp(rng.normal(7, 1, 60))
+    size = np.array([100.0, 5.0, *np.ones(8), 0.1, 0.1])
+    noise = np.array([0.1, 0.1, *np.full(8, 0.2), 1.0, 1.0])
+    parts = [level * size[:, None] * np.exp(rng.normal(size=(12, 60)) * noise[:, None]) for _ in range(2)]
+    X = np.vstack(parts)
+    X[rng.random(X.shape) < 0.2] = np.nan
+    obs = pd.DataFrame({"type": kinds * 2, "run": np.repeat(["r1", "r2"], 12)}, index=[f"w{i}" for i in range(24)])
+    var = pd.DataFrame({"protein": [f"P{i // 4}" for i in range(60)]}, index=[f"pep{i}" for i in range(60)])
+    return anndata.AnnData(X, obs=obs, var=var, uns={"nereus": {"level": "cell", "history": []}})
+
+
 def _file(path: Path) -> SourceFile:
     return SourceFile(path, path.name)
 
@@ -113,6 +138,17 @@ def _families() -> dict[str, pd.DataFrame]:
     return {
         "diagnosis abundance": run("differential_abundance").table("differential"),
         "diagnosis detection": run("detection_test").table("detection"),
+    }
+
+
+def _sites() -> dict[str, Any]:
+    """The test of proteins as if each were a site, and a network over them."""
+    table = run("differential_abundance").table("differential")
+    named = [f"GENE{i}_S{i + 10}" for i in range(len(table))]
+    return {
+        "table": table.assign(feature=named, gene=""),
+        "dataset": None,
+        "network": run("load_network").table("network"),
     }
 
 
@@ -174,6 +210,9 @@ CASES: dict[str, Case] = {
         lambda: {"dataset": crossed()},
         {"time": "visit", "subject": "patient", "n_permutations": 3, "n_subsamples": 3},
     ),
+    "dose_response": Case(
+        lambda: {"dataset": dosed()}, {"dose": "dose", "n_permutations": 2, "n_subsamples": 2}
+    ),
     "survival_screen": Case(
         lambda: {"dataset": followed()},
         {**OUTCOME, "covariates": (SITE,), "n_permutations": 3, "n_subsamples": 3},
@@ -223,6 +262,35 @@ CASES: dict[str, Case] = {
         lambda: {"table": run("differential_abundance").table("differential"), "dataset": csf()},
         {"contrast": CONTRAST, "n_permutations": 500},
     ),
+    "load_network": Case(lambda: {"data": _file(NETWORK)}, barren=False),  # reads a file
+    "kinase_activity": Case(_sites, {"n_permutations": 500}),
+    "factor_activity": Case(
+        lambda: {
+            "table": run("differential_abundance").table("differential"),
+            "dataset": csf(),
+            "network": None,
+        },
+        {"n_permutations": 500, "min_targets": 2},
+    ),
+    # cells -----------------------------------------------------------------------------------------
+    "transform_cells": Case(lambda: {"dataset": blood()}),
+    "cell_quality": Case(lambda: {"dataset": run("transform_cells").dataset()}, {"min_cells": 20}),
+    "single_cell_quality": Case(
+        lambda: {"dataset": single_cell_peptides()}, {"type_column": "type", "run": "run"}
+    ),
+    "cluster_cells": Case(
+        lambda: {"dataset": run("cell_quality").dataset()}, {"min_k": 4, "max_k": 6, "n_subsamples": 3}
+    ),
+    "annotate_clusters": Case(lambda: {"dataset": run("cluster_cells").dataset(), "markers": None}),
+    "classify_cells": Case(lambda: {"dataset": run("transform_cells").dataset()}, {"label": "gate"}),
+    "cell_abundance_test": Case(
+        lambda: {"dataset": run("annotate_clusters").dataset()},
+        {"contrast": STIMULATION, "unit": "donor"},
+        barren=False,
+    ),  # counts cells, whatever their values
+    "cell_state_test": Case(
+        lambda: {"dataset": run("annotate_clusters").dataset()}, {"contrast": STIMULATION, "unit": "donor"}
+    ),
     # figures -------------------------------------------------------------------------------------
     "plot_volcano": Case(
         lambda: {
@@ -252,13 +320,35 @@ CASES: dict[str, Case] = {
             "calibration": run("biomarker_panel").table("calibration"),
         }
     ),
+    "plot_activities": Case(
+        lambda: {
+            "table": run("factor_activity").table("activities"),
+            "targets": run("factor_activity").table("targets"),
+        },
+        {"contrast": CONTRAST},
+    ),
     "plot_feature": Case(
         lambda: {"dataset": csf()},
         {"feature": "A0A024QZX5;A0A087X1N8;P35237", "contrast": CONTRAST, "batch": SITE},
     ),
+    "plot_dose_response": Case(
+        lambda: {"dataset": dosed()}, {"dose": "dose", "feature": str(peptides().var_names[0])}
+    ),
     "plot_survival": Case(
         lambda: {"dataset": followed()}, {**OUTCOME, "feature": "A0A024QZX5;A0A087X1N8;P35237"}
     ),
+    "plot_embedding": Case(
+        lambda: {"dataset": run("annotate_clusters").dataset()},
+        {"method": "pca", "colour": ("population", "group"), "n_cells": 200},
+    ),
+    "plot_populations": Case(
+        lambda: {
+            "dataset": run("cell_abundance_test").dataset("shares"),
+            "table": run("cell_abundance_test").table("abundance"),
+        },
+        {"contrast": STIMULATION, "join": "donor"},
+    ),
+    "plot_markers": Case(lambda: {"dataset": run("annotate_clusters").dataset()}),
 }
 
 
@@ -269,6 +359,14 @@ def crossed() -> anndata.AnnData:
     data.obs["arm"] = ["xy"[(i // 2) % 2] for i in range(data.n_obs)]
     data.obs["patient"] = [f"P{i // 3}" for i in range(data.n_obs)]
     data.obs["visit"] = [float(i % 3) for i in range(data.n_obs)]
+    return data
+
+
+@cache
+def dosed() -> anndata.AnnData:
+    """The peptides of the spike-in series, its eight mixes taken for eight doses."""
+    data = peptides().copy()
+    data.obs["dose"] = [10.0 * 3.0 ** ((int(str(run)[1:]) - 1) // 3) for run in data.obs_names]
     return data
 
 
