@@ -121,7 +121,9 @@ def single_cell_peptides() -> anndata.AnnData:
     parts = [level * size[:, None] * np.exp(rng.normal(size=(12, 60)) * noise[:, None]) for _ in range(2)]
     X = np.vstack(parts)
     X[rng.random(X.shape) < 0.2] = np.nan
-    obs = pd.DataFrame({"type": kinds * 2, "run": np.repeat(["r1", "r2"], 12)}, index=[f"w{i}" for i in range(24)])
+    obs = pd.DataFrame(
+        {"type": kinds * 2, "run": np.repeat(["r1", "r2"], 12)}, index=[f"w{i}" for i in range(24)]
+    )
     var = pd.DataFrame({"protein": [f"P{i // 4}" for i in range(60)]}, index=[f"pep{i}" for i in range(60)])
     return anndata.AnnData(X, obs=obs, var=var, uns={"nereus": {"level": "cell", "history": []}})
 

@@ -106,7 +106,9 @@ def cell_abundance_test(dataset: AnnData, params: AbundanceParams, *, seed: int)
     names = list(populations.names)
     if len(names) < 2:
         raise InputError(
-            f"every cell is of population {names[0]!r}", where="cell_abundance_test", mend="cluster the cells first"
+            f"every cell is of population {names[0]!r}",
+            where="cell_abundance_test",
+            mend="cluster the cells first",
         )
     counts = count_cells(units.of, populations.codes, len(units.sheet), len(names))
     warnings = list(units.notes)
@@ -226,7 +228,9 @@ def _shares_dataset(
     if params.transform == "reference":
         if params.reference not in names:
             raise InputError(
-                f"there is no population {params.reference!r} to refer to", where="reference", mend=f"populations are {names[:12]}"
+                f"there is no population {params.reference!r} to refer to",
+                where="reference",
+                mend=f"populations are {names[:12]}",
             )
         reference = names.index(str(params.reference))
     facts = described(dataset)

@@ -166,7 +166,9 @@ def annotate_clusters(
     order = list(dict.fromkeys(table["population"]))
     place = {population: number for number, population in enumerate(order)}
     of = np.array([place[one] for one in table["population"]] + [-1], dtype=np.intp)
-    derived = derive(dataset, f"annotate_clusters: {len(order)} populations of {len(clusters.names)} clusters")
+    derived = derive(
+        dataset, f"annotate_clusters: {len(order)} populations of {len(clusters.names)} clusters"
+    )
     derived.obs["population"] = pd.Categorical.from_codes(of[clusters.codes].tolist(), categories=order)
     n_ambiguous = int(table["ambiguous"].sum())
     if n_ambiguous:
@@ -274,7 +276,9 @@ def _decide(
         ):
             best = name
     line = ancestors(best, parents)
-    rivals = [name for name in ranked if name != best and name not in line and best not in ancestors(name, parents)]
+    rivals = [
+        name for name in ranked if name != best and name not in line and best not in ancestors(name, parents)
+    ]
     rival = rivals[0] if rivals else ""
     second = (rival, score[rival] if rival else np.nan)
     if score[best] < params.min_score:

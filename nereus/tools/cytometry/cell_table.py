@@ -157,9 +157,7 @@ def choose_markers(
     if named:
         unknown = [name for name in named if name not in names]
         if unknown:
-            raise InputError(
-                f"unknown markers {unknown[:3]}", where=what, mend=f"markers are {names[:24]}"
-            )
+            raise InputError(f"unknown markers {unknown[:3]}", where=what, mend=f"markers are {names[:24]}")
         chosen = [names.index(name) for name in dict.fromkeys(named)]
     else:
         chosen = [at for at, one in enumerate(marker_classes(dataset)) if one in classes]

@@ -27,7 +27,9 @@ from nereus.tools.proteomics.matrix import derive
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_UNGATED = frozenset({"ungated", "unlabeled", "unlabelled", "unassigned", "unclassified", "not gated", "other", "none"})
+_UNGATED = frozenset(
+    {"ungated", "unlabeled", "unlabelled", "unassigned", "unclassified", "not gated", "other", "none"}
+)
 _LEAST_CELLS = 20
 """Gated cells of a population from which it can be learnt."""
 _MOST_TESTED = 5_000
@@ -129,7 +131,9 @@ def classify_cells(dataset: AnnData, params: ClassifyCellsParams, *, seed: int) 
     classes = [one for one, n in zip(classes, counts, strict=True) if n >= _LEAST_CELLS]
     warnings: list[str] = []
     if rare:
-        warnings.append(f"populations with fewer than {_LEAST_CELLS} gated cells were not learnt: {', '.join(rare[:8])}")
+        warnings.append(
+            f"populations with fewer than {_LEAST_CELLS} gated cells were not learnt: {', '.join(rare[:8])}"
+        )
     if len(classes) < 2:
         raise InputError(
             f"{len(classes)} populations have {_LEAST_CELLS} gated cells",
@@ -292,9 +296,7 @@ def _class_table(
         precision = right / named if named else (0.0 if judged else np.nan)
         recall = right / real if real else np.nan
         f1 = 2 * right / (named + real) if named + real else np.nan
-        rows.append(
-            (name, int((label == number).sum()), int((found == number).sum()), precision, recall, f1)
-        )
+        rows.append((name, int((label == number).sum()), int((found == number).sum()), precision, recall, f1))
     return pd.DataFrame(rows, columns=["population", "n_gated", "n_predicted", "precision", "recall", "f1"])
 
 

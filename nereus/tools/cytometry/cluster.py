@@ -159,7 +159,9 @@ def cluster_cells(dataset: AnnData, params: ClusterCellsParams, *, seed: int) ->
     markers = _marker_table(dataset, space, labels, names)
     column = np.full(dataset.n_obs, -1, dtype=np.intp)
     column[space.cells] = labels
-    derived = derive(dataset, f"cluster_cells: {len(names)} clusters by {method} on {len(space.columns)} markers")
+    derived = derive(
+        dataset, f"cluster_cells: {len(names)} clusters by {method} on {len(space.columns)} markers"
+    )
     derived.obs["cluster"] = pd.Categorical.from_codes(column.tolist(), categories=names)
     bound = clusters[(clusters["largest_sample_share"] > 0.5) & (len(sample_names) > 2)]
     if len(bound):
@@ -168,7 +170,9 @@ def cluster_cells(dataset: AnnData, params: ClusterCellsParams, *, seed: int) ->
         )
     overall = float(ari[best])
     if overall < STABLE:
-        warnings.append("the clusters change between subsamples: they cut a continuum in places; see their stability")
+        warnings.append(
+            "the clusters change between subsamples: they cut a continuum in places; see their stability"
+        )
     n_stable = int(clusters["stable"].sum())
     return Result(
         summary=(
@@ -262,7 +266,8 @@ def _partitions(
     meta = meta_clusters(fitted.nodes, whole, n_repeats, np.random.default_rng(seed))
     if not meta:
         raise InputError(
-            f"the map has {len(fitted.nodes)} nodes, fewer than {min(whole)} clusters", mend="choose a smaller k"
+            f"the map has {len(fitted.nodes)} nodes, fewer than {min(whole)} clusters",
+            mend="choose a smaller k",
         )
     return {k: node_labels[of] for k, node_labels in meta.items()}
 

@@ -12,7 +12,9 @@ REACH = 4.0
 """Median absolute deviations (scaled to standard deviations) from the median of a sample beyond which an event is out."""
 _LEAST_AT_LIMIT = 5
 _SCATTER = re.compile(r"(fsc|fs)([ _-]?(?P<kind>[ahw]))?", re.IGNORECASE)
-_DNA = re.compile(r"(dna[ _-]?\d*|.*\bir(idium)?[ _-]?\(?19[13].*|(19[13])?ir(19[13])?(di)?.*)", re.IGNORECASE)
+_DNA = re.compile(
+    r"(dna[ _-]?\d*|.*\bir(idium)?[ _-]?\(?19[13].*|(19[13])?ir(19[13])?(di)?.*)", re.IGNORECASE
+)
 _LENGTH = re.compile(r"(event|cell)[ _-]?length", re.IGNORECASE)
 
 

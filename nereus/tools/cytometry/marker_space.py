@@ -63,7 +63,9 @@ def marker_space(
     notes: list[str] = []
     if not markers and LINEAGE not in marker_classes(dataset):
         classes = (STATE,)
-        notes.append("the panel has no lineage marker: state markers were used, which change within populations")
+        notes.append(
+            "the panel has no lineage marker: state markers were used, which change within populations"
+        )
     columns, more = choose_markers(dataset, markers, classes, what)
     notes += more
     if len(columns) > PANEL_SIZE:

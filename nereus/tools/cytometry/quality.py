@@ -102,7 +102,9 @@ def cell_quality(dataset: AnnData, params: CellQualityParams, *, seed: int) -> R
     known_gates = ("doublets", "debris", "limit")
     wrong = [gate for gate in params.gates if gate not in known_gates]
     if wrong:
-        raise InputError(f"unknown gates {wrong}", where="cell_quality", mend=f"gates are {list(known_gates)}")
+        raise InputError(
+            f"unknown gates {wrong}", where="cell_quality", mend=f"gates are {list(known_gates)}"
+        )
     samples = cell_labels(dataset, params.sample)
     names = [str(name) for name in dataset.var_names]
     classes = marker_classes(dataset)
@@ -130,7 +132,9 @@ def cell_quality(dataset: AnnData, params: CellQualityParams, *, seed: int) -> R
     if params.remove_small:
         kept &= ~np.append(small, True)[samples.codes]
     if not kept.any():
-        raise InputError("no event is left", where="cell_quality", mend="lower min_cells, or name fewer gates")
+        raise InputError(
+            "no event is left", where="cell_quality", mend="lower min_cells, or name fewer gates"
+        )
     distance, outlier = _unlike(shown, classes, samples, good)
     table = pd.DataFrame({"sample": samples.names, "n_cells": counts, "n_kept": left, "small": small})
     for number, gate in enumerate(found, 1):
@@ -143,7 +147,9 @@ def cell_quality(dataset: AnnData, params: CellQualityParams, *, seed: int) -> R
         warnings.append(f"samples with fewer than {params.min_cells} cells: {', '.join(shown_names[:8])}")
     if outlier.any():
         shown_names = [name for name, one in zip(samples.names, outlier, strict=True) if one]
-        warnings.append(f"samples unlike the others: {', '.join(shown_names[:8])}; look at them before they are compared")
+        warnings.append(
+            f"samples unlike the others: {', '.join(shown_names[:8])}; look at them before they are compared"
+        )
     constant = channels.loc[channels["constant"] & channels["class"].isin([LINEAGE, STATE]), "channel"]
     if len(constant):
         warnings.append(f"markers without a value, or constant: {', '.join(constant[:6])}")
@@ -184,7 +190,12 @@ def cell_quality(dataset: AnnData, params: CellQualityParams, *, seed: int) -> R
 
 
 def _gate(
-    raw: Values, names: list[str], classes: list[str], limits: Mask, samples: IntArray, params: CellQualityParams
+    raw: Values,
+    names: list[str],
+    classes: list[str],
+    limits: Mask,
+    samples: IntArray,
+    params: CellQualityParams,
 ) -> dict[str, tuple[Mask | None, str]]:
     found: dict[str, tuple[Mask | None, str]] = {}
     for gate in params.gates:
@@ -206,7 +217,9 @@ def _gate(
 def _spare(mask: Mask, samples: Labels, warnings: list[str], gate: str) -> Mask:
     """The gate without samples of which it would take most."""
     known = samples.codes >= 0
-    share = np.bincount(samples.codes[known & mask], minlength=len(samples.names)) / np.maximum(samples.counts, 1)
+    share = np.bincount(samples.codes[known & mask], minlength=len(samples.names)) / np.maximum(
+        samples.counts, 1
+    )
     spared = share > _MANY_OUT
     if spared.any():
         names = [name for name, one in zip(samples.names, spared, strict=True) if one]
@@ -214,9 +227,7 @@ def _spare(mask: Mask, samples: Labels, warnings: list[str], gate: str) -> Mask:
     return np.asarray(mask & ~np.append(spared, False)[samples.codes])
 
 
-def _unlike(
-    values: Values, classes: list[str], samples: Labels, good: Mask
-) -> tuple[FloatArray, Mask]:
+def _unlike(values: Values, classes: list[str], samples: Labels, good: Mask) -> tuple[FloatArray, Mask]:
     """Distance of each sample's marker medians from the typical sample, and which are far away."""
     columns = [at for at, one in enumerate(classes) if one in (LINEAGE, STATE)]
     n = len(samples.names)

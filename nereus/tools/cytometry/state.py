@@ -105,7 +105,9 @@ def cell_state_test(dataset: AnnData, params: StateParams, *, seed: int) -> Resu
     classes: tuple[str, ...] = (STATE,)
     if not params.markers and STATE not in marker_classes(dataset):
         classes = (LINEAGE,)
-        warnings.append("the panel has no state marker: all markers were tested, also those that define populations")
+        warnings.append(
+            "the panel has no state marker: all markers were tested, also those that define populations"
+        )
     columns, notes = choose_markers(dataset, params.markers, classes, "cell_state_test")
     warnings += notes
     values = marker_values(dataset, columns)
@@ -134,7 +136,9 @@ def cell_state_test(dataset: AnnData, params: StateParams, *, seed: int) -> Resu
     shown = np.where(still, np.nan, shown)
     if not np.isfinite(shown[design.samples]).any():
         raise InputError(
-            "no marker varies between units", where="cell_state_test", mend="use summary='mean', or check the scale"
+            "no marker varies between units",
+            where="cell_state_test",
+            mend="use summary='mean', or check the scale",
         )
     compared = compare(anndata.AnnData(shown, obs=states.obs, var=states.var), design, params)
     fit = compared.test()
@@ -162,7 +166,9 @@ def cell_state_test(dataset: AnnData, params: StateParams, *, seed: int) -> Resu
     up, down = int((found & (fit.effect > 0)).sum()), int((found & (fit.effect < 0)).sum())
     if still.any():
         more = "; summary='mean' may tell more" if params.summary == "median" else ""
-        warnings.append(f"{int(still.sum())} markers of populations are the same in all units and were not tested{more}")
+        warnings.append(
+            f"{int(still.sum())} markers of populations are the same in all units and were not tested{more}"
+        )
     few = int((~tested & ~still).sum())
     if few:
         warnings.append(f"{few} markers of populations were not tested: too few cells in too many units")

@@ -157,7 +157,9 @@ def transform_cells(dataset: AnnData, params: TransformParams, *, seed: int) -> 
     far = np.float32(_FAR_BELOW * (cofactor or FLOW_COFACTOR))
     below = [names[at] for at in columns if _share(shown[:, at] < -far, shown[:, at]) > _MUCH_BELOW]
     if below and method in ("arcsinh", "logicle"):
-        warnings.append(f"many cells are far below zero in {', '.join(below[:6])}: check compensation and background")
+        warnings.append(
+            f"many cells are far below zero in {', '.join(below[:6])}: check compensation and background"
+        )
     named = f"arcsinh(x / {cofactor:g})" if method == "arcsinh" else method
     derived = derive(dataset, f"transform_cells: {named}", X)
     if method != "none":
@@ -214,7 +216,9 @@ def _classes(dataset: AnnData, names: list[str], params: TransformParams) -> lis
     return classes
 
 
-def _told(shown: Values, classes: list[str], names: list[str], facts: dict[str, object]) -> tuple[Method, list[str]]:
+def _told(
+    shown: Values, classes: list[str], names: list[str], facts: dict[str, object]
+) -> tuple[Method, list[str]]:
     """Method for the values seen, and why it says so where that is not plain."""
     if facts.get("transform") is not None:
         return "none", [f"values were transformed already ({facts['transform']}): they were kept"]
@@ -225,7 +229,9 @@ def _told(shown: Values, classes: list[str], names: list[str], facts: dict[str, 
             return "log_counts", []
         return "none", ["values of many features that are no counts were taken as transformed already"]
     if known.max() <= _TRANSFORMED_BELOW and not whole:
-        return "none", ["no value is large: the cells were taken as transformed already; name a method otherwise"]
+        return "none", [
+            "no value is large: the cells were taken as transformed already; name a method otherwise"
+        ]
     return "arcsinh", []
 
 
@@ -253,7 +259,9 @@ def _logicle(X: Values) -> Values:
         below = seen[seen < 0]
         decades = 4.5
         # Parks et al. 2006, equation 7: the width reaches to a low quantile of the negative values.
-        width = 0.5 if not len(below) else (decades - np.log10(top / abs(float(np.quantile(below, 0.05))))) / 2
+        width = (
+            0.5 if not len(below) else (decades - np.log10(top / abs(float(np.quantile(below, 0.05))))) / 2
+        )
         made[:, at] = transforms.logicle(
             column[:, None], [0], t=top, m=decades, w=float(np.clip(width, 0.0, decades / 2)), a=0
         )[:, 0]

@@ -82,7 +82,12 @@ def comparison_units(dataset: AnnData, params: PopulationTestParams) -> Units:
     sheet = sample_sheet(dataset, samples)
     contrast = params.contrast
     where = f"contrast {contrast.label!r}"
-    columns = [contrast.factor, *contrast.covariates, *([contrast.block] if contrast.block else []), *contrast.subset]
+    columns = [
+        contrast.factor,
+        *contrast.covariates,
+        *([contrast.block] if contrast.block else []),
+        *contrast.subset,
+    ]
     unit = params.unit
     if unit is None:
         told = described(dataset).get("subject")
@@ -104,9 +109,7 @@ def comparison_units(dataset: AnnData, params: PopulationTestParams) -> Units:
     return _subjects(sheet, samples, unit, contrast, notes)
 
 
-def _subjects(
-    sheet: pd.DataFrame, samples: Labels, unit: str, contrast: Contrast, notes: list[str]
-) -> Units:
+def _subjects(sheet: pd.DataFrame, samples: Labels, unit: str, contrast: Contrast, notes: list[str]) -> Units:
     kept_apart = list(dict.fromkeys([contrast.factor, *contrast.covariates, *contrast.subset]))
     group, names = group_rows([as_levels(sheet[column]) for column in dict.fromkeys([unit, *kept_apart])])
     # A sample without a value for a covariate stays a unit of its own; the design leaves it out and says so.
@@ -121,7 +124,9 @@ def _subjects(
     ]
     made = sheet[constant].iloc[first].set_axis(pd.Index(names, dtype=object))
     if len(names) < len(samples.names):
-        notes.append(f"{len(samples.names)} samples are {len(names)} units: those of one {unit!r} were put together")
+        notes.append(
+            f"{len(samples.names)} samples are {len(names)} units: those of one {unit!r} were put together"
+        )
     of = np.append(group, -1)[samples.codes]
     repeated = as_levels(made[unit]).duplicated().any()
     if repeated and contrast.block is None:

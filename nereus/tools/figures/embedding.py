@@ -19,7 +19,8 @@ from nereus.tools.figures.style import INK, LEVELS, MUTED, dots, drawing, nice_l
 
 _MANY = 20
 """Levels of one column that are told by colour; the palette is gone through twice."""
-_MOST_NAMED = 14
+_MOST_NAMED = 20
+_TURNS = 8
 
 
 class EmbeddingParams(Params):
@@ -105,9 +106,7 @@ def plot_embedding(dataset: AnnData, params: EmbeddingParams, *, seed: int) -> R
     rows = rng.permutation(rows)
     plane = _plane(space, space.points[rows], params, seed)
     cells = space.cells[rows]
-    data = pd.DataFrame(
-        {"cell": dataset.obs_names[cells].astype(str), "x": plane[:, 0], "y": plane[:, 1]}
-    )
+    data = pd.DataFrame({"cell": dataset.obs_names[cells].astype(str), "x": plane[:, 0], "y": plane[:, 1]})
     shown: dict[str, list[str]] = {}
     for column in columns:
         levels, order = _levels(require_column(dataset.obs, column).iloc[cells])
@@ -168,10 +167,10 @@ def _levels(column: pd.Series) -> tuple[list[str], list[str]]:
 def _draw(data: pd.DataFrame, shown: dict[str, list[str]], method: str, title: str) -> bytes:
     panels: list[str | None] = list(shown) if shown else [None]
     side, legend, gap = 300.0, 120.0, 14.0
-    width = max(600.0, 0.0)
+    width = 600.0
     per_row = 1 if len(panels) == 1 else 2
     if per_row == 2:
-        side = (width - 2 * gap) / 2 - 8
+        side = (width - 2 * gap) / 2 - 14
     lines = max([len(order) for order in shown.values()] or [0])
     below = 0.0 if per_row == 1 else 13.0 * ((lines + 1) // 2) + 6
     n_rows = -(-len(panels) // per_row)
@@ -179,7 +178,7 @@ def _draw(data: pd.DataFrame, shown: dict[str, list[str]], method: str, title: s
     size = 2.6 if len(data) <= 3000 else 1.8
     with drawing(width, height, "embedding") as figure:
         for number, column in enumerate(panels):
-            left = 14.0 + (number % per_row) * (side + gap + 8)
+            left = 22.0 + (number % per_row) * (side + gap + 8)
             top = 24.0 + (number // per_row) * (side + below + 34.0)
             wide = side if per_row == 2 else width - legend - 2 * gap - 20
             axes = figure.add_axes((left / width, 1 - (top + side) / height, wide / width, side / height))
@@ -187,21 +186,32 @@ def _draw(data: pd.DataFrame, shown: dict[str, list[str]], method: str, title: s
             axes.set_ylim(*nice_limits(data["y"].to_numpy(), 0.04))
             axes.set_xticks([])
             axes.set_yticks([])
-            axes.set_xlabel({"umap": "UMAP", "tsne": "t-SNE", "pca": "PC"}[method] + " 1", fontsize=7, color=MUTED)
-            axes.set_ylabel({"umap": "UMAP", "tsne": "t-SNE", "pca": "PC"}[method] + " 2", fontsize=7, color=MUTED)
+            axes.set_xlabel(
+                {"umap": "UMAP", "tsne": "t-SNE", "pca": "PC"}[method] + " 1", fontsize=7, color=MUTED
+            )
+            axes.set_ylabel(
+                {"umap": "UMAP", "tsne": "t-SNE", "pca": "PC"}[method] + " 2", fontsize=7, color=MUTED
+            )
             if column is None:
                 dots(axes, data["x"].to_numpy(), data["y"].to_numpy(), size, LEVELS[0], 0.6)
                 continue
             order = shown[column]
             colours = level_colours(order)
-            for level in order[::-1]:
-                part = data[data[column] == level]
-                dots(axes, part["x"].to_numpy(), part["y"].to_numpy(), size, colours[level], 0.75)
+            # In turns, or the last level would cover the others.
+            for rows in np.array_split(np.arange(len(data)), _TURNS):
+                turn = data.iloc[rows]
+                for level in order[::-1]:
+                    part = turn[turn[column] == level]
+                    dots(axes, part["x"].to_numpy(), part["y"].to_numpy(), size, colours[level], 0.75)
             if len(order) <= _MOST_NAMED and column in ("population", "cluster"):
                 named = [level for level in order if level not in (OTHER, UNKNOWN)]
                 middle = data.groupby(column)[["x", "y"]].median().reindex(named)
                 place_labels(
-                    axes, middle["x"].to_numpy(), middle["y"].to_numpy(), [shorten(name, 20) for name in named], size=7
+                    axes,
+                    middle["x"].to_numpy(),
+                    middle["y"].to_numpy(),
+                    [shorten(name, 20) for name in named],
+                    size=7,
                 )
             axes.set_title(shorten(column.strip("_ "), 40), fontsize=8.5, color=INK)
             handles = [
@@ -210,7 +220,13 @@ def _draw(data: pd.DataFrame, shown: dict[str, list[str]], method: str, title: s
                 for level in order
             ]  # fmt: skip
             if per_row == 1:
-                axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), labelspacing=0.35, fontsize=7)
+                axes.legend(
+                    handles=handles,
+                    loc="upper left",
+                    bbox_to_anchor=(1.02, 1.0),
+                    labelspacing=0.35,
+                    fontsize=7,
+                )
             else:
                 axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.0, -0.05), ncols=2, labelspacing=0.3,
                             fontsize=6.5, columnspacing=1.0)  # fmt: skip

@@ -137,7 +137,12 @@ def _leaf_order(points: FloatArray) -> np.ndarray:
 
 
 def _draw(
-    scaled: FloatArray, names: list[str], labels: list[str], counts: np.ndarray, markers: list[str], title: str
+    scaled: FloatArray,
+    names: list[str],
+    labels: list[str],
+    counts: np.ndarray,
+    markers: list[str],
+    title: str,
 ) -> bytes:
     cell = 14.0
     written = [
@@ -145,7 +150,7 @@ def _draw(
         for name, label in zip(names, labels, strict=True)
     ]
     left = max(text_size(name, 6.5)[0] for name in written) * 4 / 3 + 12
-    below = max(text_size(shorten(name, 16), 6.5)[0] for name in markers) * 4 / 3 + 34
+    below = max(text_size(shorten(name, 16), 6.5)[0] for name in markers) * 4 / 3 + 44
     bars, width = 86.0, 600.0
     wide = width - left - bars - 10
     height = cell * len(names) + below + 18
@@ -155,11 +160,15 @@ def _draw(
         area.set_xlim(0, len(markers))
         area.set_ylim(0, len(names))
         area.set_yticks(np.arange(len(names))[::-1] + 0.5, written, fontsize=6.5)
-        area.set_xticks(np.arange(len(markers)) + 0.5, [shorten(name, 16) for name in markers], fontsize=6.5, rotation=90)
+        area.set_xticks(
+            np.arange(len(markers)) + 0.5, [shorten(name, 16) for name in markers], fontsize=6.5, rotation=90
+        )
         area.tick_params(length=0, pad=3)
         for spine in area.spines.values():
             spine.set_visible(False)
-        side = figure.add_axes(((left + wide + 8) / width, below / height, (bars - 40) / width, cell * len(names) / height))
+        side = figure.add_axes(
+            ((left + wide + 8) / width, below / height, (bars - 40) / width, cell * len(names) / height)
+        )
         share = counts / max(counts.sum(), 1)
         side.barh(np.arange(len(names))[::-1] + 0.5, share, height=0.62, color=MUTED, linewidth=0)
         side.set_ylim(0, len(names))
@@ -171,7 +180,7 @@ def _draw(
         for row, one in enumerate(share):
             side.text(one, len(names) - row - 0.5, f" {one:.1%}", fontsize=6, va="center", color=INK)
         side.set_title("share", fontsize=6.5, fontweight="normal", color=MUTED)
-        scale = figure.add_axes((left / width, 8 / height, min(110.0, wide * 0.4) / width, 7 / height))
+        scale = figure.add_axes((left / width, 22 / height, min(110.0, wide * 0.4) / width, 7 / height))
         _cells(scale, np.linspace(0, 1, 24)[None, :])
         scale.set_xlim(0, 24)
         scale.set_ylim(0, 1)
@@ -189,5 +198,7 @@ def _cells(axes: Axes, scaled: FloatArray) -> None:
             # The upper half of the diverging scale: from paper to the colour of "higher".
             colour = DIVERGING(0.5 + value / 2)
             axes.add_patch(
-                Rectangle((column, len(scaled) - 1 - row), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.4)
+                Rectangle(
+                    (column, len(scaled) - 1 - row), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.4
+                )
             )

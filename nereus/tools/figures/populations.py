@@ -175,7 +175,9 @@ def _draw(
             for points in places.values():
                 axes.plot(*zip(*points, strict=True), color=FAINT, linewidth=0.7, zorder=1)
             weight = "bold" if name in marked else "normal"
-            axes.set_title(shorten(name, 24), fontsize=7.5, fontweight=weight, color=INK if name in marked else MUTED)
+            axes.set_title(
+                shorten(name, 24), fontsize=7.5, fontweight=weight, color=INK if name in marked else MUTED
+            )
             turned = {"rotation": 30, "ha": "right"} if len(order) > 3 else {}
             axes.set_xticks(range(len(order)), [shorten(one, 12) for one in order], fontsize=6.5, **turned)
             axes.tick_params(axis="x", length=0)

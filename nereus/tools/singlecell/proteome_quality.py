@@ -139,7 +139,9 @@ def single_cell_quality(dataset: AnnData, params: SingleCellQualityParams, *, se
     if not np.isfinite(ratio[cells]).any():
         warnings.append("no run has a carrier: the ratio of cells to carrier was not measured")
     if not np.isfinite(cv[cells]).any():
-        warnings.append(f"no protein has {_LEAST_PEPTIDES} peptides in a cell: their agreement was not measured")
+        warnings.append(
+            f"no protein has {_LEAST_PEPTIDES} peptides in a cell: their agreement was not measured"
+        )
     limit = params.max_cv if params.max_cv is not None else _threshold(cv[cells], cv[empty])
     missing = 1.0 - n_peptides / max(int(measured.sum()), 1)
     why = np.full(len(roles), "", dtype=object)
@@ -236,7 +238,12 @@ def _role(level: object, params: SingleCellQualityParams) -> str:
         if text in chosen:
             return role
     word = text.strip().lower().replace("_", " ")
-    for words, role in ((_CARRIER, "carrier"), (_REFERENCE, "reference"), (_EMPTY, "empty"), (_UNUSED, "unused")):
+    for words, role in (
+        (_CARRIER, "carrier"),
+        (_REFERENCE, "reference"),
+        (_EMPTY, "empty"),
+        (_UNUSED, "unused"),
+    ):
         if word in words or text.strip().lower() in words:
             return role
     return "cell"
@@ -344,7 +351,22 @@ def _run_table(
         own = runs == number
         cells, empty = own & (roles == "cell"), own & (roles == "empty")
         numbers = [_middle(one) for one in (ratio[cells], ratio[empty], cv[cells], cv[empty])]
-        counts = [int(cells.sum()), int(empty.sum()), int((own & (roles == "carrier")).sum()), int(offered[number])]
+        counts = [
+            int(cells.sum()),
+            int(empty.sum()),
+            int((own & (roles == "carrier")).sum()),
+            int(offered[number]),
+        ]
         rows.append((name, *counts, *(np.nan if one is None else one for one in numbers)))
-    columns = ["run", "n_cells", "n_empty", "n_carrier", "n_peptides", "ratio", "ratio_empty", "cv", "cv_empty"]
+    columns = [
+        "run",
+        "n_cells",
+        "n_empty",
+        "n_carrier",
+        "n_peptides",
+        "ratio",
+        "ratio_empty",
+        "cv",
+        "cv_empty",
+    ]
     return pd.DataFrame(rows, columns=columns)
