@@ -208,7 +208,7 @@ def _gate(
             panel = len(names) <= PANEL_SIZE
             piled = [at for at in range(len(names)) if limits[:, at].any() and names[at].lower() != "time"]
             if panel:
-                found[gate] = (limits[:, piled].any(axis=1), ", ".join(names[at] for at in piled))
+                found[gate] = (np.asarray(limits[:, piled].any(axis=1)), ", ".join(names[at] for at in piled))
             else:
                 found[gate] = (None, "")
     return found

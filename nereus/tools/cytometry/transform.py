@@ -12,7 +12,7 @@ from nereus.errors import InputError
 from nereus.tools.base import Params, Result, finite, tool
 from nereus.tools.cytometry.cell_table import Values, marker_values
 from nereus.tools.cytometry.marker_classes import LINEAGE, NONE, PANEL_SIZE, STATE, TECHNICAL, marker_classes
-from nereus.tools.proteomics.matrix import described, derive
+from nereus.tools.proteomics.matrix import derive, described
 from nereus.tools.singlecell.normalise import log_counts
 
 if TYPE_CHECKING:

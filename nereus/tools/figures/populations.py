@@ -130,7 +130,7 @@ def _q_values(table: pd.DataFrame | None, names: list[str]) -> np.ndarray:
         return np.full(len(names), np.nan)
     key = "population" if "population" in table.columns else "feature"
     q = pd.Series(table["q"].to_numpy(dtype=np.float64), index=table[key].astype(str))
-    return q[~q.index.duplicated()].reindex(names).to_numpy(dtype=np.float64)
+    return np.asarray(q[~q.index.duplicated()].reindex(names), dtype=np.float64)
 
 
 def _draw(
@@ -178,8 +178,9 @@ def _draw(
             axes.set_title(
                 shorten(name, 24), fontsize=7.5, fontweight=weight, color=INK if name in marked else MUTED
             )
-            turned = {"rotation": 30, "ha": "right"} if len(order) > 3 else {}
-            axes.set_xticks(range(len(order)), [shorten(one, 12) for one in order], fontsize=6.5, **turned)
+            axes.set_xticks(range(len(order)), [shorten(one, 12) for one in order], fontsize=6.5)
+            if len(order) > 3:
+                axes.tick_params(axis="x", labelrotation=30)
             axes.tick_params(axis="x", length=0)
             axes.tick_params(axis="y", labelsize=6.5)
             if number % per_row == 0:
