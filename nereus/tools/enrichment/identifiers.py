@@ -148,3 +148,15 @@ def _gene(feature: str, gene: str, gene_of: Mapping[str, str], known: frozenset[
         if candidate.upper() in known:
             return candidate
     return (named or by_id or [""])[0]
+
+
+def genes_of(accessions: Sequence[str]) -> list[str]:
+    """Gene symbols of accessions by the shipped map; "" where one is unknown.
+
+    Examples
+    --------
+    >>> genes_of(["P04637", "P04637-2", "nothing"])
+    ['TP53', 'TP53', '']
+    """
+    gene_of, _ = _known_identifiers()
+    return [gene_of.get(accession.split("-")[0], "") for accession in accessions]
