@@ -29,7 +29,7 @@ class ScreenParams(Params):
 
 @tool(
     "screen_factors",
-    version="1",
+    version="2",
     summary="Share of the whole proteome's variance that follows each column, with a permutation p (PERMANOVA).",
     outputs=("table:screen",),
     seconds=1.0,
@@ -146,30 +146,36 @@ def _permanova(
     first = np.array([np.flatnonzero(code == one)[0] for one in range(len(order))])
     values = labels.to_numpy()
 
-    def explained(assigned: NDArray[np.object_]) -> tuple[float, int]:
-        if kind == "factor":
-            design = pd.get_dummies(pd.Series(assigned).astype(str)).to_numpy(float)
-        else:
-            design = np.asarray(assigned, dtype=float)[:, None]
-        design = design - design.mean(axis=0)
-        basis, singular, _ = np.linalg.svd(design, full_matrices=False)
-        basis = basis[:, singular > 1e-9 * max(1.0, singular[0])]
-        return float(np.einsum("ij,ik,kj->", basis, gram, basis)), basis.shape[1]
+    if kind == "factor":
+        levels = pd.factorize(labels.astype(str), sort=True)[0]
+        columns = np.eye(int(levels.max()) + 1)[levels]
+    else:
+        columns = np.asarray(values, dtype=float)[:, None]
 
-    observed, df = explained(values)
+    def explained(basis: NDArray[np.float64]) -> float:
+        return float(np.einsum("ij,ij->", gram @ basis, basis))
+
+    basis = _orthogonal(columns)
+    observed, df = explained(basis), basis.shape[1]
     rest = len(values) - 1 - df
     if df == 0 or rest < 1:
         return nothing
     reached = 0
     for _ in range(n_permutations):
-        shuffled = (
-            values[first][rng.permutation(len(order))][code]
-            if between
-            else values[rng.permutation(len(values))]
-        )
-        reached += explained(shuffled)[0] >= observed * (1 - 1e-12)
+        if between:  # subjects differ in their number of samples, and so do the columns
+            shuffled = _orthogonal(columns[first][rng.permutation(len(order))][code])
+        else:
+            shuffled = basis[rng.permutation(len(values))]
+        reached += explained(shuffled) >= observed * (1 - 1e-12)
     return {
         "r2": finite(observed / total),
         "pseudo_f": finite((observed / df) / ((total - observed) / rest)),
         "p": (1 + reached) / (1 + n_permutations),
     }
+
+
+def _orthogonal(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Orthonormal columns that span the centred ones."""
+    basis, singular, _ = np.linalg.svd(columns - columns.mean(axis=0), full_matrices=False)
+    kept: NDArray[np.float64] = basis[:, singular > 1e-9 * max(1.0, singular[0])]
+    return kept
