@@ -50,6 +50,8 @@ CATALOGUE: dict[str, str] = {
     # predicting, grouping, comparing layers and cohorts ------------------------------------------
     "biomarker_panel": "nereus.tools.statistics.panel:biomarker_panel",
     "consensus_clusters": "nereus.tools.statistics.consensus:consensus_clusters",
+    "replicate_externally": "nereus.tools.statistics.replication:replicate_externally",
+    "split_cohort": "nereus.tools.statistics.split_cohort:split_cohort",
     # sets ----------------------------------------------------------------------------------------
     "enrichment_ora": "nereus.tools.enrichment.ora:enrichment_ora",
     "enrichment_gsea": "nereus.tools.enrichment.gsea:enrichment_gsea",

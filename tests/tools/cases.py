@@ -255,6 +255,11 @@ CASES: dict[str, Case] = {
         {"contrast": CONTRAST, "subject": None, "n_folds": 3, "n_repeats": 1, "n_permutations": 3},
     ),
     "consensus_clusters": Case(_dataset, {"max_k": 3, "n_resamples": 10, "n_null": 19}),
+    "replicate_externally": Case(
+        lambda: {"table": run("differential_abundance").table("differential"), "dataset": csf()},
+        {"contrast": CONTRAST, "discovery_level": 0.5, "n_permutations": 5},
+    ),
+    "split_cohort": Case(_dataset, {"by": (DIAGNOSIS,)}, barren=False),  # works on the sheet, not on values
     # sets ----------------------------------------------------------------------------------------
     "enrichment_ora": Case(
         lambda: {"table": run("differential_abundance").table("differential"), "dataset": csf()},
