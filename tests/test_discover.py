@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,10 @@ import pytest
 import nereus
 from nereus.agents.planner.discover import load_run
 from nereus.errors import InputError, NereusError, ResumeRefused, SettingsError
+from nereus.memory.database import Database
+from nereus.memory.events import EventStream
 from nereus.memory.records import Event
+from nereus.memory.runs import RunRepository
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "alzheimer_csf"
 CLASS = "_primary biochemical AD classification"
@@ -214,6 +220,48 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
     computed = Counter(log.read_text().splitlines())
     # A step is lost only where the kill fell between its computation and its record: at most one a worker.
     assert sum(count - 1 for count in computed.values()) <= 2
+
+
+def test_a_record_that_lost_its_end_in_a_power_cut_is_gone_through_again(
+    finished: tuple[nereus.Run, list[Event], Path], small_data: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Both files are whole after a power cut, but the record may end earlier than the checkpoints."""
+    first, told, kept = finished
+    home, early = tmp_path / "home", tmp_path / "early.sqlite"
+    shutil.copytree(kept, home)
+    shutil.rmtree(home / "report")
+    database = Database(f"sqlite:///{home / 'nereus.sqlite'}")
+    RunRepository(database).delete_run(first.id)  # only its computed steps are left
+    database.close()
+
+    def on_event(event: Event) -> None:
+        if event.seq == 60:
+            with (
+                closing(sqlite3.connect(home / "nereus.sqlite")) as live,
+                closing(sqlite3.connect(early)) as copy,
+            ):
+                live.backup(copy)
+        if event.seq == 110:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        nereus.discover(
+            *small_data, out=home / "report", home=home, seed=3, workers=1, budget=SMALL, on_event=on_event
+        )
+    for file in home.glob("nereus.sqlite*"):
+        file.unlink()
+    early.rename(home / "nereus.sqlite")
+    database = Database(f"sqlite:///{home / 'nereus.sqlite'}")
+    kept_events = EventStream(database).last(first.id)
+    database.close()
+    assert 60 <= kept_events < 110
+    stream: list[Event] = []
+    run = nereus.resume(home=home, on_event=stream.append)
+    assert (run.id, run.status) == (first.id, "finished")
+    assert outputs(home / "report") == outputs(kept / "report")
+    assert stream[0].type == "checkpoints_dropped"
+    assert [one.seq for one in stream] == list(range(kept_events + 1, len(told) + 2))
+    assert [one.id for one in run.record.decisions] == [one.id for one in first.record.decisions]
 
 
 def test_resuming_with_another_seed_or_other_data_is_refused(

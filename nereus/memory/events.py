@@ -25,12 +25,8 @@ _RUNS = cast(Table, RunRow.__table__)
 _ENDED = ("finished", "stopped", "refused", "failed")
 
 # Built once: a statement costs more to build than to run.
-_NUMBER = (  # locks the run's row until the transaction ends, so that numbers are given in turn
-    update(_RUNS)
-    .where(_RUNS.c.id == bindparam("run"))
-    .values(last_seq=_RUNS.c.last_seq + bindparam("more"))
-    .returning(_RUNS.c.last_seq)
-)
+# Locks the run's row until the transaction ends, so that numbers are given in turn.
+_LAST = select(_RUNS.c.last_seq).where(_RUNS.c.id == bindparam("run")).with_for_update()
 _COUNT = update(_RUNS).where(_RUNS.c.id == bindparam("run")).values(last_seq=bindparam("seq"))
 _TAKE_OUT = delete(_EVENTS).where(_EVENTS.c.run_id == bindparam("run"), _EVENTS.c.seq > bindparam("after"))
 _BY_KEY = select(_EVENTS).where(_EVENTS.c.run_id == bindparam("run"), _EVENTS.c.key == bindparam("event_key"))
@@ -109,23 +105,23 @@ class EventStream:
 
     def _write(self, connection: Connection, run_id: str, drafts: list[dict[str, Any]]) -> dict[int, Event]:
         """Number and write events; return those that were written before, by position."""
-        last = connection.execute(_NUMBER, {"run": run_id, "more": len(drafts)}).scalar_one_or_none()
+        last = connection.execute(_LAST, {"run": run_id}).scalar_one_or_none()
         if last is None:
             raise StoreError(f"there is no run {run_id!r}", where="event stream", mend="create the run first")
-        before = last - len(drafts)
-        for seq, draft in enumerate(drafts, start=before + 1):
+        for seq, draft in enumerate(drafts, start=last + 1):
             draft["seq"] = seq
         known: dict[int, Event] = {}
         if connection.execute(self._add, drafts).rowcount != len(drafts):  # rare: a node that runs again
-            connection.execute(_TAKE_OUT, {"run": run_id, "after": before})
-            known = self._write_new(connection, run_id, drafts, before)
+            connection.execute(_TAKE_OUT, {"run": run_id, "after": last})
+            known = self._write_new(connection, run_id, drafts, last)
+        connection.execute(_COUNT, {"run": run_id, "seq": last + len(drafts) - len(known)})
         if self._listeners:
             for event in [_event(draft) for place, draft in enumerate(drafts) if place not in known]:
                 self._database.after_commit(partial(self._tell, event))
         return known
 
     def _write_new(
-        self, connection: Connection, run_id: str, drafts: list[dict[str, Any]], before: int
+        self, connection: Connection, run_id: str, drafts: list[dict[str, Any]], last: int
     ) -> dict[int, Event]:
         """Write one by one those whose key is new; return the others."""
         known: dict[int, Event] = {}
@@ -135,9 +131,8 @@ class EventStream:
                 if found is not None:
                     known[place] = _event(found._mapping)
                     continue
-            draft["seq"] = before = before + 1
+            draft["seq"] = last = last + 1
             connection.execute(self._add, draft)
-        connection.execute(_COUNT, {"run": run_id, "seq": before})
         return known
 
     def read(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, Table, delete, func, select, update
 
 from nereus.errors import StoreError
 from nereus.memory.approvals import Approvals
@@ -28,6 +28,7 @@ from nereus.memory.database.models import (
 )
 from nereus.memory.findings import Findings
 from nereus.memory.plans import Plans
+from nereus.memory.progress import Mark
 from nereus.memory.records import (
     Decision,
     Evidence,
@@ -166,6 +167,17 @@ class RunRepository(Plans, Findings, Approvals):
         with self.database.read() as connection:
             document = connection.execute(query).scalar_one_or_none()
         return None if document is None else RunHeader.model_validate_json(document)
+
+    def mark(self, run_id: str) -> Mark:
+        """Tell how much of a run is recorded."""
+        last = select(_RUNS.c.last_seq).where(_RUNS.c.id == run_id)
+        decided = select(func.count()).select_from(_DECISIONS).where(_DECISIONS.c.run_id == run_id)
+        with self.database.read() as connection:
+            return Mark(
+                run_id,
+                connection.execute(last).scalar_one_or_none() or 0,
+                int(connection.execute(decided).scalar_one()),
+            )
 
     def load(self, run_id: str) -> RunRecord:
         """Read all about one run: newest workflow versions, and every call that steps or evidence name."""

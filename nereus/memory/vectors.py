@@ -2,7 +2,8 @@
 
 The texts are rows of the table ``memories``: SQL is the truth. Chroma holds one vector for each distinct text
 and proposes candidates; similarities, order and what is returned are computed from SQL. So the index can be
-lost, damaged or owned by another process, and what is recalled stays the same.
+lost, damaged or owned by another process, and what is recalled stays the same. Where there are no more texts than
+it would propose, it is not asked: all of them are candidates.
 
 One process at a time owns the folder of the embedded index: it holds a lock that the operating system frees
 when the process dies. Any other process searches the texts of SQL exactly, with the same embedder, and does
@@ -45,6 +46,21 @@ COLLECTIONS = ("objectives", "workflows", "hypotheses")
 
 _MEMORIES = cast(Table, MemoryRow.__table__)
 _RUNS = cast(Table, RunRow.__table__)
+# Built once: a statement costs more to build than to run. No run has an empty id.
+_TEXTS = (
+    select(_MEMORIES.c.text_id, func.min(_MEMORIES.c.text))
+    .where(_MEMORIES.c.collection == bindparam("collection"), _MEMORIES.c.run_id != bindparam("excluded"))
+    .group_by(_MEMORIES.c.text_id)
+)
+_WANTED = (
+    select(_MEMORIES, _RUNS.c.created_at.label("run_made"))
+    .join(_RUNS, _RUNS.c.id == _MEMORIES.c.run_id)
+    .where(
+        _MEMORIES.c.collection == bindparam("collection"),
+        _MEMORIES.c.text_id.in_(bindparam("wanted", expanding=True)),
+        _MEMORIES.c.run_id != bindparam("excluded"),
+    )
+)
 _CANDIDATES = 64  # asked of Chroma at least; the exact order is found among them
 _DIGITS = 6  # similarities are equal when they agree to this many decimals; ties go by the text's hash
 _REFERENCE = re.compile(r"\{\{[^{}]*\}\}")
@@ -103,6 +119,7 @@ class VectorIndex:
         self._client: Any = None
         self._collections: dict[str, Any] = {}
         self._in_step: dict[str, set[str]] = {}
+        self._opened = False
         self._vectors: dict[str, NDArray[np.float32]] = {}
         self.notices: list[str] = []
         """What went wrong with the index and was mended; nothing that changes what is recalled."""
@@ -238,43 +255,40 @@ class VectorIndex:
 
     def _texts(self, collection: str, exclude_run: str | None) -> dict[str, str]:
         """Text id -> text."""
-        query = select(_MEMORIES.c.text_id, func.min(_MEMORIES.c.text)).where(
-            _MEMORIES.c.collection == collection
-        )
-        if exclude_run is not None:
-            query = query.where(_MEMORIES.c.run_id != exclude_run)
-        with self._database.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(query.group_by(_MEMORIES.c.text_id))}
+        asked = {"collection": collection, "excluded": exclude_run or ""}
+        with self._database.read(settled=False) as connection:
+            return {row[0]: row[1] for row in connection.execute(_TEXTS, asked)}
 
     def _memories(
         self, collection: str, best: list[tuple[float, str]], exclude_run: str | None
     ) -> list[Memory]:
-        query = (
-            select(_MEMORIES, _RUNS.c.created_at.label("run_made"))
-            .join(_RUNS, _RUNS.c.id == _MEMORIES.c.run_id)
-            .where(_MEMORIES.c.collection == collection, _MEMORIES.c.text_id == bindparam("wanted"))
-        )
-        if exclude_run is not None:
-            query = query.where(_MEMORIES.c.run_id != exclude_run)
+        asked = {
+            "collection": collection,
+            "wanted": [text_id for _, text_id in best],
+            "excluded": exclude_run or "",
+        }
+        rows: dict[str, list[Any]] = {}
+        with self._database.read(settled=False) as connection:
+            for row in connection.execute(_WANTED, asked):
+                rows.setdefault(row.text_id, []).append(row)
         found: list[Memory] = []
-        with self._database.read() as connection:
-            for similarity, text_id in best:
-                rows = connection.execute(query, {"wanted": text_id}).all()
-                if not rows:  # its run was deleted a moment ago
-                    continue
-                newest = max(
-                    rows, key=lambda row: (row.run_made, natural_order(row.run_id), natural_order(row.id))
+        for similarity, text_id in best:
+            if text_id not in rows:  # its run was deleted a moment ago
+                continue
+            newest = max(
+                rows[text_id],
+                key=lambda row: (row.run_made, natural_order(row.run_id), natural_order(row.id)),
+            )
+            times = len({row.run_id for row in rows[text_id]})
+            found.append(
+                Memory(
+                    id=newest.id,
+                    run_id=newest.run_id,
+                    text=newest.text,
+                    similarity=similarity,
+                    metadata={**json.loads(newest.document), "times": times},
                 )
-                metadata = {**json.loads(newest.document), "times": len({row.run_id for row in rows})}
-                found.append(
-                    Memory(
-                        id=newest.id,
-                        run_id=newest.run_id,
-                        text=newest.text,
-                        similarity=similarity,
-                        metadata=metadata,
-                    )
-                )
+            )
         return found
 
     # ------------------------------------------------------------------ similarity
@@ -292,9 +306,10 @@ class VectorIndex:
     def _candidates(
         self, collection: str, query: NDArray[np.float32], n: int, known: dict[str, str]
     ) -> Iterable[str]:
-        """Find texts that can be among the `n` best: from the index where it may be used, else all."""
+        """Find texts that can be among the `n` best: from the index where they are many, else all."""
         wanted = max(_CANDIDATES, 8 * n)
-        if float(query @ query) > 0:  # a query without words has no direction
+        # A query without words has no direction.
+        if len(known) > wanted and float(query @ query) > 0:
 
             def nearest(index: Any) -> list[str]:
                 # Texts of the excluded run are in the index too, so more may be needed than are kept.
@@ -321,12 +336,11 @@ class VectorIndex:
             return None
         for attempt in (1, 2):
             try:
-                collection = self._collections.get(name)
-                if collection is None:
-                    collection = self._collections[name] = self._open_collection(name)
                 if in_step:
-                    self._bring_in_step(name, collection)
-                return use(collection)
+                    for one in (name,) if self._opened else COLLECTIONS:
+                        self._bring_in_step(one, self._collection(one))
+                    self._opened = True
+                return use(self._collection(name))
             except StoreError:
                 raise
             except BaseException as error:  # foreign storage: a failure must only cost the index
@@ -347,6 +361,11 @@ class VectorIndex:
     def _note(self, text: str) -> None:
         if text not in self.notices:
             self.notices.append(text)
+
+    def _collection(self, name: str) -> Any:
+        if name not in self._collections:
+            self._collections[name] = self._open_collection(name)
+        return self._collections[name]
 
     def _open_collection(self, name: str) -> Any:
         client = self._open_client()
@@ -425,6 +444,7 @@ class VectorIndex:
         return [int(name) for name in names if name.isdigit()]
 
     def _start_afresh(self) -> None:
+        self._opened = False
         if self._url is not None:
             client = self._open_client()
             for name in COLLECTIONS:
@@ -439,7 +459,7 @@ class VectorIndex:
             shutil.rmtree(self._path / f"index-{number}", ignore_errors=True)
 
     def _let_go(self) -> None:
-        self._collections, self._in_step = {}, {}
+        self._collections, self._in_step, self._opened = {}, {}, False
         client, self._client = self._client, None
         if client is not None and os.getpid() == self._process:
             try:

@@ -15,8 +15,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
 
 from nereus.errors import StoreError
-from nereus.memory.checkpoints import open_checkpoints, prune, serializer, size
-from nereus.memory.database import Database
+from nereus.memory.checkpoints import ahead, open_checkpoints, prune, serializer, size
+from nereus.memory.progress import Mark, Progress
+from nereus.memory.records import Event
 from tests.memory.conftest import POSTGRES, empty
 
 
@@ -91,20 +92,36 @@ def test_pruning_keeps_the_last_state_of_this_run_and_all_of_others(address: str
         assert compiled.invoke(Command(resume="yes"), config("r1"))["log"][-1] == "yes", "it still goes on"
 
 
-def test_the_record_is_written_through_before_each_checkpoint(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'nereus.sqlite'}")
-    flushed: list[int] = []
+def test_checkpoints_that_a_power_cut_left_ahead_of_the_record_are_told(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'checkpoints.sqlite'}"
+    progress = Progress(Mark("r1", 3, 1))
 
-    def flush() -> None:
-        database.flush()
-        flushed.append(len(list(saver.list(config("r1")))))
+    def heard(state: State) -> State:
+        progress.heard(Event(run_id="other", seq=90, type="x"))
+        progress.heard(Event(run_id="r1", seq=progress().events + 1, type="x"))
+        progress.decided()
+        return {"n": 5}
 
-    with open_checkpoints(f"sqlite:///{tmp_path / 'checkpoints.sqlite'}", flush) as saver:
-        graph().compile(checkpointer=saver).invoke({"log": []}, config("r1"), durability="sync")
-        n_checkpoints = len(list(saver.list(config("r1"))))
-    assert sorted(set(flushed)) == list(range(n_checkpoints + 1)), "before the first, and between any two"
-    database.close()
-    database.flush()
+    made: Any = StateGraph(State)
+    made.add_node("heard", heard)
+    made.add_edge(START, "heard")
+    made.add_edge("heard", END)
+    with open_checkpoints(address) as saver:
+        made.compile(checkpointer=saver).invoke({"log": []}, config("r1"))
+        assert not ahead(saver, Mark("r1", 0, 0)), "nobody counted"
+    with open_checkpoints(address, progress) as saver:
+        assert not ahead(saver, Mark("r1", 0, 0))
+        made.compile(checkpointer=saver).invoke({"log": []}, config("r1"), durability="sync")
+        assert progress() == Mark("r1", 5, 3)
+    with open_checkpoints(address) as saver:
+        assert not ahead(saver, Mark("r1", 5, 3)), "all of it is there"
+        assert not ahead(saver, Mark("r1", 9, 9))
+        assert ahead(saver, Mark("r1", 4, 3))
+        assert ahead(saver, Mark("r1", 5, 2))
+        assert not ahead(saver, Mark("r2", 0, 0))
+        saver.delete_thread("r1")
+        assert not ahead(saver, Mark("r1", 0, 0))
+        assert not list(saver.list(config("r1")))
 
 
 def test_pickles_are_neither_written_nor_read(tmp_path: Path) -> None:

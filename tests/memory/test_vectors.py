@@ -140,6 +140,10 @@ def test_what_another_process_remembers_is_found_by_the_owner(runs: RunRepositor
         owner.remember_run(runs.load(first.id))
         other.remember_run(runs.load(second.id))
         assert [one.run_id for one in owner.recall("objectives", "kidney", 1)] == [second.id]
+        third = finished(runs, 3, [f"{first} {last}" for first in WORDS for last in WORDS])
+        other.remember_run(runs.load(third.id))
+        assert owner._in_step["objectives"] != set(owner._texts("objectives", None))
+        assert [one.run_id for one in owner.recall("objectives", "kidney batch", 1)] == [third.id]
         assert owner._in_step["objectives"] == set(owner._texts("objectives", None))
 
 
@@ -252,3 +256,21 @@ def test_databases_have_memories_of_their_own(runs: RunRepository, past: Path, t
     empty = RunRepository(Database(f"sqlite:///{tmp_path / 'empty.sqlite'}"))
     with VectorIndex(empty, past) as index:
         assert index.recall("objectives", "liver", 3) == [], "texts of another database are not recalled"
+
+
+def test_few_texts_are_compared_without_the_index(runs: RunRepository, tmp_path: Path) -> None:
+    """As many candidates as the index would propose are all that there are: the answer is the same."""
+    texts = [f"{first} {last}" for first in WORDS for last in WORDS][:64]
+    with VectorIndex(runs, tmp_path / "elsewhere") as index:
+        index._store(runs.load(finished(runs, 1, texts).id))
+    with VectorIndex(runs, tmp_path / "vectors") as index:
+        few = index.recall("objectives", "insulin of the liver", 8)
+        assert len(few) == 8
+        assert index._client is None
+        assert index.recall("objectives", "insulin of the liver", 9)[:8] == few
+        assert index._client is None, "eight candidates for each that is wanted"
+        index._store(runs.load(finished(runs, 2, ["batch 7 of the plasma", *texts]).id))
+        assert [one.text for one in index.recall("objectives", "insulin of the liver", 8)] == [
+            one.text for one in few
+        ]
+        assert index._client is not None

@@ -23,10 +23,11 @@ from nereus.agents.policies import make_policy
 from nereus.agents.reporter.bundle import refuse_foreign_folder, refuse_unwritable_folder, write_bundle
 from nereus.errors import InputError, ResumeRefused, SettingsError, StoreError
 from nereus.memory.artifacts import ArtifactStore
-from nereus.memory.checkpoints import open_checkpoints, prune
+from nereus.memory.checkpoints import ahead, open_checkpoints, prune
 from nereus.memory.database import Database, DatabaseLedger
 from nereus.memory.events import EventStream, Listener
 from nereus.memory.fingerprint import check_resume, fingerprint, fingerprint_parts
+from nereus.memory.progress import Progress
 from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, RunHeader, RunRecord
 from nereus.memory.runs import RESUMABLE, RunRepository
 from nereus.memory.vectors import open_vectors
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 Ask = Callable[[Mapping[str, Any]], Any]
 """Answers a question of an approval gate: True, False, or a dictionary of edits."""
+
+_ENDS_EARLY = (
+    "the record ends before the checkpoints, as after a power cut: recorded steps are gone through again"
+)
 
 _VERSIONED = (
     "numpy",
@@ -247,7 +252,7 @@ def discover(
                 budget=limits,
             )
         )
-        return _drive(workspace, header, chosen, ask, on_event)
+        return _drive(workspace, header, chosen, ask, on_event, new=True)
 
 
 def resume(
@@ -337,7 +342,12 @@ def versions() -> dict[str, str]:
 
 
 def _drive(
-    workspace: Workspace, header: RunHeader, policy: Policy, ask: Ask | None, on_event: Listener | None
+    workspace: Workspace,
+    header: RunHeader,
+    policy: Policy,
+    ask: Ask | None,
+    on_event: Listener | None,
+    new: bool = False,
 ) -> Run:
     """Run the graph from its last checkpoint to its end, write the report, and remember the run."""
     settings, repository = workspace.settings, workspace.repository
@@ -346,7 +356,14 @@ def _drive(
         stack.enter_context(_only_process(settings, header.id))
         if on_event is not None:
             stack.callback(workspace.events.subscribe(on_event))
-        saver = stack.enter_context(open_checkpoints(settings.checkpoint_url, workspace.database.flush))
+        progress = Progress(repository.mark(header.id))
+        stack.callback(workspace.events.subscribe(progress.heard))
+        saver = stack.enter_context(open_checkpoints(settings.checkpoint_url, progress))
+        if new:  # what a run with this id left whose record is gone
+            saver.delete_thread(header.id)
+        elif ahead(saver, progress()):
+            saver.delete_thread(header.id)
+            workspace.events.append(header.id, "checkpoints_dropped", header.id, {"reason": _ENDS_EARLY})
         index = stack.enter_context(open_vectors(settings, repository))
         services = Services(
             run_id=header.id,
@@ -357,12 +374,17 @@ def _drive(
             events=workspace.events,
             artifacts=workspace.artifacts,
             runner=StepRunner(
-                workspace.artifacts, DatabaseLedger(workspace.database, header.id), header.seed
+                workspace.artifacts,
+                DatabaseLedger(workspace.database, header.id),
+                header.seed,
+                # What led to a computation is shown and kept before it begins.
+                on_compute=lambda tool: workspace.database.settle(),
             ),
             policy=policy,
             budget=keeper,
             inputs=header.inputs,
             load=header.settings.get("load", {}),
+            progress=progress,
             recall=index,
         )
         graph = build_research_graph(saver)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from nereus.agents.planner.services import Services, scalar
-from nereus.memory.records import Evidence, Scalar, ToolCall
+from nereus.memory.records import Evidence, ToolCall
 from nereus.memory.rows import natural_order
 
 if TYPE_CHECKING:
@@ -28,16 +28,15 @@ class EvidenceBook:
     def __init__(self, services: Services, calls: Mapping[str, str]) -> None:
         self._services = services
         self._calls = calls
-        self._known = {_pointer(one): one for one in services.repository.evidence(services.run_id)}
-        self._fresh: list[Evidence] = []
-        self._rows: dict[str, dict[str, int]] = {}
+        self._cited = services.citations()
 
     def value(self, step_id: str, name: str, quantity: str | None = None, unit: str = "") -> Evidence:
         """Cite a named value of a step."""
         call = self._call(step_id)
-        return self._keep(
-            Evidence(
-                id="",
+
+        def make(identity: str) -> Evidence:
+            return Evidence(
+                id=identity,
                 step_id=step_id,
                 call_key=call.key,
                 quantity=quantity or name.replace("_", " "),
@@ -45,7 +44,8 @@ class EvidenceBook:
                 unit=unit,
                 name=name,
             )
-        )
+
+        return self._cited.keep((call.key, name, None, None, None), make)
 
     def cell(
         self, step_id: str, table: str, row: str, column: str, quantity: str | None = None, unit: str = ""
@@ -53,24 +53,23 @@ class EvidenceBook:
         """Cite one cell of a step's table; the row is named by the table's first column."""
         call = self._call(step_id)
         ref = call.outputs[table]
-        frame = self.table(step_id, table)
-        if ref.id not in self._rows:
-            self._rows[ref.id] = {key: position for position, key in enumerate(frame.iloc[:, 0])}
-        value = frame[column].iloc[self._rows[ref.id][row]]
-        return self._keep(
-            Evidence(
-                id="",
+
+        def make(identity: str) -> Evidence:
+            found = self._cited.cell(ref.id, lambda: self._services.artifacts.table(ref), row, column)
+            return Evidence(
+                id=identity,
                 step_id=step_id,
                 call_key=call.key,
                 quantity=quantity or column.replace("_", " "),
-                value=scalar(value),
+                value=scalar(found),
                 unit=unit,
                 artifact=ref.id,
                 table=table,
                 row=row,
                 column=column,
             )
-        )
+
+        return self._cited.keep((call.key, None, table, row, column), make)
 
     def table(self, step_id: str, name: str) -> pd.DataFrame:
         """A step's table."""
@@ -82,21 +81,7 @@ class EvidenceBook:
 
     def flush(self) -> None:
         """Write new evidence to the database."""
-        if self._fresh:
-            self._services.repository.save_evidence(self._services.run_id, self._fresh)
-            self._fresh = []
+        self._services.repository.save_evidence(self._services.run_id, self._cited.fresh())
 
     def _call(self, step_id: str) -> ToolCall:
         return self._services.call(self._calls[step_id])
-
-    def _keep(self, draft: Evidence) -> Evidence:
-        pointer = _pointer(draft)
-        if pointer not in self._known:
-            evidence = draft.model_copy(update={"id": f"E{len(self._known) + 1}"})
-            self._known[pointer] = evidence
-            self._fresh.append(evidence)
-        return self._known[pointer]
-
-
-def _pointer(evidence: Evidence) -> tuple[Scalar, ...]:
-    return (evidence.call_key, evidence.name, evidence.table, evidence.row, evidence.column)

@@ -19,6 +19,7 @@ from langgraph.types import interrupt
 
 from nereus.agents.planner.check import check_workflow, materialise, planned, trim
 from nereus.agents.planner.evidence import in_order
+from nereus.agents.planner.recording import recorded
 from nereus.agents.planner.services import Services, explain
 from nereus.agents.planner.state import ObjectiveReturn, ObjectiveState
 from nereus.agents.policies.base import (
@@ -66,8 +67,10 @@ WELL_KNOWN: dict[ObjectiveKind, dict[str, str]] = {
 def build_objective_graph() -> Any:
     """The compiled subgraph of one objective."""
     graph = StateGraph(ObjectiveState, context_schema=Services, output_schema=ObjectiveReturn)
-    for node in (plan, check, gate_workflow, fill, gate_tool, execute, assess, refine, conclude):
-        graph.add_node(node.__name__, node)
+    for node in (plan, check, fill, execute, assess, refine, conclude):
+        graph.add_node(node.__name__, recorded(node))
+    for gate in (gate_workflow, gate_tool):
+        graph.add_node(gate.__name__, gate)
     graph.add_edge(START, "plan")
     graph.add_conditional_edges("plan", _route, ["check", "conclude"])
     graph.add_conditional_edges("check", _route, ["plan", "gate_workflow", "fill", "conclude"])

@@ -25,6 +25,7 @@ from nereus.agents.planner.evidence import in_order
 from nereus.agents.planner.hypotheses import compose, judge
 from nereus.agents.planner.objective_graph import build_objective_graph
 from nereus.agents.planner.questions import FIXED_KINDS, TESTED, anything_tested
+from nereus.agents.planner.recording import recorded
 from nereus.agents.planner.services import Services
 from nereus.agents.planner.state import RunState
 from nereus.agents.planner.verification import contexts_to_verify, verify_context
@@ -51,21 +52,10 @@ def build_research_graph(checkpointer: Any) -> Any:
     """The compiled graph; `Services` is its runtime context."""
     graph = StateGraph(RunState, context_schema=Services)
     graph.add_node("objective", build_objective_graph())
-    for node in (
-        begin,
-        select,
-        collect,
-        propose,
-        gate_objectives,
-        refuse,
-        compose,
-        verify,
-        judge,
-        gate_report,
-        report,
-    ):
-        graph.add_node(node.__name__, node)
-    graph.add_node("verify_context", verify_context)
+    for node in (begin, select, collect, propose, refuse, compose, judge, report, verify_context):
+        graph.add_node(node.__name__, recorded(node))
+    for plain in (gate_objectives, verify, gate_report):
+        graph.add_node(plain.__name__, plain)
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "select")
     graph.add_conditional_edges("select", _fan_out, ["objective", "compose"])

@@ -10,8 +10,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
+from sqlalchemy import Connection
 
 from nereus.agents.planner.budget import BudgetKeeper
+from nereus.agents.planner.citations import Citations
+from nereus.agents.planner.recording import ContextHasher
 from nereus.agents.policies.base import (
     SCHEMAS,
     CallView,
@@ -25,6 +28,7 @@ from nereus.agents.policies.base import (
 from nereus.errors import NereusError, PlanError, PolicyError
 from nereus.memory.artifacts import ArtifactStore
 from nereus.memory.events import EventStream
+from nereus.memory.progress import Progress
 from nereus.memory.records import ArtifactRef, CallStatus, Decision, PlannedStep, Scalar, ToolCall
 from nereus.memory.runs import RunRepository
 from nereus.memory.vectors import VectorIndex
@@ -53,6 +57,7 @@ _PROFILE_TABLES = {
 }
 # Later results that refine the picture: well-known name -> the most rows that are shown.
 _LATER_TABLES = {"screen": 60, "batch": 60, "quality_checks": 30}
+_UNSEEN = ProfileView()
 
 
 @dataclass
@@ -73,9 +78,14 @@ class Services:
     """``data`` and, where given, ``samples``."""
     load: dict[str, Any]
     """Parameters of the reader that the user gave."""
+    progress: Progress
+    """Counts what is recorded."""
     recall: VectorIndex | None = None
     _profiles: dict[tuple[tuple[str, str], ...], ProfileView] = field(default_factory=dict)
-    _profile_hashes: dict[int, str] = field(default_factory=dict)
+    _views: dict[tuple[str, str], CallView] = field(default_factory=dict)
+    _decisions: dict[str, Decision] | None = None
+    _citations: Citations | None = None
+    _hasher: ContextHasher = field(default_factory=ContextHasher)
     _lock: Lock = field(default_factory=Lock)
 
     # -------------------------------------------------------------------------------- events
@@ -83,7 +93,7 @@ class Services:
     def emit(self, type_: str, subject: str = "", **payload: Any) -> None:
         """Add to the run's event stream, once per (type, subject, payload): a node that runs again repeats nothing."""
         key = hashlib.sha256(canonical_json([type_, subject, payload]).encode()).hexdigest()[:32]
-        self.events.append(self.run_id, type_, subject, payload, key=key)
+        self.events.post(self.run_id, type_, subject, payload, key=key)
 
     # ------------------------------------------------------------------------------ decisions
 
@@ -93,17 +103,18 @@ class Services:
         """Ask the policy, check its answer and record it. A recorded decision on an equal context is replayed."""
         if schema is not SCHEMAS[kind]:
             raise PolicyError(f"{kind.value} answers with {SCHEMAS[kind].__name__}, not {schema.__name__}")
-        context_hash = hashlib.sha256(canonical_json(context.model_dump(mode="json")).encode()).hexdigest()[
-            :16
-        ]
+        context_hash = self._hasher.hash(context)
         identity = f"{kind.value}@{subject}"
-        known = self.repository.decision(self.run_id, identity)
+        known = self._decided().get(identity)
         if known is not None and known.context_hash == context_hash:
             return schema.model_validate(known.payload)
+        if self.policy.needs_network:  # it may take long: what led here is shown and kept first
+            self.repository.database.settle()
         start = time.perf_counter()
         verdict = self.policy.decide(kind, context, seed=self.seed)
+        chosen = verdict.payload.model_dump(mode="json")
         try:
-            payload = schema.model_validate(verdict.payload.model_dump())
+            payload = schema.model_validate(chosen)
         except ValidationError as error:
             raise PolicyError(str(error), where=f"policy {verdict.policy!r}, decision {identity}") from error
         decision = Decision(
@@ -111,7 +122,7 @@ class Services:
             kind=kind.value,
             subject=subject,
             policy=verdict.policy,
-            payload=payload.model_dump(mode="json"),
+            payload=chosen,
             rationale=verdict.rationale,
             cites=verdict.cites,
             fallback=verdict.fallback,
@@ -120,19 +131,33 @@ class Services:
             ms=round((time.perf_counter() - start) * 1000, 3),
         )
         self.repository.save_decisions(self.run_id, [decision])
+        if self._decided().get(identity) is None:
+            self.repository.database.save("decided", [identity], self._count)
+        self._decided()[identity] = decision
         if verdict.fallback:
             self.emit("policy_fallback", subject, kind=kind.value, reason=verdict.fallback_reason)
+        if self.policy.needs_network:  # paid for: never asked again
+            self.repository.database.settle()
         return payload
 
-    def _hash(self, context: DecisionContext) -> str:
-        """Hash of what a decision was made on. The profile, the largest part, is hashed once."""
-        identity = id(context.profile)
-        if identity not in self._profile_hashes:
-            text = canonical_json(context.profile.model_dump(mode="json"))
-            self._profile_hashes[identity] = hashlib.sha256(text.encode()).hexdigest()
-        rest = context.model_dump(mode="json", exclude={"profile"}, exclude_defaults=True)
-        text = canonical_json([self._profile_hashes[identity], rest])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def _count(self, connection: Connection, identities: list[str]) -> None:
+        del connection
+        for _ in identities:
+            self.repository.database.after_commit(self.progress.decided)
+
+    def _decided(self) -> dict[str, Decision]:
+        """Decisions of this run by id. One process works on a run, so they are read once."""
+        with self._lock:
+            if self._decisions is None:
+                self._decisions = {one.id: one for one in self.repository.decisions(self.run_id)}
+            return self._decisions
+
+    def citations(self) -> Citations:
+        """What this run has cited; read once."""
+        with self._lock:
+            if self._citations is None:
+                self._citations = Citations(self.repository.evidence(self.run_id))
+            return self._citations
 
     # ------------------------------------------------------------------------------- execution
 
@@ -204,8 +229,11 @@ class Services:
 
     def view(self, step_id: str, key: str) -> CallView:
         """A finished step as a policy sees it."""
+        known = self._views.get((step_id, key))
+        if known is not None:
+            return known
         call = self.call(key)
-        return CallView(
+        view = CallView(
             step_id=step_id,
             tool=call.spec.tool,
             status="ok" if call.status is CallStatus.OK else "failed",
@@ -217,11 +245,14 @@ class Services:
             params=call.spec.params,
             error=call.error,
         )
+        if call.status is CallStatus.OK:  # a failed call may be tried again
+            self._views[step_id, key] = view
+        return view
 
     def profile(self, calls: Mapping[str, str], outputs: Mapping[str, str]) -> ProfileView:
         """The profile as a policy sees it; empty before the data were profiled."""
         if "profile" not in outputs:
-            return ProfileView()
+            return _UNSEEN
         call = self.call(calls[outputs["profile"].partition("/")[0]])
         shown = {name: (call, name, most) for name, most in _PROFILE_TABLES.items()}
         for name, most in _LATER_TABLES.items():

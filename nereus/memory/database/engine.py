@@ -69,7 +69,6 @@ class Database:
         self.file = Path(parsed.database or "").expanduser().absolute() if self.is_sqlite else None
         self._additions: dict[str, Any] = {}  # statements by table: building one costs more than running it
         self._replacements: dict[str, Any] = {}
-        self._unflushed = True
         self._thread = threading.local()
         self._process = os.getpid()
         if self.file is not None:
@@ -157,7 +156,6 @@ class Database:
         finally:
             if self._writer is not None:
                 self._writer.release()
-        self._unflushed = True
         for call in pending:
             call()
 
@@ -251,20 +249,6 @@ class Database:
         """Close all connections; the object opens new ones when it is used again."""
         self.engine.dispose()
 
-    def flush(self) -> None:
-        """Write what this process committed through to the disk, where the database does not do so itself."""
-        if self.file is None or not self._unflushed:
-            return
-        self._unflushed = False  # before the writing through: what is committed meanwhile needs another one
-        log = self.file.with_name(self.file.name + "-wal")
-        if not log.exists():  # all of it is in the database file, which SQLite writes through
-            return
-        handle = os.open(log, os.O_RDWR)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
     def revision(self) -> str | None:
         """Read the revision of the schema in the database; None when it is empty."""
         with self.read() as connection:
@@ -354,7 +338,12 @@ class Database:
         def prepare(connection: Any, record: Any) -> None:
             del record
             connection.isolation_level = None  # transactions are begun below, not by the driver
-            for pragma in (f"busy_timeout={int(BUSY_S * 1000)}", "synchronous=NORMAL", "foreign_keys=ON"):
+            for pragma in (
+                f"busy_timeout={int(BUSY_S * 1000)}",
+                "synchronous=NORMAL",
+                "foreign_keys=ON",
+                "secure_delete=OFF",  # some builds overwrite with zeros what is replaced
+            ):
                 connection.execute(f"PRAGMA {pragma}")
 
         @event.listens_for(engine, "begin")

@@ -49,7 +49,7 @@ class DatabaseLedger:
         known = self._known.get(key)
         if known is not None:
             return known
-        with self._database.read() as connection:
+        with self._database.read(settled=False) as connection:
             document = connection.execute(_DOCUMENT.where(_CALLS.c.cache_key == key)).scalar_one_or_none()
         if document is None:
             return None
