@@ -155,11 +155,13 @@ def _plain(text: str) -> str:
 
 def text_size(text: str, points: float, *, bold: bool = False) -> tuple[float, float]:
     """Width and height of a text in points, by the layout font."""
-    if not text:
+    if not text.strip():
         return 0.0, points
     font = FontProperties(family=_LAYOUT_FONT, size=points, weight="bold" if bold else "normal")
-    box = TextPath((0, 0), text.replace("$", "S"), prop=font).get_extents()
-    return float(box.x1 - min(box.x0, 0.0)), points
+    path = TextPath((0, 0), text.replace("$", "S"), prop=font)
+    # The outlines of the layout font reach farthest at points that lie on them: no curve needs to be solved.
+    across = np.asarray(path.vertices)[np.asarray(path.codes) != Path.CLOSEPOLY, 0]
+    return float(across.max() - min(across.min(), 0.0)), points
 
 
 def dots(axes: Axes, x: np.ndarray, y: np.ndarray, size: float, colour: str, alpha: float = 1.0) -> None:
