@@ -293,6 +293,7 @@ class Claim(Record):
         "association",
         "interaction",
         "course",
+        "divergence",
         "survival",
         "dose_response",
         "target",

@@ -61,7 +61,7 @@ class Source:
     @property
     def relation(self) -> Relation:
         """What its claims say, unless a row is of another kind."""
-        return RELATIONS[self.asked.relation]
+        return RELATIONS[self.asked.relation_of(self.objective)]
 
     @property
     def label(self) -> str:
@@ -124,19 +124,28 @@ def harvest(
             empty.append(_nothing_group(book, source))
     sets = [*whole_groups(book, objectives, outputs), *set_groups(book, objectives, outputs)]
     cross = list(cross_groups(entities))
-    # Best claims first, but refutations are results: each kind keeps a share.
+    # Best claims first, but refutations are results, and each question is heard: every kind keeps a share.
     share = max(1, limit // 8)
     kept = cross[:share] + sets[: 2 * share] + empty[:share] + candidates[:share]
-    entities.sort(
-        key=lambda group: (
-            -_sure(group),
-            number(group.values.get("p")) or 1.0,
-            group.id,
-        )
-    )
-    ordered = entities[: limit - len(kept)] + kept
+    ordered = _chosen(entities, max(0, limit - len(kept))) + kept
     book.flush()
     return ordered
+
+
+def _chosen(entities: list[EvidenceGroup], room: int) -> list[EvidenceGroup]:
+    """The surest claims, after the first few of each question: one question must not drown the others."""
+    by_question: dict[str, list[EvidenceGroup]] = {}
+    for group in sorted(entities, key=_rank):
+        by_question.setdefault(group.objective_ids[0], []).append(group)
+    few = room // (2 * max(1, len(by_question)))
+    first = [group for groups in by_question.values() for group in groups[:few]]
+    heard = {group.id for group in first}
+    rest = [group for group in sorted(entities, key=_rank) if group.id not in heard]
+    return sorted((first + rest)[:room], key=_rank)
+
+
+def _rank(group: EvidenceGroup) -> tuple[float, float, str]:
+    return -_sure(group), number(group.values.get("p")) or 1.0, group.id
 
 
 def _sure(group: EvidenceGroup) -> float:
@@ -163,7 +172,7 @@ def _entity_group(
     name = "claims" if claimed else source.main
     step_id = source.references[name]
     key = str(row[table.columns[0]])
-    relation = RELATIONS[str(row["kind"]) if claimed else source.asked.relation]
+    relation = RELATIONS[str(row["kind"]) if claimed else source.relation.name]
     evidence: dict[str, str] = {}
     values: dict[str, Scalar] = {}
     for column, quantity in _CLAIM_COLUMNS.items():
@@ -174,7 +183,7 @@ def _entity_group(
     _cite_source(book, source, evidence, values)
     feature = str(row["feature"]) if claimed else key
     _cite_follow_up(book, source, feature, evidence, values)
-    if relation.name == source.asked.relation:
+    if relation.name == source.relation.name:
         _cite_test(book, source, feature, evidence, values)
     gene = str(row.get("gene") or "")
     direction = relation.direction(float(row["effect"]))

@@ -41,6 +41,8 @@ class Tested:
         Whether verification repeats it after another normalisation.
     figure
         Tool that draws one entity.
+    with_groups
+        What its claims say where the objective also compares groups, in place of `relation`.
     """
 
     kind: ObjectiveKind
@@ -53,6 +55,11 @@ class Tested:
     cited: Mapping[str, str] = field(default_factory=dict)
     renormalised: bool = True
     figure: str = "plot_feature"
+    with_groups: RelationName | None = None
+
+    def relation_of(self, objective: Objective) -> RelationName:
+        """What a claim about this objective says."""
+        return self.relation if self.with_groups is None or objective.contrast is None else self.with_groups
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,27 @@ _TESTED = (
         calibrated=True,
     ),
     Tested(
+        ObjectiveKind.INTERACTION,
+        tool="interaction_test",
+        main="interaction",
+        relation="interaction",
+        own_checks=True,
+        cited={
+            "effect_by_a": "difference at the first level of the second factor",
+            "effect_by_b": "difference at the second level of the second factor",
+            "n_least": "subjects in the smallest cell",
+        },
+    ),
+    Tested(
+        ObjectiveKind.LONGITUDINAL,
+        tool="longitudinal_test",
+        main="longitudinal",
+        relation="course",
+        own_checks=True,
+        with_groups="divergence",
+        cited={"slope": "log2 change a unit of time"},
+    ),
+    Tested(
         ObjectiveKind.SURVIVAL,
         tool="survival_screen",
         main="survival",
@@ -142,6 +170,24 @@ _WHOLE = (
             "n_units": "subjects",
         },
     ),
+    Whole(
+        ObjectiveKind.SUBTYPES,
+        tool="consensus_clusters",
+        main="clusters",
+        relation="composition",
+        entity="cluster",
+        p="p",
+        holds="structure",
+        cited={
+            "k": "groups",
+            "p": "p of the structure against data without groups",
+            "stability": "median adjusted Rand index of resamples",
+            "silhouette": "mean silhouette",
+            "null_p95": "ninety-fifth percentile of the silhouette without groups",
+            "smallest_cluster": "subjects in the smallest group",
+            "n_units": "subjects",
+        },
+    ),
 )
 WHOLE: dict[ObjectiveKind, Whole] = {one.kind: one for one in _WHOLE}
 """Kinds of objectives whose answer is one statement."""
@@ -158,7 +204,7 @@ def families(objective: Objective) -> dict[str, str]:
     if objective.kind is ObjectiveKind.PATHWAY:
         return {SETS: SETS}
     asked = TESTED.get(objective.kind)
-    return {} if asked is None else {asked.main: asked.relation, **asked.also}
+    return {} if asked is None else {asked.main: asked.relation_of(objective), **asked.also}
 
 
 def anything_tested(objectives: Iterable[Objective], outputs: Mapping[str, str]) -> bool:
@@ -171,6 +217,6 @@ def relation_behind(objective: Objective, objectives: Mapping[str, Objective]) -
     one: Objective | None = objective
     while one is not None:
         if one.kind in TESTED:
-            return RELATIONS[TESTED[one.kind].relation]
+            return RELATIONS[TESTED[one.kind].relation_of(one)]
         one = objectives.get(one.parent_id or "")
     return RELATIONS["abundance" if objective.contrast is not None else "association"]

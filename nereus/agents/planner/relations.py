@@ -19,6 +19,7 @@ RelationName = Literal[
     "association",
     "interaction",
     "course",
+    "divergence",
     "survival",
     "dose_response",
     "target",
@@ -89,6 +90,8 @@ class Relation:
         What a follow-up experiment reads.
     experiment
         What a follow-up experiment is; ``{name}``, ``{size}`` and ``{readout}`` are filled in.
+    details
+        Further numbers of the statement: role, format, and text in which ``{}`` is the number.
     alternative
         What else could explain it, where nothing more special is known; empty for nothing.
     """
@@ -107,6 +110,7 @@ class Relation:
     readout: str = "log2 ratio between the groups, or its slope"
     experiment: str = "Targeted mass spectrometry (PRM) or an immunoassay of {name} in new subjects{size}; readout: {readout}."
     alternative: str = ""
+    details: tuple[tuple[str, str, str], ...] = ()
 
     def direction(self, effect: float) -> Direction:
         """Direction of an effect."""
@@ -169,20 +173,45 @@ _RELATIONS = (
             "answering to {second} more positively in {a_first} than in {b_first}",
             "answering to {second} more negatively in {a_first} than in {b_first}",
         ),
+        details=(
+            ("effect_by_a", "+.2f", "{a_first} minus {b_first} is {} in {a_second}"),
+            ("effect_by_b", "+.2f", "and {} in {b_second}"),
+            ("n_least", ".0f", "{} {units} in the smallest cell"),
+        ),
         readout="log2 abundance in all four cells of the crossed design, and its interaction",
         alternative="a floor or ceiling of the measurement in one of the four cells",
     ),
     Relation(
         "course",
-        effect="log2 change per standard deviation of time",
+        effect="log2 change from the first to the last time",
         axis="log2 change over time",
         directions=("positive", "negative"),
         said=("rises over time ({label})", "falls over time ({label})"),
         found=("rising over", "falling over"),
         nothing="Single proteins change over time ({label})",
         together=("rising over time ({label})", "falling over time ({label})"),
+        details=(("n_a", ".0f", "{} {units} seen repeatedly"),),
         readout="log2 abundance at each time, within subjects",
         alternative="a drift of the measurement that runs with time",
+    ),
+    Relation(
+        "divergence",
+        effect="log2 change over the whole time, difference between the groups",
+        axis="difference of log2 changes over time",
+        directions=("up", "down"),
+        said=(
+            "rises more, or falls less, over {time} in {a} than in {b}",
+            "falls more, or rises less, over {time} in {a} than in {b}",
+        ),
+        found=("rising more over time in", "falling more over time in"),
+        nothing="The course of single proteins over {time} differs in {a} against {b}",
+        together=(
+            "rising more over {time} in {a} than in {b}",
+            "falling more over {time} in {a} than in {b}",
+        ),
+        counted=True,
+        readout="log2 abundance at each time, within subjects of both groups",
+        alternative="groups that differed before the first time and then come to resemble each other",
     ),
     Relation(
         "survival",
@@ -198,6 +227,11 @@ _RELATIONS = (
         together=(
             "higher where the hazard is higher ({label})",
             "lower where the hazard is higher ({label})",
+        ),
+        details=(
+            ("hazard_ratio", ".2f", "hazard ratio {}"),
+            ("events", ".0f", "{} events"),
+            ("n", ".0f", "{} {units}"),
         ),
         readout="hazard ratio of the event per standard deviation",
         experiment=(

@@ -159,10 +159,15 @@ def _without_covered(template: str, names: Iterable[str]) -> str:
     text = template
     if not _TELLING.search(text):
         return text
-    for name in sorted({n for n in names if n in text and _TELLING.search(n)}, key=lambda n: (-len(n), n)):
-        if name in text:
-            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", blank, text)
-    return _REFERENCE.sub(blank, text)
+    told = sorted({n for n in names if n in text and _TELLING.search(n)}, key=lambda n: (-len(n), n))
+    # A name may hold what looks like a reference, and a reference may hold what is a name elsewhere (a group E15).
+    for braced in (True, False):
+        for name in told:
+            if ("{" in name) is braced and name in text:
+                text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", blank, text)
+        if braced:
+            text = _REFERENCE.sub(blank, text)
+    return text
 
 
 def _loose_words(text: str) -> list[tuple[int, str]]:

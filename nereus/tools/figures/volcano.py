@@ -36,6 +36,8 @@ class VolcanoParams(Params):
     """Comparison, to name the two sides of the axis."""
     variable: str | None = None
     """Continuous variable of an association, to name the axis."""
+    axis: str = ""
+    """What the effect is, where it is neither a fold change nor follows a variable."""
     level: float = Field(0.05, gt=0, lt=1)
     """Level of q at which features are coloured."""
     lfc_min: float = Field(0.0, ge=0)
@@ -215,7 +217,7 @@ def _name_sides(axes: Axes, data: pd.DataFrame, params: VolcanoParams) -> None:
     label = "log2 fold change"
     if params.variable:
         label = f"change of log2 abundance per SD of {params.variable}"
-    axes.set_xlabel(label)
+    axes.set_xlabel(params.axis or label)
     if params.contrast:
         for x, side, level, colour in (
             (0.99, "right", params.contrast.a, UP),

@@ -72,9 +72,9 @@ def continuous_association(dataset: AnnData, params: AssociationParams, *, seed:
     Result
         Table ``association``: the columns of every test table with effect = change of log2 abundance per
         standard deviation of the variable (over the samples used), n_a = samples with a value, n_b = 0; then
-        ``slope`` (log2 per unit of the variable) and ``rho`` (rank correlation; partial where there are
-        covariates or blocks). Values: n_tested, n_significant, n_positive, n_negative, variable_sd, prior_df
-        ...
+        ``slope`` (log2 per unit of the variable), ``rho`` (rank correlation; partial where there are
+        covariates or blocks) and ``sd`` (moderated residual standard deviation). Values: n_tested, n_significant,
+        n_positive, n_negative, variable_sd, prior_df ...
 
     Raises
     ------
@@ -143,7 +143,11 @@ def continuous_association(dataset: AnnData, params: AssociationParams, *, seed:
         n.astype(np.intp),
         np.zeros(len(n), dtype=np.intp),
         mean,
-        {"slope": estimates.effect / design.scale, "rho": np.where(tested, rho, np.nan)},
+        {
+            "slope": estimates.effect / design.scale,
+            "rho": np.where(tested, rho, np.nan),
+            "sd": np.where(tested, np.sqrt(fit.variance), np.nan),
+        },
     )
     found = q <= params.level
     direction = fit.effect if params.method == "linear" else rho

@@ -116,12 +116,12 @@ def test_moments_written_as_text_become_a_number_of_the_sheet() -> None:
     result = profiled(obs)
     row = result.table("courses").iloc[0]
     assert (row["time"], row["labels"], row["n_times"], bool(row["repeated"])) == (
-        "stage (number)",
+        "stage (days)",
         "stage",
         6,
         False,
     )
-    assert list(result.dataset().obs["stage (number)"][:6]) == [15, 18, 19, 22, 25, 28]
+    assert list(result.dataset().obs["stage (days)"][:6]) == [15, 18, 19, 22, 25, 28]
 
 
 def test_passages_or_patients_called_p1_are_no_moments() -> None:

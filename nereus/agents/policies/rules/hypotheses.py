@@ -64,6 +64,8 @@ def _alternatives(group: EvidenceGroup, context: DecisionContext) -> tuple[str, 
     relation = RELATIONS.get(group.claim.relation)
     if relation is not None and relation.alternative:
         found.append(relation.alternative)
+    if group.claim.relation == "composition":
+        found.append("batches, sites or sample quality that nobody recorded")
     if group.claim.relation == "prediction":
         found.append(
             "what distinguishes these samples from others of the kind: recruitment, handling, or one site"
@@ -125,6 +127,14 @@ def _atoms(draft: HypothesisDraft, context: DecisionContext) -> tuple[Atom, ...]
                 "n_significant",
                 "n_tested",
             ),
+        )
+    if group.claim.relation == "composition":
+        return (
+            atom(1, "significance", "more structure than data without groups have", True, "p", "silhouette"),
+            atom(
+                2, "stability", "resamples of subjects and features find the same groups", True, "stability"
+            ),
+            atom(3, "assumed", "the groups are biological and not of sample handling", False),
         )
     if group.claim.relation == "prediction":
         return (

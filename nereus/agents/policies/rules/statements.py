@@ -51,14 +51,9 @@ def _entity_statement(group: EvidenceGroup, context: DecisionContext) -> str:
             else ""
         )
         parts.append(f"{relation.effect} {_ref(group, 'effect', '+.2f')}{interval}")
-    if "hazard_ratio" in group.evidence:
-        parts.append(f"hazard ratio {_ref(group, 'hazard_ratio', '.2f')}")
+    parts += _details(relation, group, context)
     if "q" in group.evidence:
         parts.append(f"q {_ref(group, 'q', 'p')}")
-    if {"n", "events"} <= set(group.evidence):
-        parts.append(
-            f"{_ref(group, 'events', '.0f')} events among {_ref(group, 'n', '.0f')} {plural(_unit(context))}"
-        )
     if {"n_a", "n_b"} <= set(group.evidence) and relation.counted:
         parts.append(
             f"{_ref(group, 'n_a', '.0f')} against {_ref(group, 'n_b', '.0f')} {plural(_unit(context))}"
@@ -66,6 +61,16 @@ def _entity_statement(group: EvidenceGroup, context: DecisionContext) -> str:
     if "stability" in group.evidence:
         parts.append(f"holds in {_ref(group, 'stability', '.0%')} of half-samples")
     return f"{text} ({'; '.join(parts)})." if parts else f"{text}."
+
+
+def _details(relation: Relation, group: EvidenceGroup, context: DecisionContext) -> list[str]:
+    """Further numbers that the relation has, each with what it is."""
+    named = {**_named_by(group, context), "units": plural(_unit(context))}
+    return [
+        said(text.replace("{}", "{number}"), {**named, "number": _ref(group, role, form)})
+        for role, form, text in relation.details
+        if role in group.evidence
+    ]
 
 
 def _nothing_statement(group: EvidenceGroup, context: DecisionContext) -> str:
@@ -125,7 +130,9 @@ def _cross_statement(group: EvidenceGroup, context: DecisionContext) -> str:
 def _relation_of(objective: Objective | None, entity: Entity) -> Relation:
     """What an objective says of an entity: by its direction, where one question has several kinds of claims."""
     asked = TESTED.get(objective.kind) if objective is not None else None
-    names = (asked.relation, *asked.also.values()) if asked is not None else tuple(RELATIONS)
+    names = tuple(RELATIONS)
+    if asked is not None and objective is not None:
+        names = (asked.relation_of(objective), *asked.also.values())
     return next(
         (RELATIONS[name] for name in names if entity.direction in RELATIONS[name].directions),
         RELATIONS[names[0]],
@@ -161,8 +168,27 @@ def _panel_statement(group: EvidenceGroup, context: DecisionContext) -> str:
     return f"A panel{size} tells {what} ({'; '.join(parts)})."
 
 
+def _groups_statement(group: EvidenceGroup, context: DecisionContext) -> str:
+    counted = f"{_ref(group, 'n_units', '.0f')} " if "n_units" in group.evidence else ""
+    into = f"{_ref(group, 'k', '.0f')} groups" if "k" in group.evidence else "groups"
+    parts = [
+        f"{what} {_ref(group, role, form)}"
+        for role, form, what in (
+            ("silhouette", ".2f", "silhouette"),
+            ("null_p95", ".2f", "without groups at most"),
+            ("stability", ".2f", "agreement of resamples"),
+            ("p", "p", "p"),
+        )
+        if role in group.evidence
+    ]
+    return (
+        f"The {counted}{plural(_unit(context))} fall into {into} that nobody labelled ({'; '.join(parts)})."
+    )
+
+
 WHOLE_STATEMENTS: dict[str, Callable[[EvidenceGroup, DecisionContext], str]] = {
     "prediction": _panel_statement,
+    "composition": _groups_statement,
 }
 """Relations that are one statement about all samples."""
 
@@ -187,6 +213,8 @@ def experiment(group: EvidenceGroup) -> str:
             f"Measure the panel by a targeted assay in new subjects{size}, with the model fixed beforehand; "
             "readout: its area under the curve."
         )
+    if group.claim.relation == "composition":
+        return f"Classify new subjects{size} by the same features; readout: whether they fall into the same groups."
     if group.grain == "set":
         return (
             f"Targeted mass spectrometry of the driving members of “{entity.name}” in new subjects{size}; "

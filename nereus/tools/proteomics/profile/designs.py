@@ -117,7 +117,7 @@ def number_columns(obs: pd.DataFrame, columns: list[Column]) -> dict[str, tuple[
         if found is None:
             continue
         texts = as_levels(obs[column.name])
-        name = f"{column.name} (number)"
+        name = f"{column.name} ({'days' if words.are_ages(column.levels) else 'number'})"
         while name in obs.columns:
             name += "_"
         made[column.name] = (name, texts.map(found[0]).astype(float))
@@ -306,6 +306,19 @@ def plex_table(obs: pd.DataFrame, columns: list[Column]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows, columns=_PLEXES)
+
+
+def speaks_of_labels(facts: dict[str, object], obs: pd.DataFrame, plexes: pd.DataFrame) -> bool:
+    """Whether something says that the samples carry isobaric labels: the reader, a column, or names of channels."""
+    said = " ".join(
+        [str(facts.get(name, "")) for name in ("quantity", "software", "column", "label", "assay")]
+        + [str(name) for name in obs.columns]
+        + [str(name) for name in obs.index[:100]]
+        + [str(name) for name in plexes["column"]]
+    ).lower()
+    return bool(plexes.shape[0]) and any(
+        word in said for word in ("tmt", "itraq", "reporter", "isobaric", "plex", "127n", "128c")
+    )
 
 
 def _ranked(rows: list[dict[str, object]], names: list[str]) -> pd.DataFrame:

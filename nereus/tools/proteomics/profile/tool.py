@@ -24,6 +24,7 @@ from nereus.tools.proteomics.profile.designs import (
     interaction_table,
     number_columns,
     plex_table,
+    speaks_of_labels,
 )
 from nereus.tools.proteomics.profile.explained import (
     components,
@@ -288,6 +289,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
             "n_outcomes": _testable(outcomes),
             "n_baits": _testable(pulldowns),
             "n_plexes": len(plexes),
+            "isobaric": speaks_of_labels(facts, obs, plexes),
             "n_references": int(plexes["n_references"].sum()),
             "reference_samples": ";".join(
                 one for text in plexes["references"] for one in text.split(";") if one

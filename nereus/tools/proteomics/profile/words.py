@@ -312,6 +312,11 @@ def _development(levels: Sequence[str]) -> dict[str, float] | None:
     }
 
 
+def are_ages(levels: Sequence[str]) -> bool:
+    """Whether all levels are embryonic and postnatal days, which count as days since conception."""
+    return _development(levels) is not None
+
+
 def is_moment(name: str, levels: Sequence[str]) -> bool:
     """Whether a column holds moments: by its name, or by levels such as ``24h`` and ``E15``.
 

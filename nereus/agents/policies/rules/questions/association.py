@@ -6,40 +6,65 @@ from typing import Any
 
 from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft, WorkflowDraft
 from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
-from nereus.agents.policies.rules.questions.design import MIN_SUBJECTS, covariates_for
+from nereus.agents.policies.rules.questions.design import MIN_SUBJECTS, covariates_for, table
 from nereus.agents.policies.rules.questions.priority import novelty, power, priority, question_match, screen
 from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, conclude
 from nereus.memory.records import Objective, ObjectiveKind
 
 
 def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[ObjectiveDraft]:
-    """Every continuous or ordered variable with enough values."""
-    drafts = []
-    for row in context.profile.tables.get("associations", []):
-        name, n = str(row["variable"]), float(row["n"] or 0)
-        if not row.get("testable") or n < 4 * MIN_SUBJECTS or row.get("kind") == "follow-up time":
-            continue
-        parts = {
-            "screen": screen(context, name),
-            "power": power(n / 2, n / 2),
-            "question": question_match(context.question, [name]),
-            "novelty": novelty(context, ObjectiveKind.ASSOCIATION, name),
-            "directness": 0.2 if row.get("kind") == "usual covariate" else 0.5,
-            "cost": 0.1,
-        }
-        drafts.append(
-            ObjectiveDraft(
-                kind=ObjectiveKind.ASSOCIATION,
-                statement=f"Which proteins follow {name}?",
-                variable=name,
-                covariates=covariates_for(context, name),
-                rationale=f"{name} is a continuous variable with enough values",
-                cites=(f"profile:associations[{name}]",),
-                priority=priority(parts),
-                priority_parts=parts,
-            )
-        )
+    """Every continuous or ordered variable with enough values, and moments at which other subjects were seen."""
+    drafts = [
+        _draft(context, str(row["variable"]), float(row["n"] or 0), str(row.get("kind")))
+        for row in table(context, "associations")
+        if row.get("testable")
+        and float(row["n"] or 0) >= 4 * MIN_SUBJECTS
+        and row.get("kind") != "follow-up time"
+        and str(row["variable"]) not in _repeated(context)
+    ]
+    drafts += [
+        _draft(context, str(row["time"]), float(row["n"] or 0), "moment", str(row["labels"]))
+        for row in table(context, "courses")
+        if row.get("testable")
+        and not row.get("repeated")
+        and not row.get("group")
+        and row["time"] != row["labels"]
+        and float(row["n"] or 0) >= 4 * MIN_SUBJECTS
+    ]
     return drafts
+
+
+def _repeated(context: DecisionContext) -> set[str]:
+    """Times at which the same subjects were seen: their rows are no independent values."""
+    return {str(row["time"]) for row in table(context, "courses") if row.get("repeated")}
+
+
+def _draft(context: DecisionContext, name: str, n: float, kind: str, written: str = "") -> ObjectiveDraft:
+    parts = {
+        "screen": screen(context, written or name),
+        "power": power(n / 2, n / 2),
+        "question": question_match(context.question, [name]),
+        "novelty": novelty(context, ObjectiveKind.ASSOCIATION, name),
+        "directness": 0.2 if kind == "usual covariate" else 1.0 if kind == "moment" else 0.5,
+        "cost": 0.1,
+    }
+    covariates = covariates_for(context, written or name)
+    why = (
+        f"the levels of {written} are moments, and other subjects were seen at each"
+        if kind == "moment"
+        else f"{name} is a continuous variable with enough values"
+    )
+    cited = "courses" if kind == "moment" else "associations"
+    return ObjectiveDraft(
+        kind=ObjectiveKind.ASSOCIATION,
+        statement=f"Which proteins follow {name}?",
+        variable=name,
+        covariates=covariates,
+        rationale=why,
+        cites=(f"profile:{cited}[{name}]",),
+        priority=priority(parts),
+        priority_parts=parts,
+    )
 
 
 def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:

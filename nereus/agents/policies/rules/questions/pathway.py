@@ -19,11 +19,13 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         "dataset": "run/prepared",
     }
     # What the table tests: from its residuals the correlation between members of a set is estimated.
-    tested: dict[str, Any] = {"variable": objective.variable, "covariates": list(objective.covariates)}
+    # A hazard has no residuals: there they are taken beside the follow-up time, which the correlation hardly feels.
+    beside = objective.variable or objective.design.get("time")
+    tested: dict[str, Any] = {"variable": beside, "covariates": list(objective.covariates)} if beside else {}
     sides: dict[str, Any] = {}
     if objective.contrast is not None:
         tested = {"contrast": objective.contrast.model_dump(mode="json")}
-        sides = tested
+        sides = {} if objective.design else tested
     steps = (
         StepDraft(
             tool="enrichment_gsea",

@@ -12,8 +12,9 @@ from nereus.agents.policies.base import (
     WorkflowDraft,
 )
 from nereus.agents.policies.rules.questions.base import Calls, Inputs, Plan, Question
-from nereus.agents.policies.rules.questions.design import PANEL_FEATURES, columns_of, main_factor
+from nereus.agents.policies.rules.questions.design import PANEL_FEATURES, columns_of, main_factor, table
 from nereus.memory.records import Objective, ObjectiveKind
+from nereus.tools import registry
 
 
 def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[ObjectiveDraft]:
@@ -63,6 +64,18 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         )
         + "/dataset"
     )
+    plex = _plexes(context)
+    if plex is not None:
+        current = (
+            add(
+                "internal_reference_scaling",
+                "samples of different plexes are not comparable: put each protein on one scale by the references"
+                if plex["reference_samples"]
+                else "samples of different plexes are not comparable: put each protein on one scale by the mean of a plex",
+                **plex,
+            )
+            + "/dataset"
+        )
     if values.get("alternative_quantities"):
         current = (
             add(
@@ -107,6 +120,38 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         {"scores": f"{principal}/scores", "variance": f"{principal}/variance", "dataset": current},
     )
     return plan.draft("prepare", "the prepared matrix and its quality are known")
+
+
+def _plexes(context: DecisionContext) -> dict[str, Any] | None:
+    """How several plexes of labelled samples are put on one scale; None where there are none, or where it cannot be done.
+
+    By reference channels where every plex has one; by the mean of each plex where every plex holds the same mixture of
+    what is compared.
+    """
+    if "internal_reference_scaling" not in registry.CATALOGUE:
+        return None
+    rows = table(context, "plexes")
+    names = {str(row["column"]) for row in rows}
+    if len(rows) < 2 or len(names) != 1 or not context.profile.values.get("isobaric"):
+        return None
+    factors = columns_of(context, "factor", "ordered")
+    references = [one for row in rows for one in str(row.get("references") or "").split(";") if one]
+    if all(float(row.get("n_references") or 0) > 0 for row in rows):
+        return {
+            "plex": names.pop(),
+            "method": "reference",
+            "reference_samples": references,
+            "factors": factors,
+        }
+    column = next(iter(names))
+    tied = any(
+        column in (row.get("first"), row.get("second")) and float(row.get("cramers_v") or 0) > 0.3
+        for row in table(context, "confounding")
+        if row.get("kind") == "factor-batch"
+    )
+    if tied:
+        return None
+    return {"plex": column, "method": "plex_mean", "reference_samples": [], "factors": factors}
 
 
 def conclude(context: DecisionContext, objective: Objective, calls: Calls) -> ObjectiveAssessment:

@@ -33,7 +33,7 @@ def conclude(context: DecisionContext, objective: Objective, calls: Calls) -> Ob
     call = calls.get(asked.tool)
     if call is None:
         return ObjectiveAssessment(verdict="abandon", summary="the test could not be carried out")
-    step, counted = call.step_id, RELATIONS[asked.relation].plural
+    step, counted = call.step_id, RELATIONS[asked.relation_of(objective)].plural
     summary = f"{{{{{step}.n_significant}}}} of {{{{{step}.n_tested}}}} {counted} at the level of this table"
     null = calls.get("permutation_null", call)
     if null.values.get("null_p95") is not None:

@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from nereus.agents.planner.questions import TESTED, families
+from nereus.agents.planner.relations import RELATIONS
 from nereus.agents.policies.base import DecisionContext, ObjectiveAssessment, StepDraft, WorkflowDraft
 from nereus.agents.policies.rules.questions.base import Calls, Inputs, Question
 from nereus.memory.records import Objective, ObjectiveKind
+
+
+def volcano_sides(objective: Objective) -> dict[str, Any]:
+    """How the axis of a volcano plot is named."""
+    relation = RELATIONS[TESTED[objective.kind].relation_of(objective)]
+    if relation.name == "abundance" and objective.contrast is not None:
+        return {"contrast": objective.contrast.model_dump(mode="json")}
+    if relation.name == "association":
+        return {"variable": objective.variable}
+    return {"axis": f"{relation.axis}: {objective.about}"}
 
 
 def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
@@ -41,8 +52,8 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             inputs["stability"] = inputs["differential"]
         params: dict[str, Any] = {
             "contrast": one.about,
-            "abundance_family": f"{one.id} {asked.relation}",
-            "kind": asked.relation,
+            "abundance_family": f"{one.id} {asked.relation_of(one)}",
+            "kind": asked.relation_of(one),
             "prefix": one.id,
         }
         if "detection" in inputs:
@@ -63,9 +74,7 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         )
     )
     for one, main in tested:  # drawings last: they are what a short budget leaves out
-        drawn: dict[str, Any] = {"variable": one.variable or one.about}
-        if one.contrast is not None:
-            drawn = {"contrast": one.contrast.model_dump(mode="json")}
+        drawn = volcano_sides(one)
         steps.append(
             StepDraft(
                 tool="plot_volcano",
