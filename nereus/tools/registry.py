@@ -37,6 +37,7 @@ CATALOGUE: dict[str, str] = {
     "interaction_test": "nereus.tools.statistics.interaction:interaction_test",
     "longitudinal_test": "nereus.tools.statistics.longitudinal:longitudinal_test",
     "dose_response": "nereus.tools.statistics.dose_response:dose_response",
+    "limited_proteolysis": "nereus.tools.proteomics.limited_proteolysis:limited_proteolysis",
     "survival_screen": "nereus.tools.statistics.survival.screen:survival_screen",
     "check_hazards": "nereus.tools.statistics.survival.hazards:check_hazards",
     "permutation_null": "nereus.tools.statistics.permutation:permutation_null",
@@ -50,6 +51,7 @@ CATALOGUE: dict[str, str] = {
     # predicting, grouping, comparing layers and cohorts ------------------------------------------
     "biomarker_panel": "nereus.tools.statistics.panel:biomarker_panel",
     "consensus_clusters": "nereus.tools.statistics.consensus:consensus_clusters",
+    "cross_layer_correlation": "nereus.tools.statistics.cross_layer:cross_layer_correlation",
     "replicate_externally": "nereus.tools.statistics.replication:replicate_externally",
     "split_cohort": "nereus.tools.statistics.split_cohort:split_cohort",
     # sets ----------------------------------------------------------------------------------------

@@ -215,6 +215,10 @@ CASES: dict[str, Case] = {
     "dose_response": Case(
         lambda: {"dataset": dosed()}, {"dose": "dose", "n_permutations": 2, "n_subsamples": 2}
     ),
+    "limited_proteolysis": Case(
+        lambda: {"dataset": halved(), "proteins": summed()},
+        {"contrast": {"factor": "half", "a": "late", "b": "early"}, "n_permutations": 2, "n_subsamples": 2},
+    ),
     "survival_screen": Case(
         lambda: {"dataset": followed()},
         {**OUTCOME, "covariates": (SITE,), "n_permutations": 3, "n_subsamples": 3},
@@ -255,6 +259,10 @@ CASES: dict[str, Case] = {
         {"contrast": CONTRAST, "subject": None, "n_folds": 3, "n_repeats": 1, "n_permutations": 3},
     ),
     "consensus_clusters": Case(_dataset, {"max_k": 3, "n_resamples": 10, "n_null": 19}),
+    "cross_layer_correlation": Case(
+        lambda: {"dataset": csf(), "other": _two_quantities()},
+        {"covariates": (SITE,), "n_permutations": 5},
+    ),
     "replicate_externally": Case(
         lambda: {"table": run("differential_abundance").table("differential"), "dataset": csf()},
         {"contrast": CONTRAST, "discovery_level": 0.5, "n_permutations": 5},
@@ -367,6 +375,20 @@ def crossed() -> anndata.AnnData:
     data.obs["patient"] = [f"P{i // 3}" for i in range(data.n_obs)]
     data.obs["visit"] = [float(i % 3) for i in range(data.n_obs)]
     return data
+
+
+@cache
+def halved() -> anndata.AnnData:
+    """The peptides of the spike-in series, its first half against its second."""
+    data = peptides().copy()
+    data.obs["half"] = ["early" if int(str(run)[1:]) <= 12 else "late" for run in data.obs_names]
+    return data
+
+
+@cache
+def summed() -> anndata.AnnData:
+    """Proteins of the same runs."""
+    return registry.get("summarise_peptides")(halved()).dataset()
 
 
 @cache
