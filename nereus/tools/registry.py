@@ -54,6 +54,7 @@ CATALOGUE: dict[str, str] = {
     "cross_layer_correlation": "nereus.tools.statistics.cross_layer:cross_layer_correlation",
     "replicate_externally": "nereus.tools.statistics.replication:replicate_externally",
     "split_cohort": "nereus.tools.statistics.split_cohort:split_cohort",
+    "score_interactome": "nereus.tools.proteomics.interactome:score_interactome",
     # sets ----------------------------------------------------------------------------------------
     "enrichment_ora": "nereus.tools.enrichment.ora:enrichment_ora",
     "enrichment_gsea": "nereus.tools.enrichment.gsea:enrichment_gsea",

@@ -268,6 +268,9 @@ CASES: dict[str, Case] = {
         {"contrast": CONTRAST, "discovery_level": 0.5, "n_permutations": 5},
     ),
     "split_cohort": Case(_dataset, {"by": (DIAGNOSIS,)}, barren=False),  # works on the sheet, not on values
+    "score_interactome": Case(
+        _dataset, {"factor": DIAGNOSIS, "controls": ("biochemical control",), "n_imputations": 2}
+    ),
     # sets ----------------------------------------------------------------------------------------
     "enrichment_ora": Case(
         lambda: {"table": run("differential_abundance").table("differential"), "dataset": csf()},
