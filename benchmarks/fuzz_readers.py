@@ -4,9 +4,10 @@ Run from the root of the repository::
 
     python -m benchmarks.fuzz_readers --files 20000
 
-The files are those of ``tests/tools/proteomics/file_mutations.py``: five kinds of tables, eighteen rewritings, twelve
-kinds of damage and six kinds of broken bytes, combined by a seed that is the file's number. Beside it stands what a
-plain ``pandas.read_csv(sep=None)`` makes of the same files: how often it raises something or reads other values.
+The files are those of ``tests/tools/proteomics``: wide tables (`file_mutations`), long reports of every software
+(`long_mutations`), formats of fixed layout (`fixed_layouts`) and files of cells (`cell_files`); rewritings, damage and
+broken bytes are combined by a seed that is the file's number. Beside it stands what a plain
+``pandas.read_csv(sep=None)`` makes of the wide ones: how often it raises something or reads other values.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.tools.proteomics.file_mutations import KINDS
-from tests.tools.proteomics.reading_oracle import naive_outcome, try_file
+from tests.tools.proteomics.reading_oracle import EVERY_KIND, naive_outcome, try_file
+from tests.tools.proteomics.valid_grids import KINDS
 
 RESULT = Path(__file__).parent / "results" / "fuzz_readers.json"
 
@@ -32,25 +33,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--first-seed", type=int, default=9_000_000)
+    parser.add_argument("--kinds", nargs="*", choices=EVERY_KIND, default=list(EVERY_KIND))
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     counts: Counter[str] = Counter()
     naive: Counter[str] = Counter()
     by_mutation: dict[str, Counter[str]] = {}
+    by_kind: dict[str, Counter[str]] = {}
     failures = []
     start = time.perf_counter()
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.files):
-        kind = KINDS[seed % len(KINDS)]
+        kind = arguments.kinds[seed % len(arguments.kinds)]
         outcome = try_file(kind, seed)
         counts[outcome.verdict] += 1
+        by_kind.setdefault(kind, Counter())[outcome.verdict] += 1
         for part in outcome.label.split(":", 1)[1].split("+"):
             by_mutation.setdefault(part, Counter())[outcome.verdict] += 1
         if outcome.verdict in ("wrong", "crash"):
             failures.append(
                 {"seed": seed, "kind": kind, "mutations": outcome.label, "detail": outcome.detail[:300]}
             )
-        if seed % 10 == 0:
+        if seed % 10 == 0 and kind in KINDS:
             naive[naive_outcome(kind, seed)] += 1
     record = {
         "claim": "mutated data files: 0 crashes, 0 silent wrong parses; every refusal is a typed error with place and mend",
@@ -64,11 +68,12 @@ def main() -> None:
             **naive,
         },
         "failures": failures[:50],
+        "by_kind": {name: dict(sorted(counter.items())) for name, counter in sorted(by_kind.items())},
         "by_mutation": {name: dict(sorted(counter.items())) for name, counter in sorted(by_mutation.items())},
         "seconds": round(time.perf_counter() - start, 1),
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("nereus", "numpy", "pandas", "anndata")},
+            **{name: version(name) for name in ("nereus", "numpy", "pandas", "anndata", "flowio")},
         },
         "machine": f"{platform.system()} {platform.machine()}",
     }

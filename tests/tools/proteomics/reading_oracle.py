@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from nereus.errors import NereusError
 from nereus.tools.base import SourceFile
 from nereus.tools.proteomics.load import load_dataset
-from tests.tools.proteomics.file_mutations import Grid, damage_bytes, mutate, valid_grid, written
+from tests.tools.proteomics.cell_files import CELL_KINDS, try_cells
+from tests.tools.proteomics.file_mutations import damage_bytes, mutate, written
+from tests.tools.proteomics.fixed_layouts import FIXED_KINDS, try_fixed
+from tests.tools.proteomics.long_mutations import LONG_KINDS, Long, mutate_long, rows_before, valid_long
+from tests.tools.proteomics.valid_grids import KINDS, Grid, valid_grid
+
+EVERY_KIND = (*KINDS, *LONG_KINDS, *FIXED_KINDS, *CELL_KINDS)
 
 
 @dataclass(frozen=True)
@@ -40,10 +47,28 @@ def make_file(kind: str, seed: int) -> tuple[Grid, bytes, str, str, str]:
     return grid, data, expect, f"{kind}:{label}", name
 
 
+def make_long(kind: str, seed: int) -> tuple[Long, bytes, bytes, str, str, str]:
+    """Table, its bytes before and after damage to them, expectation, label and file name of a seed."""
+    rng = np.random.default_rng(seed)
+    table = mutate_long(valid_long(kind, rng), rng)
+    whole = table.data()
+    data, expect, label = whole, table.expect, table.label
+    if rng.random() < 0.3:
+        plain = label == "untouched" or label in (
+            "shuffled_rows",
+            "shuffled_columns",
+            "another_column",
+            "lost_rows",
+        )
+        data, expected, how = damage_bytes(whole, rng)
+        expect = expected if expected == "refuse" or (plain and expected != "garbage") else "no_crash"
+        label = f"{label}+bytes:{how}"
+    name = str(rng.choice(["data.txt", "data.csv", "data.parquet", "data"]))
+    return table, whole, data, expect, f"{kind}:{label}", name
+
+
 def naive_outcome(kind: str, seed: int) -> str:
     """What pandas alone makes of the same file: ``equal``, ``wrong`` (it had to be refused or differs) or ``error``."""
-    import pandas as pd
-
     grid, data, expect, _, name = make_file(kind, seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
@@ -67,7 +92,13 @@ def naive_outcome(kind: str, seed: int) -> str:
 
 def try_file(kind: str, seed: int) -> Outcome:
     """Make one file from a seed, read it, and judge."""
-    grid, data, expect, label, name = make_file(kind, seed)
+    if kind in CELL_KINDS or kind in FIXED_KINDS:
+        verdict, label, detail = (try_cells if kind in CELL_KINDS else try_fixed)(kind, seed)
+        return Outcome(verdict, label, detail)
+    if kind in LONG_KINDS:
+        table, whole, data, expect, label, name = make_long(kind, seed)
+    else:
+        grid, data, expect, label, name = make_file(kind, seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(data)
@@ -81,7 +112,77 @@ def try_file(kind: str, seed: int) -> Outcome:
             return Outcome("refused", label, error.what)
         except Exception as error:  # noqa: BLE001 - any other exception is the failure that is looked for
             return Outcome("crash", label, f"{type(error).__name__}: {error}")
+    if kind in LONG_KINDS:
+        return judge_long(table, whole, data, result, expect, label)
     return judge(grid, result, expect, label)
+
+
+def judge_long(table: Long, whole: bytes, data: bytes, result: object, expect: str, label: str) -> Outcome:
+    """Compare what was read of a long file with what its rows say."""
+    if expect == "refuse":
+        return Outcome("wrong", label, "read although it had to be refused")
+    if expect == "no_crash":
+        return Outcome("equal", label, "damaged rewrite; only crashes are judged")
+    read = result.dataset().to_df()  # type: ignore[attr-defined]
+    if expect == "equal":
+        return _compare_frames(read, table.truth(), table.log, label)
+    place = next((i for i, (a, b) in enumerate(zip(whole, data, strict=False)) if a != b), len(data))
+    hit = rows_before(table, whole, place)
+    if expect == "cut":
+        # The rows before the cut, and perhaps the one that it went through: then a warning says so.
+        before = _compare_frames(read, table.truth(list(range(hit))), table.log, label)
+        warned = any("no line end" in warning for warning in result.warnings)  # type: ignore[attr-defined]
+        if before.verdict == "equal" or not warned:
+            return before
+        with_it = _differences(read, table.truth(list(range(hit + 1))), table.log)
+        return Outcome(
+            "equal" if with_it is not None and with_it <= len(table.value_columns) else "wrong", label, "cut"
+        )
+    # A stray byte: the row that it hit may be read under another name, but all others must stand as written.
+    others = table.truth([i for i in range(len(table.rows)) if i != hit])
+    everything = table.truth()
+    wrong = 0
+    for sample in others.index.intersection(read.index):
+        for feature in others.columns.intersection(read.columns):
+            found = read.at[sample, feature]
+            wrong += not any(
+                _same(found, truth.at[sample, feature], table.log) for truth in (others, everything)
+            )
+    new = len(set(read.index) - set(everything.index)), len(set(read.columns) - set(everything.columns))
+    lost = len(set(others.index) - set(read.index)), len(set(others.columns) - set(read.columns))
+    fine = (
+        not wrong
+        and max(new) <= len(table.value_columns)
+        and (hit < 0 or not any(lost) or place < whole.index(b"\n"))
+    )
+    return Outcome("equal" if fine else "wrong", label, f"{wrong} values differ, new {new}, lost {lost}")
+
+
+def _same(found: float, truth: float, log: bool) -> bool:
+    expected = truth if log else np.log2(truth)
+    return bool(np.isclose(found, expected, rtol=1e-9, atol=1e-9) or (np.isnan(found) and np.isnan(expected)))
+
+
+def _differences(read: pd.DataFrame, truth: pd.DataFrame, log: bool) -> int | None:
+    """Number of places that differ, None where the names do. Features and samples without any value may be absent."""
+    if truth.empty or not set(truth.index) <= set(read.index) or not set(truth.columns) <= set(read.columns):
+        return None
+    extra = (
+        read.drop(index=truth.index).notna().to_numpy().sum()
+        + read.drop(columns=truth.columns).notna().to_numpy().sum()
+    )
+    expected = truth.to_numpy() if log else np.log2(truth.to_numpy())
+    same = np.isclose(
+        read.loc[truth.index, truth.columns].to_numpy(), expected, rtol=1e-9, atol=1e-9, equal_nan=True
+    )
+    return int((~same).sum() + extra)
+
+
+def _compare_frames(read: pd.DataFrame, truth: pd.DataFrame, log: bool, label: str) -> Outcome:
+    n = _differences(read, truth, log)
+    if n is None:
+        return Outcome("wrong", label, f"names {list(read.index)[:4]} {list(read.columns)[:4]}")
+    return Outcome("wrong", label, f"{n} values differ") if n else Outcome("equal", label)
 
 
 def judge(grid: Grid, result: object, expect: str, label: str) -> Outcome:

@@ -29,6 +29,8 @@ _SAMPLE = frozenset(
 _EVENT = frozenset({"", "cell", "cell_id", "event", "event_id", "index", "id", "unnamed_0", "barcode"})
 _LEAST_CELLS = 100
 _LEAST_NAMED = 0.5
+_NUMERIC = 0.5
+"""Share of numbers from which a column is meant to hold values, so that its other cells are errors."""
 
 
 def looks_like_cells(table: Table) -> bool:
@@ -50,7 +52,7 @@ def _texts(table: Table) -> list[int]:
     texts = []
     for j, name in enumerate(table.header):
         share, seen = numeric_share(table.columns[j])
-        if canonical(name) not in _SAMPLE | _EVENT and (not seen or share < 1.0):
+        if canonical(name) not in _SAMPLE | _EVENT and (not seen or share < _NUMERIC):
             texts.append(j)
     return texts
 
@@ -61,7 +63,7 @@ def _channels(table: Table) -> list[int]:
         for j, name in enumerate(table.header)
         if canonical(name) not in _SAMPLE
         and not (canonical(name) in _EVENT and _counts(table.columns[j]))
-        and numeric_share(table.columns[j])[0] == 1.0
+        and numeric_share(table.columns[j])[0] >= _NUMERIC
     ]
 
 

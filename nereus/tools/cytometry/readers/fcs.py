@@ -35,7 +35,7 @@ def read_fcs(data: bytes, name: str, where: str) -> Events:
     InputError
         A damaged file, one without events, or values that are not finite.
     """
-    import flowio
+    import flowio  # type: ignore[import-untyped]
 
     try:
         with warnings.catch_warnings():

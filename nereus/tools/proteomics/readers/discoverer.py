@@ -12,7 +12,7 @@ from nereus.tools.proteomics.readers.annotation import contaminants, decoys, des
 from nereus.tools.proteomics.readers.channels import channel_columns, channel_of
 from nereus.tools.proteomics.readers.delimited import Table
 from nereus.tools.proteomics.readers.format import Format, ReadOptions
-from nereus.tools.proteomics.readers.long import cells_of, pivot, several, wanted_level
+from nereus.tools.proteomics.readers.long import cells_of, pivot, refuse_unnamed, several, wanted_level
 from nereus.tools.proteomics.readers.msstats import bare_sequence
 from nereus.tools.proteomics.readers.numbers import is_missing, number_format, to_floats
 from nereus.tools.proteomics.readers.quantification import BoolArray, Quantification
@@ -46,6 +46,7 @@ def read_psms(table: Table, options: ReadOptions) -> Quantification:
         Missing columns, a level that the table does not hold, text in a numeric column.
     """
     header = [canonical(name) for name in table.header]
+    refuse_unnamed(table)
     reporters = [j for j, name in enumerate(header) if _ABUNDANCE.match(name)]
     interference = next(
         (j for j, name in enumerate(header) if name.startswith("isolation_interference")), None
@@ -199,7 +200,8 @@ def _loose(cells: list[str] | None, n: int) -> BoolArray:
 
 def _plexes(run: list[str], file_id: list[str] | None) -> list[str]:
     """File sets: ``F1`` of ``F1.6``. Files that are no fractions are plexes of their own."""
-    if file_id is None or not all(re.fullmatch(r"F\d+(\.\d+)?", cell) for cell in file_id):
+    known = [cell for cell in file_id or [] if cell]
+    if file_id is None or not known or not all(re.fullmatch(r"F\d+(\.\d+)?", cell) for cell in known):
         return run
     return [cell.split(".")[0] for cell in file_id]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nereus.errors import InputError
 from nereus.tools.proteomics.readers.delimited import Table
 from nereus.tools.proteomics.readers.format import ReadOptions
-from nereus.tools.proteomics.readers.numbers import FloatArray, NumberFormat, to_floats
+from nereus.tools.proteomics.readers.numbers import FloatArray, NumberFormat, numeric_share, to_floats
 from nereus.tools.proteomics.readers.quantification import BoolArray
 from nereus.tools.proteomics.readers.recognise import canonical
 from nereus.tools.proteomics.readers.sample_sheet import typed
@@ -76,6 +76,8 @@ def pivot(
     quantities: Mapping[str, int],
     form: NumberFormat,
     merge: Merge,
+    *,
+    may_be_negative: bool = False,
 ) -> Pivot:
     """Put the measurements of a long table into matrices.
 
@@ -93,6 +95,8 @@ def pivot(
         How numbers are written.
     merge
         What becomes of several rows of one feature in one sample.
+    may_be_negative
+        Whether the values are logarithms; of intensities a negative one is refused before it is merged with others.
 
     Raises
     ------
@@ -111,7 +115,9 @@ def pivot(
         if (names == "").any():
             line = table.lines[int(rows[int(np.argmax(names == ""))])]
             raise InputError(
-                f"the row names no {what}", where=f"{table.where}, row {line}", mend="fill it in or delete the row"
+                f"the row names no {what}",
+                where=f"{table.where}, row {line}",
+                mend="fill it in or delete the row",
             )
     sample_of_row, sample_levels = pd.factorize(named[0])
     feature_of_row, feature_levels = pd.factorize(named[1])
@@ -121,6 +127,13 @@ def pivot(
     n_merged = 0
     for name, column in quantities.items():
         values = to_floats(table, column, form)[rows]
+        if not may_be_negative and (values < 0).any():
+            row = int(rows[int(np.argmax(values < 0))])
+            raise InputError(
+                f"negative value {table.columns[column][row]!r} among intensities ({int((values < 0).sum())} in all)",
+                where=table.at(row, column),
+                mend="export raw intensities, not logarithms; correct the cell or leave it empty",
+            )
         known = np.isfinite(values)
         n_merged = max(n_merged, int(known.sum()) - len(np.unique(place[known])))
         matrices[name] = _merged(table, rows[known], place[known], values[known], shape, merge, column)
@@ -208,6 +221,18 @@ def wanted_level(options: ReadOptions, available: Sequence[str], where: str) -> 
             mend=f"leave `level` out, or ask for one of {list(available)}",
         )
     return options.level
+
+
+def refuse_unnamed(table: Table) -> None:
+    """Refuse a column of numbers without a name, where columns are channels: it may be one of them."""
+    for j, name in enumerate(table.header):
+        share, seen = numeric_share(table.columns[j])
+        if not name and seen and share > 0:
+            raise InputError(
+                f"column {j + 1} holds numbers but has no name",
+                where=table.where,
+                mend="name the channel, or remove the column",
+            )
 
 
 def several(found: Pivot, merge: Merge, what: str) -> list[str]:

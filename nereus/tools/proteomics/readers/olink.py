@@ -80,7 +80,7 @@ def read_olink(table: Table, options: ReadOptions) -> Quantification:
     notes = list(table.notes)
     if not keep.all():
         notes.append(f"{int((~keep).sum())} rows without a protein (controls) left out")
-    found = pivot(table, keep, samples, features, {"value": npx}, form, "same")
+    found = pivot(table, keep, samples, features, {"value": npx}, form, "same", may_be_negative=True)
     notes += [told] if told else []
     if found.n_merged:
         notes.append(f"{found.n_merged} rows repeat an assay of a sample with the same value")

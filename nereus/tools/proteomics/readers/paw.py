@@ -11,7 +11,7 @@ from nereus.tools.proteomics.readers.annotation import contaminants, decoys, des
 from nereus.tools.proteomics.readers.channels import channel_columns, channel_of, says_empty
 from nereus.tools.proteomics.readers.delimited import Table
 from nereus.tools.proteomics.readers.format import Format, ReadOptions
-from nereus.tools.proteomics.readers.long import cells_of, wanted_level
+from nereus.tools.proteomics.readers.long import cells_of, refuse_unnamed, wanted_level
 from nereus.tools.proteomics.readers.numbers import number_format, to_floats
 from nereus.tools.proteomics.readers.quantification import Quantification
 from nereus.tools.proteomics.readers.recognise import Header, canonical
@@ -33,6 +33,7 @@ def read_paw(table: Table, options: ReadOptions) -> Quantification:
     """
     wanted_level(options, ("protein",), table.where)
     header = [canonical(name) for name in table.header]
+    refuse_unnamed(table)
     columns = [j for j, name in enumerate(header) if _TOTAL.match(name)]
     form = number_format(table, columns, options.decimal)
     values = np.stack([to_floats(table, j, form) for j in columns])
@@ -57,6 +58,14 @@ def read_paw(table: Table, options: ReadOptions) -> Quantification:
         features = [re.sub(r"\s*\(\+\d+\)$", "", cell) for cell in accession]
         # Sums and averages stand below the proteins.
         rows = np.array([bool(cell) for cell in features])
+        last = int(np.max(np.flatnonzero(rows), initial=-1))
+        if not rows[: last + 1].all():
+            row = int(np.argmin(rows))
+            raise InputError(
+                "the row has no identifier",
+                where=f"{table.where}, row {table.lines[row]}, column 'Accession'",
+                mend="fill it in or delete the row",
+            )
         if not rows.all():
             notes.append(f"{int((~rows).sum())} rows without an accession left out")
     chosen = [int(i) for i in np.flatnonzero(rows)]

@@ -209,7 +209,7 @@ def test_infection_raises_known_proteins(shared_data: Path) -> None:
         index="SampleID", columns="UniProt", values="NPX"
     )
     np.testing.assert_allclose(data.X, table.loc[data.obs_names, data.var_names])
-    t = ttest_ind(data.X[ill], data.X[~ill]).statistic
+    t = ttest_ind(data.X[ill], data.X[~ill], nan_policy="omit").statistic
     by_gene = dict(zip(data.var["gene"], t, strict=True))
     for gene in ("EIF4G1", "DDX58", "TRIM21", "CASP8", "TRIM5", "ITGB1BP2", "IRF9"):
         assert by_gene[gene] > 2
@@ -248,7 +248,7 @@ def test_gates_of_many_files(shared_data: Path) -> None:
     assert data.obs["sample"].nunique() == 8
     assert data.obs["gate"].nunique() == 5
     sizes = data.obs.groupby("sample", observed=True).size()
-    assert 27_000 < sizes.min()
+    assert sizes.min() > 27_000
     assert sizes.max() < 70_000
     medians = pd.DataFrame(data.X, columns=data.var_names).groupby(data.obs["gate"].to_numpy()).median()
     assert medians["0"].idxmax() == "Bcells"
