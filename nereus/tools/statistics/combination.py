@@ -52,8 +52,9 @@ def combined_p_values(p: FloatArray, owner: IntArray, how: Literal["simes", "aca
         np.minimum.at(least, owner[rows], p[rows] * count[owner[rows]] / rank)
         result[present] = np.minimum(least[present], 1.0)
         return result
-    # One p-value of exactly 1 would outweigh all others; it says no more than 1 - 1 / members does.
-    held = np.clip(p[rows], _LEAST_P, 1.0 - 1.0 / np.maximum(count[owner[rows]], 2) / 2.0)
+    # A p-value of exactly 1 (of a discrete test) would outweigh all others: it says no more than 1 - 1 / members.
+    held = np.where(p[rows] >= 1.0, 1.0 - 1.0 / np.maximum(count[owner[rows]], 2), p[rows])
+    held = np.maximum(held, _LEAST_P)
     small = held < 1e-12
     quantile = np.where(small, 1.0 / (held * np.pi), np.tan((0.5 - held) * np.pi))
     total = np.bincount(owner[rows], quantile, minlength=n_owners) / np.maximum(count, 1)

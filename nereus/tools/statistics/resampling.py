@@ -40,6 +40,8 @@ class Tested:
         p-value.
     """
 
+    __test__ = False  # not a test case, whatever its name
+
     effect: FloatArray
     p: FloatArray
 
