@@ -12,7 +12,7 @@ from pydantic import Field
 
 from nereus.errors import InputError
 from nereus.tools.base import Result, finite, tool
-from nereus.tools.cytometry.cell_table import FloatArray, IntArray, cell_labels
+from nereus.tools.cytometry.cell_table import FloatArray, IntArray, Mask, cell_labels
 from nereus.tools.cytometry.units import PopulationTestParams, comparison_units
 from nereus.tools.proteomics.matrix import described
 from nereus.tools.statistics.contrast_test import Comparison, compare
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _HALF = 0.5
 """Added to counts, so that an absent population has a finite log odds."""
+
+_MOST_CANDIDATES = 12
+"""Populations of smallest p among which the strongest is looked for."""
 
 Transform = Literal["logit", "clr", "reference"]
 
@@ -56,7 +59,8 @@ def cell_abundance_test(dataset: AnnData, params: AbundanceParams, *, seed: int)
     Cells are counted by population and unit (sample, or subject and level). The log odds of the counts are compared by
     the linear model with moderated variances of `differential_abundance`: the unit is the observation, however many
     cells it has. Shares add up to one, so a population that grows makes all others shrink: each test is repeated with
-    the strongest population taken out of the total, and a finding that vanishes then is said to be explained by it.
+    the strongest population taken out of the total (the one without which the others differ least), and a finding that
+    vanishes then is said to be explained by it.
 
     Parameters
     ----------
@@ -140,8 +144,11 @@ def cell_abundance_test(dataset: AnnData, params: AbundanceParams, *, seed: int)
     n_a, n_b = compared.counts()
     group = design.group
     share = used / used.sum(axis=1, keepdims=True)
-    without = _without_top(compared, used, fit.p, params) if params.transform == "logit" else None
-    top = int(np.nanargmin(fit.p)) if tested.any() else -1
+    top, without = (
+        _without_top(compared, used, fit.p, q <= params.level) if params.transform == "logit" else (-1, None)
+    )
+    if top < 0 and tested.any():
+        top = int(np.nanargmin(fit.p))
     explained = np.zeros(len(names), dtype=bool)
     if without is not None:
         explained = (q <= params.level) & np.isfinite(without[1]) & (without[1] > 0.05)
@@ -255,15 +262,26 @@ def _shares_dataset(
 
 
 def _without_top(
-    compared: Comparison, used: IntArray, p: FloatArray, params: AbundanceParams
-) -> tuple[FloatArray, FloatArray] | None:
-    """Effects and p-values among the cells that are not of the strongest population."""
-    if not np.isfinite(p).any() or np.isfinite(p).sum() < 3:
-        return None
-    top = int(np.nanargmin(p))
-    rest = used.copy()
-    rest[:, top] = 0
-    values = np.where(np.isfinite(p)[:, None], log_shares(rest, "logit").T, np.nan)
-    values[top] = np.nan
-    fit = compared.with_values(values).test()
-    return fit.effect, fit.p
+    compared: Comparison, used: IntArray, p: FloatArray, found: Mask
+) -> tuple[int, tuple[FloatArray, FloatArray] | None]:
+    """The strongest population, and effects and p-values among the cells that are not of it.
+
+    The strongest is the one without which the others differ least: where one population grows much, those that shrink for
+    it may have smaller p-values than it has.
+    """
+    tested = np.flatnonzero(np.isfinite(p))
+    if len(tested) < 3:
+        return -1, None
+    ranked = tested[np.argsort(p[tested], kind="stable")]
+    candidates = [int(at) for at in ranked if found[at]][:_MOST_CANDIDATES] or [int(ranked[0])]
+    best: tuple[float, int, tuple[FloatArray, FloatArray]] | None = None
+    for top in candidates:
+        rest = used.copy()
+        rest[:, top] = 0
+        values = np.where(np.isfinite(p)[:, None], log_shares(rest, "logit").T, np.nan)
+        values[top] = np.nan
+        fit = compared.with_values(values).test()
+        left = float(np.nansum(fit.statistic**2))
+        if best is None or left < best[0]:
+            best = (left, top, (fit.effect, fit.p))
+    return (-1, None) if best is None else best[1:]

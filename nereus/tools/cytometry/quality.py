@@ -18,18 +18,21 @@ from nereus.tools.cytometry.cell_table import (
     Mask,
     Values,
     cell_labels,
-    group_medians,
+    group_means,
     marker_values,
     raw_values,
 )
 from nereus.tools.cytometry.gates import at_limit, debris, doublets
 from nereus.tools.cytometry.marker_classes import LINEAGE, PANEL_SIZE, STATE, marker_classes
+from nereus.tools.cytometry.transform import MASS_COFACTOR
 from nereus.tools.proteomics.matrix import derive
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 _OUTLIER_MAD = 5.0
+_LEAST_SCALE = 0.25
+"""Spread of the distances, as a share of their median, that a few equal samples have by chance."""
 _LEAST_SAMPLES = 5
 """Samples from which one can be told to be unlike the others."""
 _MANY_OUT = 0.5
@@ -76,8 +79,8 @@ def cell_quality(dataset: AnnData, params: CellQualityParams, *, seed: int) -> R
     -------
     Result
         ``dataset``: the cells kept, obs column ``quality`` (``good``, or the gate that found the event). Table
-        ``samples``: sample, n_cells, n_kept, small, one column a gate with the share found, distance (of its marker
-        medians from those of the typical sample, in units of their usual spread), outlier. Table ``gates``: gate,
+        ``samples``: sample, n_cells, n_kept, small, one column a gate with the share found, distance (of its mean
+        marker levels from those of the typical sample, in units of their usual spread), outlier. Table ``gates``: gate,
         checked, channels, n_found, share. Table ``channels``: channel, class, missing_rate, share_at_limit, constant,
         share_negative. Values: n_cells, n_kept, share_kept, n_samples, n_small, n_outliers, smallest_sample, median_cells,
         n_constant ...
@@ -109,7 +112,8 @@ def cell_quality(dataset: AnnData, params: CellQualityParams, *, seed: int) -> R
     names = [str(name) for name in dataset.var_names]
     classes = marker_classes(dataset)
     raw = raw_values(dataset)
-    shown = marker_values(dataset) if "raw" in dataset.layers else raw
+    # Levels are compared on a scale on which no single cell can pull the mean.
+    shown = marker_values(dataset) if "raw" in dataset.layers else np.arcsinh(raw / np.float32(MASS_COFACTOR))
     warnings: list[str] = []
     lost = int((samples.codes < 0).sum())
     if lost:
@@ -231,13 +235,14 @@ def _unlike(values: Values, classes: list[str], samples: Labels, good: Mask) -> 
     """Distance of each sample's marker medians from the typical sample, and which are far away."""
     columns = [at for at, one in enumerate(classes) if one in (LINEAGE, STATE)]
     n = len(samples.names)
-    medians = group_medians(values[good][:, columns], samples.codes[good], n)
+    # Means, because the median of a marker jumps where about half of the cells have it.
+    level = group_means(values[good][:, columns], samples.codes[good], n)
     if n < 3 or not columns:
         return np.full(n, np.nan), np.zeros(n, dtype=bool)
-    seen = np.isfinite(medians).all(axis=1)
+    seen = np.isfinite(level).all(axis=1)
     if seen.sum() < 3:
         return np.full(n, np.nan), np.zeros(n, dtype=bool)
-    away = np.abs(medians - np.median(medians[seen], axis=0))
+    away = np.abs(level - np.median(level[seen], axis=0))
     spread = 1.4826 * np.median(away[seen], axis=0)
     # One spread for all markers: a marker that hardly varies would make any sample an outlier.
     usual = max(float(np.sqrt(np.mean(spread**2))), 1e-9)
@@ -246,7 +251,7 @@ def _unlike(values: Values, classes: list[str], samples: Labels, good: Mask) -> 
         return distance, np.zeros(n, dtype=bool)
     middle = float(np.median(distance[seen]))
     scale = 1.4826 * float(np.median(np.abs(distance[seen] - middle)))
-    return distance, np.asarray(seen & (distance > middle + _OUTLIER_MAD * max(scale, 0.1 * middle)))
+    return distance, np.asarray(seen & (distance > middle + _OUTLIER_MAD * max(scale, _LEAST_SCALE * middle)))
 
 
 def _channel_table(names: list[str], classes: list[str], raw: Values, limits: Mask) -> pd.DataFrame:
