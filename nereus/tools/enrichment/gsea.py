@@ -8,8 +8,6 @@ a second. The scores equal those of gseapy's `prerank` (checked in the tests).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -29,18 +27,16 @@ from nereus.tools.enrichment.camera import (
 )
 from nereus.tools.enrichment.collections import MeasuredSets, choose, measured_sets
 from nereus.tools.enrichment.gene_level import gene_level
+from nereus.tools.enrichment.score_null import normalise_scores, null_scores, null_sizes
 from nereus.tools.enrichment.set_table import (
     SetParams,
-    mark_near_duplicates,
-    member_table,
     no_set_of_size,
+    ranked_sets,
     refusal,
 )
 from nereus.tools.statistics.design import build_design, build_variable_design
 
-_SIZE_STEP = 1.08  # set sizes at which the null is drawn grow by this factor
 _MIN_DF = 3  # residual degrees of freedom from which correlation is estimated
-_CHUNK = 1_000_000  # numbers held at once while the null is drawn
 _EXTRA = {
     "es": "float64",
     "p_permutation": "float64",
@@ -65,25 +61,6 @@ class GseaParams(SetParams):
     """Covariates of the test of `variable`."""
     block: str | None = None
     """Block column of the test of `variable`."""
-
-
-@dataclass(frozen=True)
-class Null:
-    """Null of the enrichment score at one set size, positive and negative scores apart.
-
-    Attributes
-    ----------
-    size
-        Number of genes.
-    means
-        Mean absolute positive and mean absolute negative score (what NES divides by).
-    normalised
-        Absolute scores over their mean, sorted, positive and negative.
-    """
-
-    size: int
-    means: tuple[float, float]
-    normalised: tuple[np.ndarray, np.ndarray]
 
 
 def enrichment_scores(
@@ -124,115 +101,6 @@ def enrichment_scores(
     at_peak = np.where(np.repeat(scores > 0, size), after, -before) == np.repeat(np.abs(scores), size)
     first = np.minimum.reduceat(np.where(at_peak, order, len(positions)), indptr[:-1])
     return scores, np.where(scores > 0, first + 1, first)
-
-
-def null_scores(
-    sizes: np.ndarray, weights: np.ndarray, n_permutations: int, rng: np.random.Generator
-) -> dict[int, Null]:
-    """Null of the score at each of `sizes`, from random gene sets (nested within one permutation).
-
-    Parameters
-    ----------
-    sizes
-        Set sizes, increasing.
-    weights : array, shape (genes,)
-        Absolute statistic by rank.
-    n_permutations
-        Random sets a size.
-    rng
-        Source of randomness.
-    """
-    n, largest = len(weights), int(sizes[-1])
-    weights = weights.astype(np.float32)  # the null needs no more, and it is most of the time
-    places = _draws(n, largest, n_permutations, rng)
-    nulls = {}
-    for size in map(int, sizes):
-        step = max(1, _CHUNK // size)
-        parts = [
-            _scores_of_rows(np.sort(places[start : start + step, :size], axis=1), weights)
-            for start in range(0, n_permutations, step)
-        ]
-        nulls[size] = _null(size, np.concatenate(parts))
-    return nulls
-
-
-def _draws(n: int, size: int, n_permutations: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw `size` of `n` places without replacement, shape (permutations, size), in the order drawn."""
-    kind = np.int16 if n <= np.iinfo(np.int16).max else np.int32
-    drawn = np.empty((n_permutations, size), dtype=kind)
-    step = max(1, _CHUNK // n)
-    for start in range(0, n_permutations, step):
-        rows = min(step, n_permutations - start)
-        shuffled = np.tile(np.arange(n, dtype=kind), rows)  # row after row
-        first = np.arange(rows) * n
-        for place in range(size):  # the first draws of Fisher-Yates, in all rows at once
-            here, other = first + place, first + rng.integers(place, n, rows)
-            taken = shuffled[other]
-            shuffled[other] = shuffled[here]
-            drawn[start : start + rows, place] = shuffled[here] = taken
-    return drawn
-
-
-def _scores_of_rows(positions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Scores of sets of one size; positions has shape (sets, size), increasing along rows.
-
-    All sets are walked from the top at once: each step of the running sums is a few vector operations.
-    """
-    n_sets, size = positions.shape
-    members = np.ascontiguousarray(positions.T)
-    own = weights.take(members)
-    whole = own.sum(axis=0)
-    share = 1 / np.where(whole > 0, whole, np.float32(1))
-    miss = np.float32(1 / (len(weights) - size))
-    summed, hit, gone, gap = (np.zeros(n_sets, dtype=np.float32) for _ in range(4))
-    high, low = (np.full(n_sets, -np.inf, dtype=np.float32) for _ in range(2))
-    for order in range(size):
-        np.subtract(members[order], order, out=gone, casting="unsafe")
-        gone *= miss  # share of the other genes passed
-        np.maximum(low, np.subtract(gone, hit, out=gap), out=low)
-        summed += own[order]
-        np.multiply(summed, share, out=hit)
-        np.maximum(high, np.subtract(hit, gone, out=gap), out=high)
-    scores: np.ndarray = np.where(high >= low, high, -low)
-    return scores
-
-
-def _null(size: int, scores: np.ndarray) -> Null:
-    parts = (np.sort(scores[scores > 0]), np.sort(-scores[scores < 0]))
-    means = tuple(float(part.mean()) if len(part) else 1.0 for part in parts)
-    return Null(size, (means[0], means[1]), (parts[0] / means[0], parts[1] / means[1]))
-
-
-def null_sizes(smallest: int, largest: int) -> np.ndarray:
-    """Set sizes at which the null is drawn: every small one, then in steps of 8 %."""
-    sizes = [smallest]
-    while sizes[-1] < largest:
-        sizes.append(min(largest, max(sizes[-1] + 1, int(sizes[-1] * _SIZE_STEP))))
-    return np.array(sizes)
-
-
-def normalise_scores(
-    scores: np.ndarray, set_sizes: np.ndarray, nulls: dict[int, Null]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Normalised scores, p-values, and the smallest p that the permutations could give.
-
-    The mean of the null is interpolated between the drawn sizes; the shape of the null about its mean is
-    that of the nearest drawn size, which is within 4 %. p is the share of null scores of the same sign that
-    are as large, counting the observed one, so it is never 0.
-    """
-    sizes = np.array(sorted(nulls))
-    nearest = sizes[np.abs(np.log(sizes)[None, :] - np.log(set_sizes)[:, None]).argmin(axis=1)]
-    nes, p, floor = np.zeros(len(scores)), np.ones(len(scores)), np.ones(len(scores))
-    for side, sign in ((0, 1.0), (1, -1.0)):
-        means = np.interp(np.log(set_sizes), np.log(sizes), [nulls[int(size)].means[side] for size in sizes])
-        for size in np.unique(nearest):
-            at = np.flatnonzero((nearest == size) & (np.sign(scores) == sign))
-            null = nulls[int(size)].normalised[side]
-            nes[at] = scores[at] / means[at]
-            as_large = len(null) - np.searchsorted(null, np.abs(nes[at]) - 1e-12)
-            p[at] = (1 + as_large) / (1 + len(null))
-            floor[at] = 1 / (1 + len(null))
-    return nes, p, floor
 
 
 def _inflation(
@@ -318,7 +186,7 @@ def enrichment_gsea(table: pd.DataFrame, dataset: AnnData | None, params: GseaPa
         (size of the leading edge), ``effect`` (normalised enrichment score, > 0 = up), ``direction, p``
         (larger of the two), ``q`` (Benjamini-Hochberg over the table), ``leading_edge, es, p_permutation,
         p_camera, inflation`` (variance inflation of the set's mean), ``same_members`` (sets with the same
-        measured members), ``cluster`` and ``representative`` (near duplicates by leading edge). Table
+        measured members), ``cluster`` and ``representative`` (the most specific of the sets that a leading edge explains). Table
         ``members``: measured genes of the first 60 sets. Values: ``p_floor`` (smallest p that the
         permutations can give), ``n_significant`` (q), ``n_significant_permutation`` (by `p_permutation`
         alone), ``correlation`` (where the inflation comes from), ``mapping_rate``, ``organism``, ``reason``
@@ -389,44 +257,22 @@ def enrichment_gsea(table: pd.DataFrame, dataset: AnnData | None, params: GseaPa
         p_camera=p_camera,
         inflation=inflation.factor,
     )
-    order = found.sort_values(["p", "p_camera", "set_id"], kind="stable").index.to_numpy()
-    found = found.loc[order].reset_index(drop=True)
-    found = mark_near_duplicates(found[[*found.columns.drop("same_members"), "same_members"]], params.level)
-    found = found.astype({"n_set": "int64", "n_measured": "int64", "n_hits": "int64"})
-    significant = found["q"] <= params.level
-    n_up, n_down = (int((significant & (found["direction"] == side)).sum()) for side in ("up", "down"))
+    ranked = ranked_sets(found, members, genes.table, by=("p", "p_camera", "set_id"), level=params.level)
     n_permutation = int((stats.false_discovery_control(p_permutation) <= params.level).sum())
     summary = (
-        f"{int(significant.sum())} of {len(found)} sets ({', '.join(chosen)}; {genes.organism}) are enriched "
-        f"at q <= {params.level:g}: {n_up} up, {n_down} down. Inter-gene correlation: {correlation}. "
+        f"{ranked.n_significant} of {len(found)} sets ({', '.join(chosen)}; {genes.organism}) are enriched "
+        f"at q <= {params.level:g}: {ranked.n_up} up, {ranked.n_down} down. Inter-gene correlation: {correlation}. "
         f"{len(genes.table)} genes ranked, {genes.mapping_rate:.0%} of features map to sets."
     )
     preset = correlation != "estimated from residuals"
     warnings = (
         "Inter-gene correlation was not estimated from these samples, so p-values of sets may be too small.",
     )
-    return Result(
-        summary=summary,
-        values={
-            "reason": None,
-            "organism": genes.organism,
-            "collections": ", ".join(chosen),
-            "mapping_rate": round(genes.mapping_rate, 6),
-            "n_genes": len(genes.table),
-            "n_merged_features": genes.n_merged,
-            "n_sets_tested": len(found),
-            "n_significant": int(significant.sum()),
-            "n_up": n_up,
-            "n_down": n_down,
-            "n_significant_permutation": n_permutation,
-            "correlation": correlation,
-            "median_inflation": finite(float(np.median(inflation.factor))),
-            "n_clusters": int(found.loc[significant, "cluster"].nunique()),
-            "p_floor": finite(float(floor.max())),
-            "n_at_floor": int((p_permutation <= floor * (1 + 1e-9)).sum()),
-        },
-        tables={"sets": found, "members": member_table(found, [rows[i] for i in order[:60]], genes.table)},
-        warnings=warnings if preset else (),
-        n_total=len(found),
-        n_returned=len(found),
-    )
+    own_values = {
+        "n_significant_permutation": n_permutation,
+        "correlation": correlation,
+        "median_inflation": finite(float(np.median(inflation.factor))),
+        "p_floor": finite(float(floor.max())),
+        "n_at_floor": int((p_permutation <= floor * (1 + 1e-9)).sum()),
+    }
+    return ranked.result(summary, genes, chosen, own_values, warnings if preset else ())

@@ -14,9 +14,8 @@ from nereus.tools.enrichment.gene_level import gene_level
 from nereus.tools.enrichment.set_table import (
     SetParams,
     empty_result,
-    mark_near_duplicates,
-    member_table,
     no_set_of_size,
+    ranked_sets,
     refusal,
 )
 
@@ -45,7 +44,7 @@ class OraParams(SetParams):
 
 @tool(
     "enrichment_ora",
-    version="1",
+    version="2",
     summary="Gene sets over-represented among significant genes, with the tested genes as background.",
     outputs=("table:sets", "table:members"),
     seconds=1.5,
@@ -154,45 +153,26 @@ def enrichment_ora(table: pd.DataFrame, dataset: AnnData | None, params: OraPara
         p_up=p_up,
         p_down=p_down,
     )
-    order = found.sort_values(["p", "n_set", "set_id"], kind="stable").index.to_numpy()
-    found = found.loc[order].reset_index(drop=True)
-    found = mark_near_duplicates(found[[*found.columns.drop("same_members"), "same_members"]], params.level)
-    whole = ("n_set", "n_measured", "n_hits", "n_up", "n_down")
-    found = found.astype(dict.fromkeys(whole, "int64"))
-    significant = found["q"] <= params.level
-    n_sets_up, n_sets_down = (
-        int((significant & (found["direction"] == side)).sum()) for side in ("up", "down")
+    ranked = ranked_sets(
+        found,
+        members,
+        genes.table,
+        by=("p", "n_set", "set_id"),
+        level=params.level,
+        counts=("n_up", "n_down"),
     )
     few = [
         f"only {count} genes are {side}"
         for side, count in (("up", up.sum()), ("down", down.sum()))
         if 0 < count < 5
     ]
-    return Result(
-        summary=(
-            f"{int(significant.sum())} of {len(found)} sets ({', '.join(chosen)}; {genes.organism}) "
-            f"are over-represented at q <= {params.level:g}: {n_sets_up} among {int(up.sum())} genes "
-            f"that are up, {n_sets_down} among {int(down.sum())} that are down, of {len(genes.table)} tested genes."
-        ),
-        values={
-            "reason": None,
-            "organism": genes.organism,
-            "collections": ", ".join(chosen),
-            "mapping_rate": round(genes.mapping_rate, 6),
-            "n_genes": len(genes.table),
-            "n_merged_features": genes.n_merged,
-            **counts,
-            "n_sets_tested": len(found),
-            "n_significant": int(significant.sum()),
-            "n_up": n_sets_up,
-            "n_down": n_sets_down,
-            "n_clusters": int(found.loc[significant, "cluster"].nunique()),
-        },
-        tables={"sets": found, "members": member_table(found, [rows[i] for i in order[:60]], genes.table)},
-        warnings=(f"{' and '.join(few)}: over-representation of so few is fragile",) if few else (),
-        n_total=len(found),
-        n_returned=len(found),
+    summary = (
+        f"{ranked.n_significant} of {len(found)} sets ({', '.join(chosen)}; {genes.organism}) "
+        f"are over-represented at q <= {params.level:g}: {ranked.n_up} among {int(up.sum())} genes "
+        f"that are up, {ranked.n_down} among {int(down.sum())} that are down, of {len(genes.table)} tested genes."
     )
+    warnings = (f"{' and '.join(few)}: over-representation of so few is fragile",) if few else ()
+    return ranked.result(summary, genes, chosen, counts, warnings)
 
 
 def _significant(genes: pd.DataFrame, params: OraParams) -> tuple[np.ndarray, np.ndarray]:

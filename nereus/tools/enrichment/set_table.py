@@ -1,18 +1,21 @@
-"""What over-representation and GSEA have in common: parameters, tables, near duplicates and notices."""
+"""What over-representation and GSEA have in common: parameters, tables, results and notices."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
+from scipy import sparse
 
 from nereus.memory.records import Scalar
 from nereus.tools.base import Params, Result
 from nereus.tools.enrichment.collections import COLLECTIONS
 from nereus.tools.enrichment.gene_level import GeneLevel
+from nereus.tools.enrichment.representatives import MAX_DRAWN, mark_representatives
 
 SET_COLUMNS = (
     "set_id", "name", "collection", "n_set", "n_measured", "n_hits",
@@ -21,9 +24,7 @@ SET_COLUMNS = (
 MEMBER_COLUMNS = ("member", "set_id", "gene", "feature", "effect", "z", "p", "q", "hit")
 
 MIN_MAPPING_RATE = 0.2
-_NEAR_DUPLICATE = 0.5
-_MAX_DRAWN = 60
-_MAX_COMPARED = 400
+
 
 Collection = Literal["auto", "hallmark", "reactome", "wikipathways", "go_bp", "go_cc", "go_mf"]
 
@@ -114,43 +115,102 @@ def empty_result(
     )
 
 
-def mark_near_duplicates(table: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Add `cluster` and `representative`, so that a report need not tell one finding ten times.
+@dataclass(frozen=True)
+class RankedSets:
+    """Tested sets in the order of their evidence.
 
-    Significant sets are visited from the smallest p; a set joins the first representative of its direction
-    with which its leading edge has a Jaccard index of at least 0.5, else it represents a cluster of its
-    own. The same is done beyond the significant sets for as many as are likely to be shown; all others
-    stand alone.
+    Attributes
+    ----------
+    table
+        Set table, sorted, with `cluster` and `representative`.
+    members
+        Measured members of its first sets.
+    n_significant, n_up, n_down
+        Sets at the level, in all and by direction.
+    n_clusters
+        Clusters that hold one.
+    """
+
+    table: pd.DataFrame
+    members: pd.DataFrame
+    n_significant: int
+    n_up: int
+    n_down: int
+    n_clusters: int
+
+    def result(
+        self,
+        summary: str,
+        genes: GeneLevel,
+        chosen: Sequence[str],
+        own_values: Mapping[str, Scalar],
+        warnings: tuple[str, ...],
+    ) -> Result:
+        """Result of a tool that tested them; `own_values` are those that only it gives."""
+        return Result(
+            summary=summary,
+            values={
+                "reason": None,
+                "organism": genes.organism,
+                "collections": ", ".join(chosen),
+                "mapping_rate": round(genes.mapping_rate, 6),
+                "n_genes": len(genes.table),
+                "n_merged_features": genes.n_merged,
+                "n_sets_tested": len(self.table),
+                "n_significant": self.n_significant,
+                "n_up": self.n_up,
+                "n_down": self.n_down,
+                "n_clusters": self.n_clusters,
+                **own_values,
+            },
+            tables={"sets": self.table, "members": self.members},
+            warnings=warnings,
+            n_total=len(self.table),
+            n_returned=len(self.table),
+        )
+
+
+def ranked_sets(
+    found: pd.DataFrame,
+    members: sparse.csr_matrix,
+    genes: pd.DataFrame,
+    *,
+    by: Sequence[str],
+    level: float,
+    counts: Sequence[str] = (),
+) -> RankedSets:
+    """Sort tested sets, and see which of them tell the same.
 
     Parameters
     ----------
-    table
-        Set table sorted by p, with `leading_edge` as genes joined by ";".
+    found
+        Set table, one row a set, with `same_members`.
+    members
+        Their measured members, sets x genes.
+    genes
+        Gene-level table.
+    by
+        Columns to sort by.
     level
         Level of q.
+    counts
+        Columns of whole numbers, beside those of every set table.
     """
-    compared = max(int((table["q"] <= level).sum()), _MAX_DRAWN)
-    leaders: list[tuple[str, str, frozenset[str]]] = []
-    cluster: list[str] = []
-    for place, row in enumerate(table[["set_id", "direction", "leading_edge"]].itertuples(index=False)):
-        found = row.set_id
-        if place < min(compared, _MAX_COMPARED * 10):
-            genes = frozenset(filter(None, row.leading_edge.split(";")))
-            for leader, direction, other in leaders[:_MAX_COMPARED]:
-                if direction == row.direction and _jaccard(genes, other) >= _NEAR_DUPLICATE:
-                    found = leader
-                    break
-            else:
-                leaders.append((row.set_id, row.direction, genes))
-        cluster.append(found)
-    return table.assign(
-        cluster=cluster, representative=[c == s for c, s in zip(cluster, table["set_id"], strict=True)]
+    order = found.sort_values(list(by), kind="stable").index.to_numpy()
+    found = found.loc[order].reset_index(drop=True)
+    found = mark_representatives(found[[*found.columns.drop("same_members"), "same_members"]], level)
+    found = found.astype(dict.fromkeys(("n_set", "n_measured", "n_hits", *counts), "int64"))
+    significant = found["q"] <= level
+    up = significant & (found["direction"] == "up")
+    shown = [members.indices[members.indptr[i] : members.indptr[i + 1]] for i in order[:MAX_DRAWN]]
+    return RankedSets(
+        found,
+        member_table(found, shown, genes),
+        int(significant.sum()),
+        int(up.sum()),
+        int((significant & ~up).sum()),
+        int(found.loc[significant, "cluster"].nunique()),
     )
-
-
-def _jaccard(first: frozenset[str], second: frozenset[str]) -> float:
-    shared = len(first & second)
-    return shared / (len(first) + len(second) - shared) if shared else 0.0
 
 
 def member_table(table: pd.DataFrame, members: Sequence[np.ndarray], genes: pd.DataFrame) -> pd.DataFrame:
@@ -165,7 +225,7 @@ def member_table(table: pd.DataFrame, members: Sequence[np.ndarray], genes: pd.D
     genes
         Gene-level table.
     """
-    shown = table.head(_MAX_DRAWN)
+    shown = table.head(MAX_DRAWN)
     places = [np.sort(rows) for _, rows in zip(range(len(shown)), members, strict=False)]
     every = np.concatenate(places) if places else np.empty(0, dtype=int)
     set_ids = np.repeat(shown["set_id"].to_numpy(dtype=object), list(map(len, places)))

@@ -420,7 +420,8 @@ def _plain_inverses(gram: FloatArray, n: FloatArray) -> tuple[FloatArray, npt.ND
     if not gram.shape[1]:
         return inverse, np.zeros(len(gram), dtype=bool)
     # One matrix that is exactly singular would keep `inv` from inverting all the others.
-    fine = (factorise(np.moveaxis(gram, 0, -1), n).left > 1.0 / _WELL_CONDITIONED).all(axis=0)
+    left = factorise(np.moveaxis(gram, 0, -1), n).left
+    fine = np.asarray((left > 1.0 / _WELL_CONDITIONED).all(axis=0))
     if fine.any():
         chosen = gram if fine.all() else gram[fine]
         found = np.linalg.inv(chosen)

@@ -143,8 +143,8 @@ class RepeatedFit:
         source = iter(subsamples)
         while chunk := list(islice(source, _AT_A_TIME)):
             drawn = np.zeros((len(chunk), self._n_samples))
-            for row, samples in zip(drawn, chunk, strict=True):
-                row[samples] = 1.0
+            for chosen, samples in zip(drawn, chunk, strict=True):
+                chosen[samples] = 1.0
             n = self.counts(drawn)
             mean = np.where(n > 0, self._mean + (drawn @ self._centred) / np.maximum(n, 1), np.nan)
             squares = drawn @ squared

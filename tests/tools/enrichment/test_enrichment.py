@@ -15,7 +15,8 @@ from nereus.tools import registry
 from nereus.tools.enrichment.camera import camera_test, estimated_inflation, preset_inflation, residuals
 from nereus.tools.enrichment.collections import load_sets
 from nereus.tools.enrichment.gene_level import gene_level
-from nereus.tools.enrichment.gsea import enrichment_scores, normalise_scores, null_scores, null_sizes
+from nereus.tools.enrichment.gsea import enrichment_scores
+from nereus.tools.enrichment.score_null import normalise_scores, null_scores, null_sizes
 from tests.tools.cases import CONTRAST, csf, run
 
 ora, gsea = registry.get("enrichment_ora"), registry.get("enrichment_gsea")
