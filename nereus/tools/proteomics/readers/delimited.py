@@ -23,7 +23,7 @@ _SNIFFED_ROWS = 60
 _HEADER_ROWS = 40
 _NUMBER = re.compile(r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$")
 _ID_WORDS = re.compile(
-    r"protein|accession|uniprot|gene|descr|peptide|sequence|sample|name|feature|^ids?$|symbol|probe|label|mouse|patient|run|file",
+    r"protein|accession|uniprot|gene|descr|peptide|sequence|sample|name|feature|^ids?$|symbol|probe|label|mouse|patient|run|file|^sites?$|phosphosite",
     re.IGNORECASE,
 )
 
