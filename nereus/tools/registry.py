@@ -51,10 +51,12 @@ CATALOGUE: dict[str, str] = {
     # predicting, grouping, comparing layers and cohorts ------------------------------------------
     "biomarker_panel": "nereus.tools.statistics.panel:biomarker_panel",
     "consensus_clusters": "nereus.tools.statistics.consensus:consensus_clusters",
+    "coexpression_modules": "nereus.tools.statistics.modules:coexpression_modules",
     "cross_layer_correlation": "nereus.tools.statistics.cross_layer:cross_layer_correlation",
     "replicate_externally": "nereus.tools.statistics.replication:replicate_externally",
     "split_cohort": "nereus.tools.statistics.split_cohort:split_cohort",
     "score_interactome": "nereus.tools.proteomics.interactome:score_interactome",
+    "classify_organelles": "nereus.tools.proteomics.organelles:classify_organelles",
     # sets ----------------------------------------------------------------------------------------
     "enrichment_ora": "nereus.tools.enrichment.ora:enrichment_ora",
     "enrichment_gsea": "nereus.tools.enrichment.gsea:enrichment_gsea",
@@ -78,6 +80,7 @@ CATALOGUE: dict[str, str] = {
     "plot_set_bars": "nereus.tools.figures.set_bars:plot_set_bars",
     "plot_roc": "nereus.tools.figures.roc:plot_roc",
     "plot_activities": "nereus.tools.figures.activity_bars:plot_activities",
+    "plot_localisation": "nereus.tools.figures.localisation_map:plot_localisation",
     "plot_feature": "nereus.tools.figures.feature:plot_feature",
     "plot_dose_response": "nereus.tools.figures.dose_response:plot_dose_response",
     "plot_survival": "nereus.tools.figures.survival:plot_survival",

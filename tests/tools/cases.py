@@ -83,6 +83,16 @@ def seen() -> anndata.AnnData:
 
 
 @cache
+def fractions() -> anndata.AnnData:
+    """The peptides of the spike-ins as if runs were fractions and proteins were organelles; every other one a marker."""
+    data = peptides().copy()
+    data.var["organelle_known"] = [
+        name if i % 2 else "unknown" for i, name in enumerate(data.var["protein"].astype(str))
+    ]
+    return data
+
+
+@cache
 def sited() -> anndata.AnnData:
     """The people of the set whose collection site and age are known."""
     data = csf()
@@ -259,6 +269,7 @@ CASES: dict[str, Case] = {
         {"contrast": CONTRAST, "subject": None, "n_folds": 3, "n_repeats": 1, "n_permutations": 3},
     ),
     "consensus_clusters": Case(_dataset, {"max_k": 3, "n_resamples": 10, "n_null": 19}),
+    "coexpression_modules": Case(_dataset, {"covariates": (SITE,), "n_halves": 2}),
     "cross_layer_correlation": Case(
         lambda: {"dataset": csf(), "other": _two_quantities()},
         {"covariates": (SITE,), "n_permutations": 5},
@@ -270,6 +281,9 @@ CASES: dict[str, Case] = {
     "split_cohort": Case(_dataset, {"by": (DIAGNOSIS,)}, barren=False),  # works on the sheet, not on values
     "score_interactome": Case(
         _dataset, {"factor": DIAGNOSIS, "controls": ("biochemical control",), "n_imputations": 2}
+    ),
+    "classify_organelles": Case(
+        lambda: {"dataset": fractions()}, {"markers": "organelle_known", "n_folds": 3, "min_markers": 4}
     ),
     # sets ----------------------------------------------------------------------------------------
     "enrichment_ora": Case(
@@ -344,6 +358,9 @@ CASES: dict[str, Case] = {
             "targets": run("factor_activity").table("targets"),
         },
         {"contrast": CONTRAST},
+    ),
+    "plot_localisation": Case(
+        lambda: {"dataset": fractions(), "table": run("classify_organelles").table("localisation")}
     ),
     "plot_feature": Case(
         lambda: {"dataset": csf()},
