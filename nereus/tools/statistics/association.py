@@ -11,10 +11,11 @@ from anndata import AnnData
 from pydantic import Field
 from scipy import stats
 
-from nereus.tools.base import Params, Result, finite, tool
-from nereus.tools.statistics.design import BlockChoice, Design, build_variable_design
+from nereus.tools.base import Result, finite, tool
+from nereus.tools.statistics.design import Design, build_variable_design
 from nereus.tools.statistics.differential import only, variance_values
 from nereus.tools.statistics.linear_model import FloatArray, fit_linear_model
+from nereus.tools.statistics.model_options import FindingLevel, ModelOptions
 from nereus.tools.statistics.moderated_t import benjamini_hochberg, fit_contrast
 from nereus.tools.statistics.result_table import Estimates, feature_values, result_table
 from nereus.tools.statistics.treat import two_sided_p
@@ -23,7 +24,7 @@ _EXACT_SAMPLES = 8
 """Up to this many samples, all orders are enumerated for the null distribution of the rank correlation."""
 
 
-class AssociationParams(Params):
+class AssociationParams(FindingLevel, ModelOptions):
     """Parameters of `continuous_association`."""
 
     variable: str
@@ -36,16 +37,8 @@ class AssociationParams(Params):
     """Keep only samples whose column equals the value."""
     method: Literal["linear", "spearman"] = "linear"
     """``linear`` is a moderated t of the slope, ``spearman`` a (partial) rank correlation."""
-    trend: bool = False
-    """Let the prior variance follow the mean abundance."""
-    robust: bool = False
-    """Moderate hypervariable features less."""
-    block_model: BlockChoice = "auto"
-    """How samples of one block are modelled; see `build_variable_design`."""
     min_samples: int = Field(default=4, ge=3)
     """Least number of samples with a value for a feature to be tested."""
-    level: float = Field(default=0.05, gt=0.0, lt=1.0)
-    """False discovery rate at which features are counted as significant."""
 
 
 @tool(

@@ -18,7 +18,6 @@ from pydantic import Field
 
 from nereus.errors import InputError
 from nereus.memory.records import Contrast
-from nereus.tools.base import Params
 from nereus.tools.statistics.background import (
     Background,
     against_background,
@@ -26,13 +25,13 @@ from nereus.tools.statistics.background import (
     needs_background,
 )
 from nereus.tools.statistics.design import (
-    BlockChoice,
     Design,
     build_design,
     build_variable_design,
     require_columns,
 )
 from nereus.tools.statistics.linear_model import LinearFit, consensus_correlation, fit_linear_model
+from nereus.tools.statistics.model_options import ModelOptions
 from nereus.tools.statistics.moderated_t import Centre, ContrastFit, fit_contrast
 from nereus.tools.statistics.relabelling import Relabelling, relabelling
 from nereus.tools.statistics.repeated_fit import RepeatedFit
@@ -51,17 +50,13 @@ _TREND_FEATURES = 200
 """Features from which on ``prior_covariate="auto"`` lets the prior variance follow the expected precision."""
 
 
-class TestOptions(Params):
+class TestOptions(ModelOptions):
     """How a comparison is tested; equal in every tool that tests, permutes, subsamples or plants."""
 
     __test__ = False  # not a test case, whatever its name
 
     method: Literal["moderated_t", "ordinary_t"] = "moderated_t"
     """``moderated_t`` shrinks the variances towards a common prior, ``ordinary_t`` takes each as it is."""
-    trend: bool = False
-    """Let the prior variance follow the mean abundance (or `prior_covariate`)."""
-    robust: bool = False
-    """Moderate hypervariable features less."""
     prior_covariate: PriorCovariate = "none"
     """What the prior variance follows: mean abundance, number of peptides, or both (``precision``);
     ``auto`` is ``precision`` from 200 features on and ``none`` below.
@@ -74,8 +69,6 @@ class TestOptions(Params):
     """Widen standard errors by what unchanged features differ between the groups, and centre on them;
     ``auto``: where labels have fewer than 1,000 distinct splits and 200 or more features are tested.
     """
-    block_model: BlockChoice = "auto"
-    """How samples of one block are modelled; see `build_design`."""
     min_per_group: int = Field(default=2, ge=1)
     """Least number of units with a value in each group for a feature to be tested; four in all."""
 

@@ -26,11 +26,12 @@ from pydantic import Field
 from scipy import special
 
 from nereus.memory.records import Contrast
-from nereus.tools.base import Params, Result, finite, tool
+from nereus.tools.base import Result, finite, tool
 from nereus.tools.statistics.absence import AbsenceTest, absence_test, discrete_benjamini_hochberg
 from nereus.tools.statistics.design import Design, build_design
 from nereus.tools.statistics.levels import as_levels
 from nereus.tools.statistics.linear_model import FloatArray, IntArray
+from nereus.tools.statistics.model_options import FindingLevel
 from nereus.tools.statistics.result_table import Estimates, feature_values, result_table
 
 BoolArray = npt.NDArray[np.bool_]
@@ -42,7 +43,7 @@ _MOST_LEVELS = 10
 _NORMAL_975 = 1.959963984540054
 
 
-class DetectionParams(Params):
+class DetectionParams(FindingLevel):
     """Parameters of `detection_test`."""
 
     contrast: Contrast
@@ -51,8 +52,6 @@ class DetectionParams(Params):
     """Least absolute difference of detection rates; features below it get p = 1."""
     method: Literal["auto", "exact", "dropout"] = "auto"
     """``exact`` counts only, ``dropout`` borrows strength from all features, ``auto`` goes by group sizes."""
-    level: float = Field(default=0.05, gt=0.0, lt=1.0)
-    """False discovery rate at which features are counted as significant."""
 
 
 @tool(

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 from anndata import AnnData
-from pydantic import Field
 
 from nereus.errors import InputError
 from nereus.memory.records import Contrast
@@ -15,6 +14,7 @@ from nereus.tools.base import Result, finite, tool
 from nereus.tools.statistics.contrast_test import TestOptions, compare, peptide_counts
 from nereus.tools.statistics.design import Design, build_design
 from nereus.tools.statistics.linear_model import FloatArray
+from nereus.tools.statistics.model_options import FindingLevel
 from nereus.tools.statistics.moderated_t import (
     ContrastFit,
     benjamini_hochberg,
@@ -23,15 +23,13 @@ from nereus.tools.statistics.moderated_t import (
 from nereus.tools.statistics.result_table import Estimates, result_table
 
 
-class DifferentialParams(TestOptions):
+class DifferentialParams(FindingLevel, TestOptions):
     """Parameters of `differential_abundance`."""
 
     contrast: Contrast
     """Levels a and b of a factor; effects are a minus b."""
     weights: Literal["none", "peptides"] = "none"
     """``peptides`` weighs each value by the peptides behind it in its sample (layer ``n_peptides``)."""
-    level: float = Field(default=0.05, gt=0.0, lt=1.0)
-    """False discovery rate at which features are counted as significant."""
 
 
 @tool(

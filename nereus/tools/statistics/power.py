@@ -15,9 +15,10 @@ from scipy import special
 
 from nereus.errors import InputError
 from nereus.memory.records import Contrast
-from nereus.tools.base import Params, Result, finite, tool
-from nereus.tools.statistics.design import BlockChoice, build_design
+from nereus.tools.base import Result, finite, tool
+from nereus.tools.statistics.design import build_design
 from nereus.tools.statistics.linear_model import FloatArray
+from nereus.tools.statistics.model_options import ModelOptions
 from nereus.tools.statistics.moderated_t import fit_contrast, t_quantile
 from nereus.tools.statistics.result_table import feature_values, observed_units
 
@@ -25,7 +26,7 @@ _MOST_SAMPLES = 10_000
 """Sample sizes are not sought beyond this; a feature that needs more gets NaN."""
 
 
-class PowerParams(Params):
+class PowerParams(ModelOptions):
     """Parameters of `power`."""
 
     contrast: Contrast
@@ -42,12 +43,6 @@ class PowerParams(Params):
     """False discovery rate (and level of a follow-up of one feature)."""
     share_changed: float = Field(default=0.05, gt=0.0, lt=1.0)
     """Assumed share of features that truly differ: with `level` it sets the level of the single test."""
-    trend: bool = False
-    """Let the prior variance follow the mean abundance."""
-    robust: bool = False
-    """Moderate hypervariable features less."""
-    block_model: BlockChoice = "auto"
-    """How samples of one block are modelled; see `build_design`."""
 
 
 @tool(

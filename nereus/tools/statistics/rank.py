@@ -12,10 +12,11 @@ from pydantic import Field
 from scipy import special, stats
 
 from nereus.memory.records import Contrast
-from nereus.tools.base import Params, Result, finite, tool
+from nereus.tools.base import Result, finite, tool
 from nereus.tools.statistics.design import Design, build_design
 from nereus.tools.statistics.differential import only
 from nereus.tools.statistics.linear_model import FloatArray, IntArray, fit_linear_model
+from nereus.tools.statistics.model_options import FindingLevel
 from nereus.tools.statistics.moderated_t import benjamini_hochberg
 from nereus.tools.statistics.result_table import Estimates, feature_values, result_table
 
@@ -27,15 +28,13 @@ _NORMAL_975 = 1.959963984540054
 _CHUNK_NUMBERS = 2**23
 
 
-class RankParams(Params):
+class RankParams(FindingLevel):
     """Parameters of `rank_test`."""
 
     contrast: Contrast
     """Levels a and b of a factor; effects are a minus b."""
     min_per_group: int = Field(default=2, ge=1)
     """Least number of units with a value in each group (or pairs) for a feature to be tested."""
-    level: float = Field(default=0.05, gt=0.0, lt=1.0)
-    """False discovery rate at which features are counted as significant."""
 
 
 @tool(
