@@ -132,7 +132,7 @@ def plot_survival(dataset: AnnData, params: SurvivalPlotParams, *, seed: int) ->
         if known:
             notes.append(f"hazard ratio per SD {ratio:.2f} ({low:.2f} to {high_end:.2f})")
         axes.text(
-            1, 1.03, "   ".join(notes), transform=axes.transAxes, fontsize=7, color=MUTED, va="bottom", ha="right"
+            1, 1.03, " · ".join(notes), transform=axes.transAxes, fontsize=7, color=MUTED, va="bottom", ha="right"
         )  # fmt: skip
         axes.text(0, 1.03, label, transform=axes.transAxes, fontsize=9.5, fontweight="bold", va="bottom")
         axes.set_xlabel(shorten(params.time.strip("_ "), 60))
@@ -234,12 +234,12 @@ def _draw(
 def _numbers_at_risk(axes: Axes, time: FloatArray, members: dict[str, npt.NDArray[np.bool_]]) -> None:
     moments = [tick for tick in axes.get_xticks() if 0 <= tick <= float(time.max())]
     axes.text(
-        -0.02, -0.27, "at risk", transform=axes.transAxes, fontsize=7, color=INK, ha="right", va="center"
+        -0.035, -0.27, "at risk", transform=axes.transAxes, fontsize=7, color=INK, ha="right", va="center"
     )  # fmt: skip
     for row, (name, colour, _) in enumerate(_HALVES):
         height = -0.35 - 0.085 * row
         axes.text(
-            -0.02, height, name, transform=axes.transAxes, fontsize=7, color=colour, ha="right", va="center"
+            -0.035, height, name, transform=axes.transAxes, fontsize=7, color=colour, ha="right", va="center"
         )  # fmt: skip
         for moment in moments:
             count = int((time[members[name]] >= moment).sum())
