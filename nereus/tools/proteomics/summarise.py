@@ -172,10 +172,10 @@ def _quantified(values: FloatArray, names: NDArray[Any]) -> FloatArray:
     """Number of distinct peptides with a value, by sample."""
     codes, levels = pd.factorize(names)
     if len(levels) == len(names):
-        return np.isfinite(values).sum(axis=1).astype(float)
+        return np.asarray(np.isfinite(values).sum(axis=1), dtype=float)
     known = np.zeros((len(levels), len(values)), dtype=bool)
     np.logical_or.at(known, codes, np.isfinite(values).T)
-    return known.sum(axis=0).astype(float)
+    return np.asarray(known.sum(axis=0), dtype=float)
 
 
 def maxlfq(log2: FloatArray) -> FloatArray:

@@ -112,14 +112,14 @@ def assemble(
         *q.history,
         f"loaded {q.where}: {q.software} {q.level} table, quantity {name}, {found.scale} values ({found.why})",
     ]
-    if found.scale != "log2":
+    if found.scale in ("raw", "ln", "log10"):
         history.append("log2 taken" if found.scale == "raw" else f"{found.scale} turned into log2")
     dataset.uns["nereus"] = {
         "software": q.software,
         "level": q.level,
         "data_kind": kind,
         "quantity": name,
-        "scale": "log2",
+        "scale": "log2" if q.level != "cell" else q.facts.get("scale", "raw"),
         "scale_found": found.scale,
         "zero_is_missing": bool(found.zero_missing),
         "id_space": space,
@@ -145,7 +145,7 @@ def assemble(
         "quantity": name,
         "orientation": q.orientation,
         "n_features": len(features),
-        "n_samples": len(samples),
+        "n_samples": int(obs["sample"].nunique()) if q.level == "cell" and "sample" in obs else len(samples),
         "n_missing": int(np.isnan(x).sum()),
         "missing_rate": finite(missing_rate),
         **counts,
@@ -153,7 +153,7 @@ def assemble(
         "n_duplicate_ids": n_duplicates,
         "n_blank_channels": int(obs["blank"].sum()) if "blank" in obs.columns else 0,
         "n_plexes": int(obs["plex"].nunique()) if "plex" in obs.columns else 0,
-        "already_log2": found.scale != "raw",
+        "already_log2": found.scale not in ("raw", "as stored"),
         "scale_found": found.scale,
         "zero_is_missing": bool(found.zero_missing),
         "organism": organism,

@@ -16,7 +16,9 @@ _EMPTY_WORDS = re.compile(r"^(?:unused|empty|blank|none|not[\W_]*used|n/?a)(?:[\
 
 BLANK_SHARE = 0.1
 """A channel is blank when its summed intensity is below this share of the upper quartile of its plex: what leaks into an
-empty channel from its neighbours is a few per cent, and carriers a hundred times the rest do not move a quartile."""
+empty channel from its neighbours is a few per cent."""
+_CARRIER = 10.0
+"""Channels of more than so many times the median are carriers of many cells, and no measure for the others."""
 
 
 def channel_of(name: str) -> str:
@@ -71,7 +73,8 @@ def blank_channels(
     names = np.array(plexes, dtype=object)
     for plex in dict.fromkeys(plexes):
         inside = names == plex
-        blank[inside] = total[inside] < BLANK_SHARE * np.quantile(total[inside], 0.75)
+        usual = total[inside][total[inside] <= _CARRIER * max(np.median(total[inside]), 0.0)]
+        blank[inside] = total[inside] < BLANK_SHARE * np.quantile(usual, 0.75) if usual.size else total[inside] == 0
     if labels is not None:
         blank |= np.array([says_empty(label) for label in labels])
     return blank

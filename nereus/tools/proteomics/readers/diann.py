@@ -223,6 +223,7 @@ def read_diann_report(table: Table, options: ReadOptions) -> Quantification:
         shared=shared,
         reverse=decoys(named, nothing),
         raw=True,
+        known_scale="raw",
         notes=[*table.notes, *([f"{left_out} report rows above q {q_value} left out"] if left_out else [])],
         where=table.where,
     )

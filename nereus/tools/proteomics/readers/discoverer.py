@@ -152,6 +152,7 @@ def read_psms(table: Table, options: ReadOptions) -> Quantification:
         shared=shared,
         reverse=decoys(groups, np.zeros(len(groups), dtype=bool)),
         raw=True,
+        known_scale="raw",
         notes=notes + more,
         where=table.where,
     )

@@ -110,6 +110,7 @@ def read_evidence(table: Table, options: ReadOptions) -> Quantification:
         shared=shared,
         reverse=decoys(groups, flag(found.by_feature(reverse) if reverse else None, n)),
         raw=True,
+        known_scale="raw",
         notes=notes,
         where=table.where,
     )

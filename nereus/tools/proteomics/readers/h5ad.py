@@ -77,6 +77,10 @@ def read_h5ad(path: Path, name: str) -> Quantification:
                 pd.Categorical(cells) if gaps else pd.Series(cells, index=obs.index, dtype=object)
             )
     level = str(meta.get("level", "generic"))
+    if level == "cell":
+        for name_of in ("channel", "marker_class"):
+            if name_of in known.columns:
+                var[name_of] = pd.Series(column(name_of), dtype=object)
     return Quantification(
         software=str(meta.get("software", "AnnData")),
         level=level if level in DATA_KIND else "generic",  # type: ignore[arg-type]
@@ -90,6 +94,8 @@ def read_h5ad(path: Path, name: str) -> Quantification:
         known_scale="log2" if meta else "ln" if "log1p" in data.uns else None,
         history=[str(line) for line in meta.get("history", [])],
         where=name,
+        data_kind=str(meta.get("data_kind", "")),
+        facts={"scale": str(meta["scale"])} if level == "cell" and "scale" in meta else {},
     )
 
 

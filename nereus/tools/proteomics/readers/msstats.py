@@ -98,6 +98,8 @@ def read_msstats(table: Table, options: ReadOptions) -> Quantification:
         contaminant=contaminant,
         shared=shared,
         reverse=decoys(groups, nothing),
+        raw=True,
+        known_scale="raw",
         notes=notes,
         where=table.where,
     )

@@ -97,6 +97,7 @@ def read_paw(table: Table, options: ReadOptions) -> Quantification:
         shared=shared,
         reverse=decoys(features, np.zeros(len(chosen), dtype=bool)),
         raw=True,
+        known_scale="raw",
         notes=[*table.notes, *notes],
         where=table.where,
     )

@@ -87,6 +87,7 @@ def read_skyline(table: Table, options: ReadOptions) -> Quantification:
         shared=shared,
         reverse=decoys(groups, nothing),
         raw=True,
+        known_scale="raw",
         notes=notes,
         where=table.where,
     )

@@ -69,7 +69,8 @@ _PIVOTED = re.compile(r"\.PG\.(Quantity|Log2Quantity|MS\d\w*)$")
 def _recognise(header: Header) -> bool:
     prefixed = sum(bool(_PREFIXED.match(name.strip())) for name in header.raw)
     pivoted = sum(bool(_PIVOTED.search(name)) for name in header.raw)
-    return prefixed >= 3 and pivoted < 2
+    own = header.has_any(*_RUN, *_GROUP, *_PRECURSOR, *_MODIFIED)
+    return own and prefixed >= 3 and pivoted < 2
 
 
 def _columns(header: list[str]) -> list[int]:
@@ -172,6 +173,7 @@ def read_spectronaut(table: Table, options: ReadOptions) -> Quantification:
         shared=shared,
         reverse=decoys(named, np.zeros(len(named), dtype=bool)),
         raw=True,
+        known_scale="raw",
         notes=notes,
         where=table.where,
     )

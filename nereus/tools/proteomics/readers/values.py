@@ -74,6 +74,8 @@ def scaled(
     InputError
         Negative values among raw intensities; names sample and feature.
     """
+    if q.level == "cell":
+        return Scaled(values, "as stored", False, "cells keep their scale")
     if wanted_scale != "auto":
         scale, why = wanted_scale, "as given"
     elif q.known_scale is not None:
