@@ -20,6 +20,7 @@ from nereus.tools.proteomics.readers.table import read_table
 
 _MOST_FILES = 2000
 _SUFFIX = re.compile(r"(\.(fcs|csv|tsv|txt|gz|bz2|xz))+$", re.IGNORECASE)
+_OUTSIDE = re.compile(r"^[\\/]|^[A-Za-z]:|(^|[\\/])\.\.([\\/]|$)")
 _HIDDEN = re.compile(r"(^|/)(\.|__MACOSX/)")
 
 
@@ -79,6 +80,12 @@ def read_archive(source: Source, max_megabytes: int, decimal: Decimal = "auto") 
     limit = max_megabytes << 20
     try:
         with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
+            if odd := [m.filename for m in archive.infolist() if _OUTSIDE.search(m.filename)]:
+                raise InputError(
+                    f"the name {odd[0][:60]!r} leads out of the archive",
+                    where=where,
+                    mend="pack the files again",
+                )
             members = [m for m in archive.infolist() if not m.is_dir() and not _HIDDEN.search(m.filename)]
             _check_number(len(members), where)
             if any(member.flag_bits & 1 for member in members):

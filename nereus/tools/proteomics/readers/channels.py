@@ -74,7 +74,9 @@ def blank_channels(
     for plex in dict.fromkeys(plexes):
         inside = names == plex
         usual = total[inside][total[inside] <= _CARRIER * max(np.median(total[inside]), 0.0)]
-        blank[inside] = total[inside] < BLANK_SHARE * np.quantile(usual, 0.75) if usual.size else total[inside] == 0
+        blank[inside] = (
+            total[inside] < BLANK_SHARE * np.quantile(usual, 0.75) if usual.size else total[inside] == 0
+        )
     if labels is not None:
         blank |= np.array([says_empty(label) for label in labels])
     return blank
