@@ -1,9 +1,9 @@
 """Builds the gene sets and identifier maps that ship in `nereus/tools/enrichment/data`.
 
-Usage: ``NEREUS_DATA=<folder> python scripts/build_gene_sets.py --go-sqlite GO.sqlite``
+Usage: ``NEREUS_DATA=<folder> python scripts/build_gene_sets.py --go-sqlite GO.sqlite --more <folder>``
 
-``NEREUS_DATA/genesets`` holds the sources (see `nereus/tools/enrichment/data/README.md`); ``GO.sqlite`` is
-the term database of Bioconductor's GO.db 3.16 (GO release 2022-07-01; Debian package r-bioc-go.db), from
+``NEREUS_DATA/genesets`` and the folder of ``--more`` hold the sources (see
+`nereus/tools/enrichment/data/README.md`); ``GO.sqlite`` is the term database of Bioconductor's GO.db 3.16 (GO release 2022-07-01; Debian package r-bioc-go.db), from
 which only term names and is-a / part-of parents are taken. The output is deterministic: the same sources
 give the same bytes.
 """
@@ -36,7 +36,10 @@ GMT_FILES = {  # (organism, collection) -> file
     ("human", "go_cc"): "GO_CC_human.gmt.gz",
     ("mouse", "wikipathways"): "wikipathways-20260410-gmt-Mus_musculus.gmt",
     ("mouse", "go_bp"): "GO_BP_mouse.gmt.gz",
+    ("mouse", "go_cc"): "GO_CC_mouse.gmt",
+    ("mouse", "go_mf"): "GO_MF_mouse.gmt",
 }
+PROGENY = "progeny_human_model_14pathways.csv"
 PREFIX = {"wikipathways": "WP", "hallmark": "H"}
 SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@/'()-]*\Z")
 KEEP_CAPITALS = {
@@ -121,13 +124,15 @@ def propagated_sizes(
 
 
 def main() -> None:
-    """Read the sources and write the four files."""
+    """Read the sources and write the files."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--go-sqlite", type=Path, required=True)
+    parser.add_argument("--more", type=Path, required=True)
+    given = parser.parse_args()
     source = Path(os.environ["NEREUS_DATA"]) / "genesets"
-    ontology = Ontology(parser.parse_args().go_sqlite)
+    ontology = Ontology(given.go_sqlite)
 
     sets: list[dict[str, object]] = []
     pairs: list[pd.DataFrame] = []
@@ -135,7 +140,8 @@ def main() -> None:
     for (organism, collection), file in GMT_FILES.items():
         names: list[str] = []
         members: list[list[str]] = []
-        for name, note, genes in read_gmt(source / file):
+        folder = source if (source / file).exists() else given.more
+        for name, note, genes in read_gmt(folder / file):
             if collection.startswith("go_"):
                 if (
                     name not in ontology.names
@@ -187,6 +193,15 @@ def main() -> None:
     members_all = pd.concat(pairs, ignore_index=True).astype({"set": "int32", "gene": "category"})
     write(members_all, "members.parquet")
     write(identifiers(source, set(members_all["gene"])), "identifiers.parquet")
+    write(pathway_weights(source / PROGENY), "progeny.parquet")
+
+
+def pathway_weights(path: Path) -> pd.DataFrame:
+    """Source, target and weight of the genes that respond to a pathway."""
+    wide = pd.read_csv(path, index_col="gene").rename_axis("target")
+    long = wide.rename_axis(columns="source").stack().rename("weight").reset_index()
+    long = long[long["weight"] != 0].sort_values(["source", "target"], ignore_index=True)
+    return long[["source", "target", "weight"]].astype({"source": "category", "weight": "float32"})
 
 
 def ancestors_of(terms: list[str], edges: list[tuple[str, str]]) -> set[str]:

@@ -17,7 +17,7 @@ DATA = Path(__file__).parent / "data"
 
 COLLECTIONS: dict[str, tuple[str, ...]] = {
     "human": ("hallmark", "reactome", "wikipathways", "go_bp", "go_cc", "go_mf"),
-    "mouse": ("wikipathways", "go_bp"),
+    "mouse": ("wikipathways", "go_bp", "go_cc", "go_mf"),
 }
 """Organism -> collections, in the order in which they are shown."""
 

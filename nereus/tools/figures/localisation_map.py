@@ -119,7 +119,7 @@ def plot_localisation(
                     part.loc[rows, "x"], part.loc[rows, "y"], linestyle="none", marker=shape, markersize=size,
                     markerfacecolor=colour, markeredgecolor="white", markeredgewidth=edge, alpha=alpha,
                 )  # fmt: skip
-            label = f"{shorten(name, 30)} ({len(part)})"
+            label = f"{shorten(name, 26)} ({len(part)})"
             handles.append(
                 Line2D([], [], linestyle="none", marker=shape, markersize=5, color=colour, label=label)
             )
