@@ -113,8 +113,12 @@ class ProteolysisTest:
         tested = np.isfinite(fit.p) & (se > 0)
         df = np.where(tested, df, np.nan)
         changed = tested & known
-        safe = (np.where(changed, x, 1.0) for x in (effect, se, df))
-        beyond, beyond_p = treat(*safe, self.peptides.options.lfc_min)
+        beyond, beyond_p = treat(
+            np.where(changed, effect, 1.0),
+            np.where(changed, se, 1.0),
+            np.where(changed, df, 1.0),
+            self.peptides.options.lfc_min,
+        )
         return PeptideTests(
             np.where(tested, effect, np.nan),
             np.where(tested, se, np.nan),

@@ -49,8 +49,6 @@ class Tested:
 class TestedDesign(Protocol):
     """Arrays of a question together with the test that answers it."""
 
-    __test__ = False  # not a test case, whatever its name
-
     def tested(self) -> Tested:
         """Run the test."""
         ...

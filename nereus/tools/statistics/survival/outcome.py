@@ -270,7 +270,7 @@ def _times(obs: pd.DataFrame, column: str, kept: BoolArray, where: str) -> Float
         )
     if not np.isfinite(time[kept]).any():
         raise InputError(f"column {column!r} holds no time", where=where, mend="name another column")
-    return time
+    return np.asarray(time, dtype=np.float64)
 
 
 def _covariates(
