@@ -6,6 +6,7 @@ independent analysis. A comparison that found nothing is a group as well: its re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ import pandas as pd
 from nereus.agents.planner.evidence import EvidenceBook, in_order
 from nereus.agents.planner.grouping import cross_groups, missing, number, set_groups, whole_groups
 from nereus.agents.planner.questions import TESTED, Tested
-from nereus.agents.planner.relations import RELATIONS, Relation
+from nereus.agents.planner.relations import RELATIONS, EntityKind, Relation, features_of
 from nereus.agents.planner.services import Services
 from nereus.agents.policies.base import EvidenceGroup
 from nereus.memory.records import Claim, Entity, Objective, Scalar
@@ -40,6 +41,7 @@ _CLAIM_COLUMNS = {
     "n_seen_b": "samples of b in which it is seen",
 }
 UNCALIBRATED = 0.5
+_RESIDUE = re.compile(r"(?:^|[;_:|\-])p?([STYKRCHDNM]\d{1,5})(?:$|[;_:|\-])")
 _OWN_NULL = ("null_mean", "null_p95")
 
 
@@ -52,6 +54,8 @@ class Source:
     """What is known of its kind."""
     references: dict[str, str]
     """Output name -> step id, of this objective and of the synthesis about it."""
+    entity: EntityKind = "protein"
+    """What a feature of the data set is."""
 
     @property
     def main(self) -> str:
@@ -70,7 +74,10 @@ class Source:
 
 
 def sources(
-    objectives: Mapping[str, Objective], outputs: Mapping[str, str], claims: Mapping[str, str]
+    objectives: Mapping[str, Objective],
+    outputs: Mapping[str, str],
+    claims: Mapping[str, str],
+    data_kind: Scalar = None,
 ) -> list[Source]:
     """Every tested objective in order.
 
@@ -82,6 +89,8 @@ def sources(
         Well-known results; ``<objective id>:<output>`` are the tables of an objective.
     claims
         Objective id -> step that composed its claims.
+    data_kind
+        What the profile says that the data are.
     """
     found = []
     for one in in_order(objectives):
@@ -96,7 +105,7 @@ def sources(
             if name.startswith(f"{one}:")
         }
         references["claims"] = claims[one]
-        found.append(Source(objective, asked, references))
+        found.append(Source(objective, asked, references, features_of(data_kind)[1]))
     return found
 
 
@@ -185,7 +194,8 @@ def _entity_group(
     _cite_follow_up(book, source, feature, evidence, values)
     if relation.name == source.relation.name:
         _cite_test(book, source, feature, evidence, values)
-    gene = str(row.get("gene") or "")
+    own = _row_of(book, source, feature) if relation.name == source.relation.name else {}
+    values |= {part: str(own[part]) for part in source.asked.parts if part in own}
     direction = relation.direction(float(row["effect"]))
     values["claimed"] = claimed
     return EvidenceGroup(
@@ -195,19 +205,40 @@ def _entity_group(
             relation=relation.name,
             entities=(
                 Entity(
-                    kind=relation.entity,
-                    id=feature,
-                    name=gene or feature.split(";")[0],
+                    kind=source.entity if relation.entity == "protein" else relation.entity,
+                    id=str(own.get("feature", feature)) if source.asked.parts else feature,
+                    name=_name(source, feature, str(row.get("gene") or ""), own),
                     direction=direction,
                 ),
             ),
-            contrast=source.label,
+            contrast=": ".join(
+                [source.label, *(str(own[part]) for part in source.asked.parts if part in own)]
+            ),
             context=source.objective.contrast.factor if source.objective.contrast else "",
         ),
         objective_ids=(source.objective.id,),
         evidence=evidence,
         values=values,
     )
+
+
+def _row_of(book: EvidenceBook, source: Source, key: str) -> dict[str, Any]:
+    """The entity's row of the test's own table, where a name or a part is read from it."""
+    if not (source.asked.name or source.asked.parts):
+        return {}
+    table = book.table(source.references[source.main], source.main)
+    rows = table[table.iloc[:, 0] == key]
+    return {} if rows.empty else {str(name): value for name, value in rows.iloc[0].items()}
+
+
+def _name(source: Source, feature: str, gene: str, told: Mapping[str, Any]) -> str:
+    """Name of an entity: as its kind of question says, else its gene, with the residue of a site."""
+    if source.asked.name and told:
+        said = source.asked.name.format(**told).strip()
+        return said if said and said != "nan" else str(told.get("feature", feature))
+    name = gene or feature.split(";")[0]
+    residue = _RESIDUE.search(feature)
+    return f"{name} {residue[1]}" if source.entity == "site" and residue and residue[1] not in name else name
 
 
 def _cite_test(

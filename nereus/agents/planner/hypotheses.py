@@ -28,6 +28,8 @@ STABLE = 0.7
 SURE = 0.7
 """Calibrated confidence from which a claim is supported, below tentative."""
 FAMILY_LIMIT = 3
+UNCALIBRATED = {"supported": 0.5, "tentative": 0.4}
+"""Weight in the ranking of a claim whose confidence is not calibrated."""
 CONFIDENCE_WORDS = ((0.9, "strong"), (0.7, "likely"), (0.4, "tentative"))
 _UNSCORED = Scores(reliability=0.0, coherence=0.0, literature=None, novelty=1.0, evaluability=0.0)
 
@@ -108,7 +110,8 @@ def _groups(state: RunState, services: Services) -> list[EvidenceGroup]:
         for step, key in calls.items()
         if services.call(key).spec.tool == "compose_claims" and "claims" in services.call(key).outputs
     }
-    found = harvest.sources(objectives, outputs, claims)
+    kind = services.profile(calls, outputs).values.get("data_kind")
+    found = harvest.sources(objectives, outputs, claims, kind)
     return harvest.harvest(services, book, found, objectives, outputs, int(state["limits"]["hypotheses"]))
 
 
@@ -286,7 +289,7 @@ def _scored(
         status = "tentative"
     else:
         status = "supported"
-    weight = calibrated if calibrated is not None else (0.5 if status == "supported" else 0.0)
+    weight = calibrated if calibrated is not None else UNCALIBRATED.get(status, 0.0)
     score = weight * (0.5 + 0.5 * answer.scores.novelty) * answer.scores.evaluability
     flaws = tuple(
         f"critique: {flaw.replace('_', ' ')}" for flaw in answer.flaws if flaw != "contradicts_evidence"
@@ -421,7 +424,7 @@ def _ranked(hypotheses: list[Hypothesis], priorities: Mapping[str, float]) -> li
 def family_of(one: Hypothesis) -> str:
     """Entities that are commonly told together: a gene symbol without its trailing number, or the set itself."""
     entity = one.claim.entities[0]
-    if entity.kind not in ("protein", "gene"):
+    if entity.kind not in ("protein", "gene", "site", "peptide"):
         return f"{entity.kind}:{entity.id}"
     stem = re.match(r"[A-Za-z]{3,}(?=[A-Z]?\d*[A-Z]?$)", entity.name)
     return f"protein:{(stem.group(0)[:4] if stem else entity.name).upper()}"

@@ -323,6 +323,7 @@ def refine(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     refined = _apply(workflow, answer.edits)
     return {
         "workflow": refined.model_dump(mode="json"),
+        "unrefined": state["workflow"],
         "refinements": number,
         "surprise": "",
         "used": {"refinements": 1},

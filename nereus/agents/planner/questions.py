@@ -41,6 +41,15 @@ class Tested:
         Whether verification repeats it after another normalisation.
     figure
         Tool that draws one entity.
+    data
+        Data set in which an entity is a feature; ``{id}`` is the objective's.
+    name
+        Name of an entity from its row of the main table, where gene or key do not say it: ``{marker} in {population}``.
+    parts
+        Columns of the main table whose texts the statement names, such as the bait; they make claims about one feature
+        different.
+    table_only
+        Whether its test reads another test's table: then verification has nothing to repeat.
     with_groups
         What its claims say where the objective also compares groups, in place of `relation`.
     """
@@ -55,6 +64,10 @@ class Tested:
     cited: Mapping[str, str] = field(default_factory=dict)
     renormalised: bool = True
     figure: str = "plot_feature"
+    data: str = "run/prepared"
+    table_only: bool = False
+    name: str = ""
+    parts: tuple[str, ...] = ()
     with_groups: RelationName | None = None
 
     def relation_of(self, objective: Objective) -> RelationName:
@@ -142,6 +155,77 @@ _TESTED = (
             "hazards_p": "p that the hazard ratio changes with time",
         },
         figure="plot_survival",
+    ),
+    Tested(
+        ObjectiveKind.DOSE_RESPONSE,
+        tool="dose_response",
+        main="dose_response",
+        relation="dose_response",
+        own_checks=True,
+        cited={
+            "ec50": "dose of half effect",
+            "ec50_low": "lower limit of the dose of half effect",
+            "ec50_high": "upper limit of the dose of half effect",
+            "r2": "share of variance on the curve",
+            "lack_of_fit_p": "p that the means of the doses are not on the curve",
+        },
+        figure="plot_dose_response",
+    ),
+    Tested(
+        ObjectiveKind.POPULATIONS,
+        tool="cell_abundance_test",
+        main="abundance",
+        relation="population",
+        calibrated=True,
+        cited={
+            "share_a": "mean share in a",
+            "share_b": "mean share in b",
+            "p_without_top": "p without the strongest population",
+        },
+        renormalised=False,
+        data="run/{id}:shares",
+    ),
+    Tested(
+        ObjectiveKind.STATES,
+        tool="cell_state_test",
+        main="state",
+        relation="state",
+        calibrated=True,
+        renormalised=False,
+        data="run/{id}:states",
+        name="{marker} in {population}",
+    ),
+    Tested(
+        ObjectiveKind.INTERACTOME,
+        tool="score_interactome",
+        main="interactors",
+        relation="interactor",
+        cited={
+            "probability": "probability of interaction",
+            "n_baits_bound": "baits that enrich it",
+            "detection_p": "p of being seen with the bait more often",
+        },
+        name="{gene}",
+        parts=("bait",),
+    ),
+    Tested(
+        ObjectiveKind.TARGETS,
+        tool="limited_proteolysis",
+        main="targets",
+        relation="target",
+        own_checks=True,
+        cited={"n_peptides": "peptides tested", "n_changed": "peptides changed"},
+        figure="",
+    ),
+    Tested(
+        ObjectiveKind.ACTIVITY,
+        tool="kinase_activity",
+        main="activities",
+        relation="activity",
+        cited={"n_targets": "targets that were tested", "n_agreeing": "targets that move with it"},
+        renormalised=False,
+        figure="",
+        table_only=True,
     ),
 )
 TESTED: dict[ObjectiveKind, Tested] = {one.kind: one for one in _TESTED}

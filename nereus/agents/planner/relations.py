@@ -76,6 +76,8 @@ class Relation:
         Predicate for either sign.
     found
         The same behind "is found by independent analyses:", before the label.
+    subject
+        What the predicate is said of; ``{name}`` is the entity.
     together
         The same of the members of a set.
     nothing
@@ -103,10 +105,11 @@ class Relation:
     said: tuple[str, str]
     found: tuple[str, str]
     nothing: str
+    subject: str = "{name}"
     together: tuple[str, str] = ("following {label}", "falling with {label}")
     counted: bool = False
     entity: EntityKind = "protein"
-    plural: str = "proteins"
+    plural: str = "{features}"
     readout: str = "log2 ratio between the groups, or its slope"
     experiment: str = "Targeted mass spectrometry (PRM) or an immunoassay of {name} in new subjects{size}; readout: {readout}."
     alternative: str = ""
@@ -125,7 +128,7 @@ _RELATIONS = (
         directions=("up", "down"),
         said=("is higher in {a} than in {b}", "is lower in {a} than in {b}"),
         found=("higher in", "lower in"),
-        nothing="Single proteins differ in {label}",
+        nothing="Single {features} differ in {label}",
         together=("higher in {a} than in {b}", "lower in {a} than in {b}"),
         counted=True,
         alternative=(
@@ -142,7 +145,7 @@ _RELATIONS = (
             "is detected in {b} and hardly or not in {a}",
         ),
         found=("detected more often in", "detected less often in"),
-        nothing="Single proteins are seen in one group only in {label}",
+        nothing="Single {features} are seen in one group only in {label}",
         counted=True,
         experiment=(
             "Targeted mass spectrometry (PRM) of {name} with heavy standards in new subjects{size}; "
@@ -156,7 +159,7 @@ _RELATIONS = (
         directions=("positive", "negative"),
         said=("rises with {label}", "falls with {label}"),
         found=("rising with", "falling with"),
-        nothing="Single proteins follow {label}",
+        nothing="Single {features} follow {label}",
     ),
     Relation(
         "interaction",
@@ -168,7 +171,7 @@ _RELATIONS = (
             "answers to {second} ({a_second} against {b_second}) more negatively in {a_first} than in {b_first}",
         ),
         found=("a more positive answer in", "a more negative answer in"),
-        nothing="The effect of {first} on single proteins depends on {second}",
+        nothing="The effect of {first} on single {features} depends on {second}",
         together=(
             "answering to {second} more positively in {a_first} than in {b_first}",
             "answering to {second} more negatively in {a_first} than in {b_first}",
@@ -188,7 +191,7 @@ _RELATIONS = (
         directions=("positive", "negative"),
         said=("rises over time ({label})", "falls over time ({label})"),
         found=("rising over", "falling over"),
-        nothing="Single proteins change over time ({label})",
+        nothing="Single {features} change over time ({label})",
         together=("rising over time ({label})", "falling over time ({label})"),
         details=(("n_a", ".0f", "{} {units} seen repeatedly"),),
         readout="log2 abundance at each time, within subjects",
@@ -204,7 +207,7 @@ _RELATIONS = (
             "falls more, or rises less, over {time} in {a} than in {b}",
         ),
         found=("rising more over time in", "falling more over time in"),
-        nothing="The course of single proteins over {time} differs in {a} against {b}",
+        nothing="The course of single {features} over {time} differs in {a} against {b}",
         together=(
             "rising more over {time} in {a} than in {b}",
             "falling more over {time} in {a} than in {b}",
@@ -223,7 +226,7 @@ _RELATIONS = (
             "goes with a lower hazard of {event} = {event_level} ({time})",
         ),
         found=("higher hazard with more of it,", "lower hazard with more of it,"),
-        nothing="The hazard in {label} goes with single proteins",
+        nothing="The hazard in {label} goes with single {features}",
         together=(
             "higher where the hazard is higher ({label})",
             "lower where the hazard is higher ({label})",
@@ -242,18 +245,24 @@ _RELATIONS = (
     ),
     Relation(
         "dose_response",
-        effect="log2 change from the lowest to the highest dose",
+        effect="fitted log2 change from the lowest to the highest dose",
         axis="log2 change over the doses",
         directions=("up", "down"),
         said=("rises with the dose ({label}) along a curve", "falls with the dose ({label}) along a curve"),
         found=("rising with", "falling with"),
-        nothing="Single proteins follow a dose-response curve of {label}",
+        nothing="Single {features} follow a dose-response curve of {label}",
+        details=(
+            ("ec50", ".3g", "half effect at {}"),
+            ("ec50_low", ".3g", "from {}"),
+            ("ec50_high", ".3g", "to {}"),
+            ("r2", ".2f", "share of variance on the curve {}"),
+        ),
         readout="concentration of half effect from a finer series of doses",
         alternative="an effect of the vehicle or of dying cells at the highest doses",
     ),
     Relation(
         "target",
-        effect="largest change of a peptide beyond its protein",
+        effect="change of its leading peptide beyond the protein",
         axis="log2 change beyond the protein",
         directions=("up", "down"),
         said=(
@@ -262,6 +271,11 @@ _RELATIONS = (
         ),
         found=("structure changed in", "structure changed in"),
         nothing="The structure of single proteins changes in {label}",
+        plural="proteins",
+        details=(
+            ("n_changed", ".0f", "{} peptides changed"),
+            ("n_peptides", ".0f", "of {} tested"),
+        ),
         readout="thermal or proteolytic stability of the protein with and without the compound",
         experiment="Thermal shift or limited proteolysis of purified {name} with a series of doses{size}; readout: {readout}.",
         alternative="a change of abundance, of splicing or of a modification rather than of structure",
@@ -273,7 +287,8 @@ _RELATIONS = (
         directions=("up", "down"),
         said=("is bound by {bait}", "is lost with {bait}"),
         found=("bound in", "lost in"),
-        nothing="Single proteins are bound by {bait}",
+        nothing="Single {features} are bound by the baits ({label})",
+        details=(("probability", ".2f", "probability of interaction {}"),),
         readout="enrichment over a control bait",
         experiment="Reciprocal pulldown with {name} as the bait, or proximity labelling{size}; readout: {readout}.",
         alternative="binding to the beads, the tag or to abundant complexes rather than to the bait",
@@ -284,6 +299,10 @@ _RELATIONS = (
         axis="activity score",
         directions=("up", "down"),
         said=("is more active in {a} than in {b}", "is less active in {a} than in {b}"),
+        details=(
+            ("n_agreeing", ".0f", "{} of its targets move with it"),
+            ("n_targets", ".0f", "of {} tested"),
+        ),
         found=("more active in", "less active in"),
         nothing="Kinases or transcription factors differ in activity in {label}",
         together=("higher in {a} than in {b}", "lower in {a} than in {b}"),
@@ -295,12 +314,14 @@ _RELATIONS = (
     ),
     Relation(
         "population",
-        effect="log2 ratio of shares",
-        axis="log2 ratio of shares",
+        effect="log2 odds ratio of the share",
+        axis="log2 odds ratio of the share",
         directions=("up", "down"),
-        said=(
-            "is a larger share of the cells in {a} than in {b}",
-            "is a smaller share of the cells in {a} than in {b}",
+        subject="The share of {name} among the cells",
+        said=("is larger in {a} than in {b}", "is smaller in {a} than in {b}"),
+        details=(
+            ("share_a", ".1%", "{} of the cells in {a}"),
+            ("share_b", ".1%", "{} in {b}"),
         ),
         found=("more frequent in", "less frequent in"),
         nothing="The shares of cell populations differ in {label}",
@@ -341,7 +362,20 @@ RELATIONS: dict[str, Relation] = {one.name: one for one in _RELATIONS}
 """Every relation between an entity and what was asked, by name."""
 
 
-def words_of(objective: Objective | None, label: str = "") -> dict[str, str]:
+FEATURES: dict[str, tuple[str, EntityKind]] = {
+    "peptides": ("peptides", "peptide"),
+    "sites": ("sites", "site"),
+    "genes": ("genes", "gene"),
+}
+"""Kind of data -> what its features are called, and the kind of entity that one is; proteins where it is not here."""
+
+
+def features_of(data_kind: object) -> tuple[str, EntityKind]:
+    """What the features of a kind of data are called, and the kind of entity that one of them is."""
+    return FEATURES.get(str(data_kind), ("proteins", "protein"))
+
+
+def words_of(objective: Objective | None, label: str = "", features: str = "proteins") -> dict[str, str]:
     """What the texts of a relation may name: the groups, the label, and the objective's design.
 
     A level may hold any text, so the groups are those of the contrast and not cut out of its label; a bare number
@@ -349,6 +383,7 @@ def words_of(objective: Objective | None, label: str = "") -> dict[str, str]:
     """
     found = objective.contrast if objective is not None else None
     named = {**(objective.design if objective is not None else {})}
+    named["features"] = features
     named["label"] = label or (objective.about if objective is not None else "")
     if found is None:
         named["a"], _, named["b"] = named["label"].partition(" vs ")

@@ -23,7 +23,7 @@ from nereus.tools import registry
 FIGURES_A_CONTEXT = 4
 REPETITIONS = ("n_permutations", "n_subsamples")
 """Parameters of tests that measure their own null and stability: not measured again."""
-DRAWN = ("protein", "gene", "site", "peptide")
+DRAWN = ("protein", "gene", "site", "peptide", "population", "marker")
 """Entities that are features of the data set."""
 
 
@@ -39,7 +39,12 @@ def contexts_to_verify(state: RunState) -> list[str]:
     for one in in_order(state.get("objectives", {})):
         objective = Objective.model_validate(state["objectives"][one])
         asked = TESTED.get(objective.kind)
-        if asked and f"{one}:{asked.main}" in state.get("outputs", {}) and state.get("claimed", {}).get(one):
+        if (
+            asked
+            and not asked.table_only
+            and f"{one}:{asked.main}" in state.get("outputs", {})
+            and state.get("claimed", {}).get(one)
+        ):
             found.append(one)
     return found
 
@@ -119,10 +124,10 @@ def _plan(
     plain = unadjusted(again)
     if plain is not None:
         add(asked.tool, "test again without the adjustment", "run/prepared", plain, "covariate")
-    for feature in features:
+    for feature in features if asked.figure else ():
         purpose, drawn = _drawing(objective, asked, params)
         given = {"feature": feature, **drawn}
-        add(asked.figure, purpose, "run/prepared", given, f"figure:{feature}")
+        add(asked.figure, purpose, asked.data.format(id=objective.id), given, f"figure:{feature}")
     template = WorkflowDraft(
         template="verification", steps=tuple(plan), stop_rule="every check was carried out"
     )
@@ -149,6 +154,8 @@ def drawn_by_design(design: dict[str, str]) -> dict[str, Any]:
     if "time" in design:
         subject = {"subject": design["subject"]} if design.get("subject") else {}
         return {"variable": design["time"], **subject}
+    if "factor" in design:
+        return {"factor": design["factor"]}
     if "first" in design:
         return {"factor": design["first"]}
     return {}
@@ -168,7 +175,9 @@ def _to_draw(services: Services, objective: Objective) -> list[str]:
         one.claim.entities[0].id
         for one in services.repository.hypotheses(services.run_id)
         if one.grain == "entity"
-        and one.claim.contrast == objective.about
+        and one.claim.contrast.startswith(objective.about)
+        and one.claim.relation
+        in {TESTED[objective.kind].relation_of(objective), *TESTED[objective.kind].also.values()}
         and one.claim.entities[0].kind in DRAWN
     ]
     return list(dict.fromkeys(named))[:FIGURES_A_CONTEXT]

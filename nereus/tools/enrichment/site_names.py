@@ -53,7 +53,7 @@ def read_sites(
     """
     var = pd.DataFrame(index=pd.Index([], dtype=str)) if dataset is None else dataset.var
     told = {
-        name: var[name].fillna("").astype(str).to_dict() if name in var else {}
+        name: var[name].astype(object).fillna("").astype(str).to_dict() if name in var else {}
         for name in ("site", "sequence", "gene")
     }
     named = [told["gene"].get(feature) or gene for feature, gene in zip(features, genes, strict=True)]

@@ -200,7 +200,8 @@ def _family(
             mend="give the table that went into run_wide_fdr under this name",
         )
     chosen = rows.loc[mine["key"]]
-    source = "abundance" if kind == "association" else kind  # name of these findings in calibrate_confidence
+    # In calibrate_confidence the findings of the main table are called abundance, whatever it tests.
+    source = "detection" if kind == "detection" else "abundance"
     sure = np.array([certain.get(f"{source}|{key}", np.nan) for key in mine["key"]], dtype=np.float64)
     effect = chosen["effect"].to_numpy(dtype=np.float64)
 

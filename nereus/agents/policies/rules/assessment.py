@@ -12,8 +12,8 @@ from nereus.agents.policies.base import (
     StepAssessment,
     StepDraft,
 )
-from nereus.agents.policies.rules.questions import ESSENTIAL, question
-from nereus.agents.policies.rules.questions.design import PANEL_FEATURES
+from nereus.agents.policies.rules.questions import ESSENTIAL, question, targets
+from nereus.agents.policies.rules.questions.design import PANEL_FEATURES, asks_for_structures
 from nereus.memory.records import PlannedStep, Workflow
 
 LARGE_SHARE = 0.30
@@ -57,7 +57,8 @@ def _surprise(context: DecisionContext, call: CallView) -> str | None:
     values = call.values
     seen = {edit.trigger.partition(":")[0] for edit in (context.workflow.edits if context.workflow else ())}
     fired: str | None = None
-    if call.tool == "load_dataset" and values.get("level") == "peptide":
+    structures = targets.QUESTION.possible and asks_for_structures(context.question)
+    if call.tool == "load_dataset" and values.get("level") == "peptide" and not structures:
         fired = "peptide_level"
     elif call.tool == "quality_control" and (values.get("n_outliers") or 0):
         fired = "outlier_samples"
@@ -100,7 +101,7 @@ def refine(context: DecisionContext) -> Refinement:
                 "peptide_level: load_dataset.level",
             )
         )
-        edits += _repoint(workflow.steps, context.step_id or "", f"{workflow.id}.S{len(workflow.steps) + 1}")
+        edits += _repoint(workflow, context.step_id or "", f"{workflow.id}.S{len(workflow.steps) + 1}")
     elif surprise == "many_significant" and last is not None:
         edits += _ask_for_more(workflow, here, last)
     elif surprise == "none_significant":
@@ -188,26 +189,43 @@ def _insert(position: int, step: StepDraft, reason: str, trigger: str) -> EditDr
     return EditDraft(op="insert", position=position, step=step, reason=reason, trigger=trigger)
 
 
-def _repoint(steps: tuple[PlannedStep, ...], old: str, new: str) -> list[EditDraft]:
-    """Let planned steps read the data set of step `new` where they read that of step `old`."""
+def _repoint(workflow: Workflow, old: str, new: str) -> list[EditDraft]:
+    """Let planned steps read the data set of step `new` where they read that of step `old`.
+
+    A replaced step gets a new id, so what reads from it is replaced as well. Ids are given in the order of the steps,
+    after that of `new`.
+    """
+    moved = {old: new}
+    number = int(new.rpartition(".S")[2])
     edits = []
-    for number, step in enumerate(steps, start=1):
-        if step.status == "planned" and step.inputs.get("dataset") == f"{old}/dataset":
-            edits.append(
-                EditDraft(
-                    op="replace",
-                    position=number,
-                    step=StepDraft(
-                        tool=step.tool,
-                        purpose=step.purpose,
-                        inputs={**step.inputs, "dataset": f"{new}/dataset"},
-                        params=step.params,
-                    ),
-                    reason="it reads proteins, not peptides",
-                    trigger="peptide_level: load_dataset.level",
-                )
+    for position, step in enumerate(workflow.steps, start=1):
+        if step.status != "planned":
+            continue
+        inputs: dict[str, str | dict[str, str]] = {
+            name: {key: _moved(one, moved) for key, one in value.items()}
+            if isinstance(value, dict)
+            else _moved(value, moved)
+            for name, value in step.inputs.items()
+        }
+        if inputs == step.inputs:
+            continue
+        number += 1
+        moved[step.id] = f"{workflow.id}.S{number}"
+        edits.append(
+            EditDraft(
+                op="replace",
+                position=position,
+                step=StepDraft(tool=step.tool, purpose=step.purpose, inputs=inputs, params=step.params),
+                reason="it reads proteins, not peptides",
+                trigger="peptide_level: load_dataset.level",
             )
+        )
     return edits
+
+
+def _moved(reference: str, moved: dict[str, str]) -> str:
+    owner, _, output = reference.partition("/")
+    return f"{moved[owner]}/{output}" if owner in moved else reference
 
 
 def _treat_threshold(call: CallView) -> float:

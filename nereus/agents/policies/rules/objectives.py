@@ -29,7 +29,7 @@ def propose(context: DecisionContext) -> ObjectivesProposal:
     candidates = [
         draft
         for kind, one in QUESTIONS.items()
-        if kind is not ObjectiveKind.QUALITY and one.possible
+        if kind is not ObjectiveKind.QUALITY and one.fits(context)
         for draft in one.candidates(context, dropped)
     ]
     candidates.sort(key=lambda draft: (-draft.priority, draft.statement))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from nereus.agents.planner.questions import TESTED, relation_behind
 from nereus.agents.planner.relations import RELATIONS, Relation, said, words_of
 from nereus.agents.policies.base import DecisionContext, EvidenceGroup
+from nereus.agents.policies.rules.questions.design import features_word
 from nereus.memory.records import Entity, Objective
 from nereus.tools.proteomics.profile.words import plural
 
@@ -33,7 +34,9 @@ def _unit(context: DecisionContext) -> str:
 def _named_by(group: EvidenceGroup, context: DecisionContext) -> dict[str, str]:
     """What the texts of the relation may name, from the objective that asked."""
     found = next((one for one in context.objectives if one.id in group.objective_ids), None)
-    return words_of(found, group.claim.contrast)
+    named = words_of(found, group.claim.contrast, features_word(context))
+    told = {role: value for role, value in group.values.items() if isinstance(value, str)}
+    return {**named, **told}
 
 
 def _entity_statement(group: EvidenceGroup, context: DecisionContext) -> str:
@@ -42,7 +45,8 @@ def _entity_statement(group: EvidenceGroup, context: DecisionContext) -> str:
         return _nothing_statement(group, context)
     relation = RELATIONS[group.claim.relation]
     which = 0 if entity.direction == relation.directions[0] else 1
-    text = f"{_named(entity)} {said(relation.said[which], _named_by(group, context))}"
+    named = _named_by(group, context)
+    text = f"{said(relation.subject, {**named, 'name': _named(entity)})} {said(relation.said[which], named)}"
     parts = []
     if "effect" in group.evidence:
         interval = (
@@ -74,12 +78,12 @@ def _details(relation: Relation, group: EvidenceGroup, context: DecisionContext)
 
 
 def _nothing_statement(group: EvidenceGroup, context: DecisionContext) -> str:
-    relation = RELATIONS[group.claim.relation]
-    text = said(relation.nothing, _named_by(group, context))
+    relation, named = RELATIONS[group.claim.relation], _named_by(group, context)
+    text = said(relation.nothing, named)
     parts = []
     if "n_tested" in group.evidence:
         parts.append(
-            f"none of {_ref(group, 'n_tested')} tested {relation.plural} holds at the error level of the run"
+            f"none of {_ref(group, 'n_tested')} tested {said(relation.plural, named)} holds at the error level of the run"
         )
     if "null_p95" in group.evidence:
         parts.append(f"shuffled labels give up to {_ref(group, 'null_p95', '.0f')}")
@@ -107,7 +111,7 @@ def _set_statement(group: EvidenceGroup, context: DecisionContext) -> str:
         parts.append(f"normalised enrichment score {_ref(group, 'effect', '+.2f')}")
     if "q" in group.evidence:
         parts.append(f"q {_ref(group, 'q', 'p')}")
-    return f"The proteins of “{entity.name}” are together {where} ({'; '.join(parts)})."
+    return f"The {features_word(context)} of “{entity.name}” are together {where} ({'; '.join(parts)})."
 
 
 def _cross_statement(group: EvidenceGroup, context: DecisionContext) -> str:
@@ -140,11 +144,9 @@ def _relation_of(objective: Objective | None, entity: Entity) -> Relation:
 
 
 def _named(entity: Entity) -> str:
-    return (
-        entity.name
-        if entity.name == entity.id or not entity.name
-        else f"{entity.name} ({entity.id.split(';')[0]})"
-    )
+    """Name, with the accession behind it where that says more."""
+    plain = entity.name == entity.id or not entity.name or entity.kind in ("marker", "population", "kinase")
+    return (entity.name or entity.id) if plain else f"{entity.name} ({entity.id.split(';')[0]})"
 
 
 def _panel_statement(group: EvidenceGroup, context: DecisionContext) -> str:

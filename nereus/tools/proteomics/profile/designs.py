@@ -22,9 +22,10 @@ _COURSES = [
     "course", "rank", "time", "labels", "group", "a", "b", "subject", "repeated", "n", "n_times", "n_subjects",
     "smallest_cell", "first", "last", "testable", "why",
 ]  # fmt: skip
-_DOSES = ["dose", "rank", "labels", "n", "n_doses", "has_zero", "lowest", "highest", "testable", "why"]
+_DOSES = ["dose", "rank", "labels", "n", "n_doses", "has_zero", "lowest", "highest", "cue", "testable", "why"]
 _PLEXES = ["plex", "column", "n_samples", "n_references", "references", "why"]
 MIN_DOSES = 4
+_MOST_DOSES = 16
 _FEWEST_TIMES = 3
 _FEWEST_ROWS = 9
 _FEWEST_SUBJECTS = 6
@@ -232,22 +233,28 @@ def dose_table(
 ) -> pd.DataFrame:
     """Series of doses along which a curve can be fitted: four or more amounts, three of them above zero.
 
+    A column is a dose by its name or the units of its levels (``cue`` ``named``), or it merely could be one
+    (``possible``), which only the user's words can confirm.
+
     Returns
     -------
     pandas.DataFrame
         ``dose`` (numeric column), ``rank, labels`` (the column it was read from), ``n, n_doses, has_zero, lowest``
-        (above zero), ``highest, testable, why``.
+        (above zero), ``highest, cue, testable, why``.
     """
     rows: list[dict[str, object]] = []
     for column in columns:
         if column.role not in ("ordered", "continuous") or column.usual_covariate:
             continue
         name, values = numbers.get(column.name, (column.name, as_numbers(obs[column.name])))
-        if values is None or not words.is_dose(column.name, column.levels):
+        if values is None:
             continue
         known = values.dropna()
         doses = np.unique(known)
         positive = doses[doses > 0]
+        named = words.is_dose(column.name, column.levels)
+        if not named and not _could_be_doses(known, doses, positive):
+            continue
         if len(doses) < 2 or doses.min() < 0 or not len(positive):
             continue
         testable = len(doses) >= MIN_DOSES and len(positive) >= MIN_DOSES - 1 and len(known) >= 2 * MIN_DOSES
@@ -261,12 +268,19 @@ def dose_table(
                 "has_zero": bool((doses == 0).any()),
                 "lowest": float(positive.min()),
                 "highest": float(positive.max()),
+                "cue": "named" if named else "possible",
                 "testable": testable,
                 "why": f"{len(doses)} doses in {len(known)} samples",
             }
         )
-    rows.sort(key=lambda row: (not row["testable"], -int(str(row["n_doses"]))))
+    rows.sort(key=lambda row: (not row["testable"], row["cue"] != "named", -int(str(row["n_doses"]))))
     return _ranked(rows, _DOSES)
+
+
+def _could_be_doses(known: pd.Series, doses: np.ndarray, positive: np.ndarray) -> bool:
+    """Zero and a few amounts over more than a decade, each measured repeatedly."""
+    few = MIN_DOSES <= len(doses) <= _MOST_DOSES and len(known) >= 2 * len(doses)
+    return bool(few and doses.min() == 0 and len(positive) and positive.max() >= 10 * positive.min())
 
 
 def plex_table(obs: pd.DataFrame, columns: list[Column]) -> pd.DataFrame:

@@ -6,11 +6,15 @@ A question whose tools are not registered is neither proposed nor planned.
 from __future__ import annotations
 
 from nereus.agents.policies.rules.questions import (
+    activity,
     association,
+    cells,
     data,
     describe,
     differential,
+    dose_response,
     interaction,
+    interactome,
     longitudinal,
     panel,
     pathway,
@@ -18,6 +22,7 @@ from nereus.agents.policies.rules.questions import (
     subtypes,
     survival,
     synthesis,
+    targets,
 )
 from nereus.agents.policies.rules.questions.base import Question
 from nereus.errors import PlanError
@@ -31,6 +36,12 @@ _ALL = (
     interaction.QUESTION,
     longitudinal.QUESTION,
     survival.QUESTION,
+    dose_response.QUESTION,
+    targets.QUESTION,
+    interactome.QUESTION,
+    cells.POPULATIONS,
+    cells.STATES,
+    activity.QUESTION,
     panel.QUESTION,
     subtypes.QUESTION,
     describe.QUESTION,

@@ -6,7 +6,7 @@ from typing import Any
 
 from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft, WorkflowDraft
 from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
-from nereus.agents.policies.rules.questions.design import MIN_SUBJECTS, covariates_for, table
+from nereus.agents.policies.rules.questions.design import MIN_SUBJECTS, covariates_for, features_word, table
 from nereus.agents.policies.rules.questions.priority import novelty, power, priority, question_match, screen
 from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, conclude
 from nereus.memory.records import Objective, ObjectiveKind
@@ -57,7 +57,7 @@ def _draft(context: DecisionContext, name: str, n: float, kind: str, written: st
     cited = "courses" if kind == "moment" else "associations"
     return ObjectiveDraft(
         kind=ObjectiveKind.ASSOCIATION,
-        statement=f"Which proteins follow {name}?",
+        statement=f"Which {features_word(context)} follow {name}?",
         variable=name,
         covariates=covariates,
         rationale=why,

@@ -49,6 +49,8 @@ class Question:
         Tools without which it is not asked.
     essential
         Tools whose failure leaves nothing to go on with.
+    of_cells
+        Whether it is asked of tables of cells; all others are asked of tables of samples.
     """
 
     kind: ObjectiveKind
@@ -57,6 +59,12 @@ class Question:
     candidates: Callable[[DecisionContext, list[Dropped]], list[ObjectiveDraft]] = no_candidates
     needs: tuple[str, ...] = ()
     essential: tuple[str, ...] = ()
+    of_cells: bool = False
+
+    def fits(self, context: DecisionContext) -> bool:
+        """Whether its tools are there and the rows are what it asks about."""
+        cells = context.profile.values.get("data_kind") == "cells"
+        return self.possible and self.of_cells == cells
 
     @property
     def possible(self) -> bool:

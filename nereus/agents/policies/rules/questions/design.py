@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nereus.agents.planner.relations import features_of
 from nereus.agents.policies.base import DecisionContext
 from nereus.memory.records import Contrast, Objective
 
 MIN_SUBJECTS = 3
 """Subjects a group below which nothing is inferred."""
 MAX_COVARIATES = 4
+_STRUCTURES = re.compile(
+    r"\b(lip|lip-ms|limited proteolysis|proteolytic|structur\w*|conformation\w*|target\w*)\b", re.IGNORECASE
+)
 PANEL_FEATURES = 200
 """Below this many features a matrix is a panel: sample-wise normalisation would remove what is looked for."""
+
+
+def asks_for_structures(question: str | None) -> bool:
+    """Whether the user speaks of structures, which only peptides can tell: then they are not rolled up to proteins."""
+    return bool(question) and _STRUCTURES.search(question or "") is not None
+
+
+def features_word(context: DecisionContext) -> str:
+    """What the features of the data set are called: proteins, sites, genes ..."""
+    return features_of(context.profile.values.get("data_kind"))[0]
 
 
 def table(context: DecisionContext, name: str) -> list[dict[str, Any]]:

@@ -6,10 +6,12 @@ from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft
 from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
 from nereus.agents.policies.rules.questions.design import (
     MIN_SUBJECTS,
+    asks_for_structures,
     batches_that_matter,
     contrast_of,
     covariates_of,
     entangled,
+    features_word,
     refused_by_check,
     smallest_group,
     table,
@@ -33,7 +35,12 @@ from nereus.memory.records import Contrast, Objective, ObjectiveKind
 
 
 def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[ObjectiveDraft]:
-    """Every pair of levels with three or more subjects each that no batch hides."""
+    """Every pair of levels with three or more subjects each that no batch hides.
+
+    Peptides of a limited digest are tested with their proteins (`targets`), not one by one.
+    """
+    if context.profile.values.get("data_kind") == "peptides" and asks_for_structures(context.question):
+        return []
     drafts = []
     too_small: list[str] = []
     for row in context.profile.tables.get("contrasts", []):
@@ -70,14 +77,15 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
             "power": power(n_a, n_b),
             "question": question_match(context.question, [factor, a, b]),
             "novelty": novelty(context, ObjectiveKind.DIFFERENTIAL, factor),
-            "directness": DIRECTNESS.get(str(row.get("kind")), 0.5),
+            # Two baits against each other say less than each of them against what all have in common.
+            "directness": 0.0 if factor in _baits(context) else DIRECTNESS.get(str(row.get("kind")), 0.5),
             "cost": 0.1,
         }
         adjusted = f", adjusted for {', '.join(contrast.covariates)}" if contrast.covariates else ""
         drafts.append(
             ObjectiveDraft(
                 kind=ObjectiveKind.DIFFERENTIAL,
-                statement=f"Which proteins differ between {a} and {b} ({factor}){adjusted}?",
+                statement=f"Which {features_word(context)} differ between {a} and {b} ({factor}){adjusted}?",
                 contrast=contrast,
                 rationale=_why(context, factor, paired),
                 cites=(f"profile:contrasts[{row['contrast']}]",),
@@ -91,6 +99,11 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
             for one in too_small
         ]
     return drafts
+
+
+def _baits(context: DecisionContext) -> set[str]:
+    """Factors whose levels are surely baits."""
+    return {str(row["factor"]) for row in table(context, "pulldowns") if row.get("cue") in ("named", "genes")}
 
 
 def _why(context: DecisionContext, factor: str, paired: bool) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft, WorkflowDraft
 from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
-from nereus.agents.policies.rules.questions.design import MAX_COVARIATES, contrast_of, table
+from nereus.agents.policies.rules.questions.design import MAX_COVARIATES, contrast_of, features_word, table
 from nereus.agents.policies.rules.questions.priority import (
     DIRECTNESS,
     novelty,
@@ -54,10 +54,11 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
             "cost": 0.1,
         }
         adjusted = f", adjusted for {', '.join(contrast.covariates)}" if contrast.covariates else ""
+        compared = f"{first} ({contrast.a} vs {contrast.b})"
         drafts.append(
             ObjectiveDraft(
                 kind=ObjectiveKind.INTERACTION,
-                statement=f"For which proteins does the effect of {first} ({contrast.a} vs {contrast.b}) depend on "
+                statement=f"For which {features_word(context)} does the effect of {compared} depend on "
                 f"{second} ({row['a_second']} vs {row['b_second']}){adjusted}?",
                 contrast=contrast,
                 design={

@@ -6,7 +6,7 @@ from typing import Any
 
 from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft, WorkflowDraft
 from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
-from nereus.agents.policies.rules.questions.design import refused_by_check, table
+from nereus.agents.policies.rules.questions.design import features_word, refused_by_check, table
 from nereus.agents.policies.rules.questions.priority import novelty, power, priority, question_match, screen
 from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, SUBSAMPLES, conclude
 from nereus.memory.records import Contrast, Objective, ObjectiveKind
@@ -38,9 +38,9 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
             "cost": 0.2,
         }
         asked = (
-            f"Which proteins change differently over {time} in {contrast.a} and {contrast.b}?"
+            f"Which {features_word(context)} change differently over {time} in {contrast.a} and {contrast.b}?"
             if contrast is not None
-            else f"Which proteins change over {time}?"
+            else f"Which {features_word(context)} change over {time}?"
         )
         drafts.append(
             ObjectiveDraft(

@@ -10,7 +10,7 @@ from nereus.agents.policies.base import (
     WorkflowDraft,
 )
 from nereus.agents.policies.rules.questions.base import Calls, Plan, Question
-from nereus.agents.policies.rules.questions.design import contrast_of, smallest_group
+from nereus.agents.policies.rules.questions.design import contrast_of, features_word, smallest_group
 from nereus.agents.policies.rules.questions.priority import novelty, priority, question_match
 from nereus.memory.records import Contrast, Objective, ObjectiveKind
 
@@ -58,10 +58,10 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
         drafts.append(
             ObjectiveDraft(
                 kind=ObjectiveKind.PANEL,
-                statement=f"Can a few proteins tell {contrast.a} from {contrast.b} ({contrast.factor})?",
+                statement=f"Can a few {features_word(context)} tell {contrast.a} from {contrast.b} ({contrast.factor})?",
                 contrast=plain,
                 covariates=contrast.covariates,
-                rationale="single proteins differ; whether a few of them predict must be judged on subjects that "
+                rationale="single features differ; whether a few of them predict must be judged on subjects that "
                 "were not used to choose them",
                 cites=(one.id,),
                 priority=priority(parts),

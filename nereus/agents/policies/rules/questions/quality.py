@@ -35,6 +35,8 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
 def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     """Judge the samples, aggregate repeats, normalise, filter, and see what the largest differences follow."""
     values = context.profile.values
+    if values.get("data_kind") == "cells":
+        return _cells(context)
     plan = Plan()
     current = "run/loaded"
 
@@ -120,6 +122,28 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         {"scores": f"{principal}/scores", "variance": f"{principal}/variance", "dataset": current},
     )
     return plan.draft("prepare", "the prepared matrix and its quality are known")
+
+
+def _cells(context: DecisionContext) -> WorkflowDraft:
+    """Transform, leave out what is no single cell, find populations and name them."""
+    plan = Plan()
+    made = plan.add(
+        "transform_cells",
+        "bring the channels to a scale on which populations are round, and tell lineage from state",
+        {"dataset": "run/loaded"},
+    )
+    good = plan.add(
+        "cell_quality",
+        "leave out doublets, debris and limits; judge the samples",
+        {"dataset": f"{made}/dataset"},
+    )
+    found = plan.add(
+        "cluster_cells",
+        "find populations by their lineage markers, as many as subsamples agree on",
+        {"dataset": f"{good}/dataset"},
+    )
+    plan.add("annotate_clusters", "name them by what they have and lack", {"dataset": f"{found}/dataset"})
+    return plan.draft("prepare cells", "every cell belongs to a population whose stability is known")
 
 
 def _plexes(context: DecisionContext) -> dict[str, Any] | None:

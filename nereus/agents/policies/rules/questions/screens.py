@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from nereus.agents.planner.questions import TESTED
-from nereus.agents.planner.relations import RELATIONS
+from nereus.agents.planner.relations import RELATIONS, said, words_of
 from nereus.agents.policies.base import CallView, DecisionContext, ObjectiveAssessment, ObjectiveDraft
 from nereus.agents.policies.rules.questions.base import Calls
+from nereus.agents.policies.rules.questions.design import features_word
 from nereus.memory.records import Objective, ObjectiveKind
+from nereus.tools import registry
 
 RANK_TEST_BELOW = 5
 """Subjects a group below which a rank test stands beside the moderated t (spec: n < 5)."""
@@ -33,12 +35,13 @@ def conclude(context: DecisionContext, objective: Objective, calls: Calls) -> Ob
     call = calls.get(asked.tool)
     if call is None:
         return ObjectiveAssessment(verdict="abandon", summary="the test could not be carried out")
-    step, counted = call.step_id, RELATIONS[asked.relation_of(objective)].plural
+    step, plural = call.step_id, RELATIONS[asked.relation_of(objective)].plural
+    counted = said(plural, words_of(objective, features=features_word(context)))
     summary = f"{{{{{step}.n_significant}}}} of {{{{{step}.n_tested}}}} {counted} at the level of this table"
     null = calls.get("permutation_null", call)
     if null.values.get("null_p95") is not None:
         summary += f"; shuffled labels give at most {{{{{null.step_id}.null_p95|.0f}}}} in ninety-five of a hundred cases"
-    children = tuple(sets_of(context, objective, call))
+    children = (*sets_of(context, objective, call), *activities_of(context, objective, call))
     return ObjectiveAssessment(
         verdict="spawn_children" if children else "done",
         summary=summary,
@@ -47,8 +50,30 @@ def conclude(context: DecisionContext, objective: Objective, calls: Calls) -> Ob
     )
 
 
+def activities_of(context: DecisionContext, objective: Objective, call: CallView) -> list[ObjectiveDraft]:
+    """The question which kinases stand behind changed sites."""
+    sites = context.profile.values.get("data_kind") == "sites"
+    found = float(call.values.get("n_significant") or 0) > 0
+    if objective.kind is not ObjectiveKind.DIFFERENTIAL or not sites or not found:
+        return []
+    if not all(tool in registry.CATALOGUE for tool in ("kinase_activity", "plot_activities")):
+        return []
+    return [
+        ObjectiveDraft(
+            kind=ObjectiveKind.ACTIVITY,
+            statement=f"Which kinases are more or less active in {objective.about}?",
+            contrast=objective.contrast,
+            rationale="sites differ; the kinases that phosphorylate them may stand behind it",
+            cites=(call.step_id,),
+            priority=objective.priority,
+        )
+    ]
+
+
 def sets_of(context: DecisionContext, objective: Objective, call: CallView) -> list[ObjectiveDraft]:
     """The question whether sets of features move together, where their genes are known and there are enough."""
+    if context.profile.values.get("data_kind") in ("cells", "fractions"):
+        return []
     rate = next(
         (one.values.get("set_mapping_rate") for one in context.calls if one.tool == "annotate_genes"), None
     )
@@ -64,7 +89,7 @@ def sets_of(context: DecisionContext, objective: Objective, call: CallView) -> l
             design=objective.design,
             label=objective.label,
             covariates=objective.covariates,
-            rationale="single proteins were tested; sets of them may move together",
+            rationale="single features were tested; sets of them may move together",
             cites=(call.step_id,),
             priority=objective.priority,
         )
