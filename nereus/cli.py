@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nereus import __version__
+from nereus.data_commands import data_app
 from nereus.errors import InputError, NereusError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 tools_app = typer.Typer(help="The tools that agents and people can call.", no_args_is_help=False)
 app.add_typer(tools_app, name="tools")
+app.add_typer(data_app, name="data")
 
 Data = Annotated[
     Path, typer.Argument(help="Table of intensities: MaxQuant, DIA-NN, wide CSV/TSV/XLSX, h5ad (.gz too).")
