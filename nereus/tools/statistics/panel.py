@@ -178,11 +178,12 @@ def biomarker_panel(dataset: AnnData, params: PanelParams, *, seed: int) -> Resu
     row = performance.set_index("arm").loc[primary]
     chosen = panel[panel["in_panel"]]
     over = f"; covariates alone {judged[COVARIATES].estimate:.2f}" if COVARIATES in judged else ""
-    told = "" if p is None else f", p = {p:.3g} by {len(null)} permutations of subjects"
+    units = "samples" if len(np.unique(problem.unit)) == len(problem.y) else "subjects"
+    told = "" if p is None else f", p = {p:.3g} by {len(null)} permutations"
     return Result(
         summary=(
             f"{_measure(options.outcome)} {best.estimate:.2f} ({low:.2f} to {high:.2f}) out of fold over "
-            f"{len(np.unique(problem.unit))} subjects{told}{over}; panel of {len(chosen)}: "
+            f"{len(np.unique(problem.unit))} independent {units}{told}{over}; panel of {len(chosen)}: "
             f"{', '.join((chosen['gene'].where(chosen['gene'] != '', chosen['feature'])).head(10))}."
         ),
         values={
