@@ -10,6 +10,7 @@ from functools import cache
 import pandas as pd
 
 from nereus.tools.enrichment.collections import COLLECTIONS, DATA, load_sets, universe
+from nereus.tools.proteomics.readers.accessions import organism_of as told_organism
 
 # https://www.uniprot.org/help/accession_numbers, with an isoform suffix
 ACCESSION = re.compile(
@@ -18,6 +19,17 @@ ACCESSION = re.compile(
 ENSEMBL = re.compile(r"ENS(?:MUS)?G\d{11}")
 _MIN_VOTES = 0.1
 _SPECIES_SUFFIX = {"HUMAN": "human", "MOUSE": "mouse", "YEAST": "yeast", "RAT": "rat"}
+_LOCUS_NAMES = {
+    "arabidopsis": re.compile(r"AT[1-5CM]G\d{5}(?:\.\d+)?\Z", re.IGNORECASE),
+    "yeast": re.compile(r"(?:Y[A-P][LR]\d{3}[WC](?:-[A-Z])?|Q0\d{3})\Z"),
+    "fruit fly": re.compile(r"FB(?:gn|pp|tr)\d{7}\Z"),
+    "worm": re.compile(r"WBGene\d{8}\Z"),
+    "human": re.compile(r"ENS[GPT]\d{11}(?:\.\d+)?\Z"),
+    "mouse": re.compile(r"ENSMUS[GPT]\d{11}(?:\.\d+)?\Z"),
+    "rat": re.compile(r"ENSRNO[GPT]\d{11}(?:\.\d+)?\Z"),
+    "zebrafish": re.compile(r"ENSDAR[GPT]\d{11}(?:\.\d+)?\Z"),
+}
+"""Names of genes and proteins that only one organism's database gives."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +41,7 @@ class GeneMapping:
     genes
         One symbol a feature, "" where none was found.
     organism
-        ``human``, ``mouse``, ``yeast``, ``rat`` or ``unknown``.
+        ``human``, ``mouse``, ``yeast``, ``rat``, another name that identifiers tell, or ``unknown``.
     rate
         Share of features whose gene occurs in a gene set of the organism (0 where it has no sets).
     """
@@ -75,21 +87,31 @@ def identifiers_in(feature: str) -> list[str]:
 def detect_organism(features: Sequence[str], genes: Sequence[str]) -> str:
     """Organism by vote of identifiers, of ``_HUMAN``-like entry names and of how symbols are written.
 
-    Each feature votes for every organism that knows its accession, entry-name suffix or symbol (TP53 human,
-    Trp53 mouse). The winner needs votes of a tenth of the features; else ``unknown``.
+    Each feature votes for every organism that knows its accession, entry-name suffix, locus name or symbol (TP53 human,
+    Trp53 mouse, At1g09210 arabidopsis). The winner needs votes of a tenth of the features; else ``unknown``.
 
     Examples
     --------
     >>> detect_organism(["P04637", "P68871", "P02768"], ["", "", ""])
     'human'
-    >>> detect_organism(["1", "2"], ["Gapdh", "Actb"])
-    'mouse'
+    >>> detect_organism(["1", "2"], ["Gapdh", "Actb"]), detect_organism(["At1g09210", "At1g21750"], ["", ""])
+    ('mouse', 'arabidopsis')
     """
     _, organism_of = _known_identifiers()
     votes: dict[str, float] = dict.fromkeys(("human", "mouse", "yeast", "rat"), 0.0)
+    votes |= dict.fromkeys(_LOCUS_NAMES, 0.0)
     symbols = {organism: _symbols(organism) for organism in ("human", "mouse", "yeast")}
     for feature, gene in zip(features, genes, strict=True):
         named = {name for suffix, name in _SPECIES_SUFFIX.items() if f"_{suffix}" in feature.upper()}
+        named |= {
+            name
+            for part in re.split(r"[;,|\s]+", feature)
+            for name, locus in _LOCUS_NAMES.items()
+            if locus.match(part)
+        }
+        if not named and (told := told_organism(feature)):
+            named = {told}
+            votes.setdefault(told, 0.0)
         by_id = {
             organism_of[identifier] for identifier in identifiers_in(feature) if identifier in organism_of
         }
