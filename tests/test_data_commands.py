@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from nereus.cli import app
 from nereus.errors import InputError
 from nereus.tools.knowledge import catalogue
-from nereus.tools.knowledge.catalogue import ENTRIES, Entry, entry
+from nereus.tools.knowledge.catalogue import ENTRIES, Entry, entry, of_use
 from nereus.tools.knowledge.store import content_sha256, fetch, locate
 
 CONTENT = b"source,target,weight\nA,B,1\n" * 50
@@ -136,6 +136,7 @@ def test_catalogue_is_complete() -> None:
         assert one.url is None or one.url.startswith("https://")
         assert one.url is None or not one.url.endswith(".gz") or one.packed_sha256
     assert entry("dorothea").url is None
+    assert [one.name for one in of_use("factor-target")] == ["dorothea"]
 
 
 def test_shared_copies_are_the_files_that_are_listed(shared_data: Path, tmp_path: Path) -> None:

@@ -44,6 +44,14 @@ PAPERS = {
     "dropout": "Ahlmann-Eltze C, Anders S. proDA: probabilistic dropout analysis for identifying differentially abundant "
     "proteins in label-free mass spectrometry. bioRxiv 2020; 661496.",
     "irs": "Plubell DL et al. Extended multiplexing of tandem mass tags (TMT) labeling. Mol Cell Proteomics 2017; 16: 873.",
+    "ksea": "Casado P et al. Kinase-substrate enrichment analysis provides insights into the heterogeneity of signaling "
+    "pathway activation in leukemia cells. Sci Signal 2013; 6: rs6.",
+    "decoupler": "Badia-i-Mompel P et al. decoupleR: ensemble of computational methods to infer biological activities from "
+    "omics data. Bioinform Adv 2022; 2: vbac016.",
+    "progeny": "Schubert M et al. Perturbation-response genes reveal signaling footprints in cancer gene expression. "
+    "Nat Commun 2018; 9: 20.",
+    "hyperlopit": "Christoforou A et al. A draft map of the mouse pluripotent stem cell spatial proteome. "
+    "Nat Commun 2016; 7: 9992.",
     "combat": "Johnson WE, Li C, Rabinovic A. Adjusting batch effects in microarray expression data using empirical Bayes "
     "methods. Biostatistics 2007; 8: 118.",
     "knn": "Troyanskaya O et al. Missing value estimation methods for DNA microarrays. "
@@ -269,6 +277,41 @@ def _gsea(step: _Step) -> tuple[str, tuple[str, ...]]:
     )
 
 
+def _kinases(step: _Step) -> tuple[str, tuple[str, ...]]:
+    found = {"substrates": "known substrate sites", "motifs": "sites with consensus motifs"}.get(
+        str(step.params.get("evidence")),
+        "known substrate sites, or of sites with consensus motifs without a table",
+    )
+    return (
+        f"Kinase activities were inferred from the test statistics of {found}, against exchanged statistics.",
+        ("ksea", "decoupler"),
+    )
+
+
+def _factors(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        "Activities of transcription factors were inferred from their targets or, without a table of these, of pathways "
+        "from the genes that respond to them.",
+        ("decoupler", "progeny"),
+    )
+
+
+def _interactome(step: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        "Preys were scored by a moderated t against a least enrichment over repeated draws of missing values, and ranked "
+        "by the lower end of the interval of their enrichment.",
+        ("limma", "lazar"),
+    )
+
+
+def _organelles(_: _Step) -> tuple[str, tuple[str, ...]]:
+    return (
+        "Proteins were assigned to organelles by a calibrated support vector machine on the profiles of markers, judged "
+        "by nested cross-validation; proteins unlike the markers stay unknown.",
+        ("hyperlopit",),
+    )
+
+
 def _ora(_: _Step) -> tuple[str, tuple[str, ...]]:
     return (
         "Over-representation of gene sets was tested against the tested features as background, "
@@ -359,6 +402,10 @@ _SENTENCES: dict[str, Describe] = {
     "calibrate_confidence": _calibrate,
     "enrichment_gsea": _gsea,
     "enrichment_ora": _ora,
+    "kinase_activity": _kinases,
+    "factor_activity": _factors,
+    "score_interactome": _interactome,
+    "classify_organelles": _organelles,
     "power": _power,
 }
 # Steps that draw or book-keep need no sentence.

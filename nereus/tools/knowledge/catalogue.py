@@ -181,3 +181,14 @@ def entry(name: str) -> Entry:
             f"there is no data called {name!r}", mend=f"perhaps {', '.join(near)}; see `nereus data list`"
         )
     return found
+
+
+def of_use(use: Use) -> tuple[Entry, ...]:
+    """Entries that are good for something, in the order of preference.
+
+    Examples
+    --------
+    >>> [one.name for one in of_use("kinase-substrate")]
+    ['omnipath_ptms']
+    """
+    return tuple(one for one in ENTRIES if one.use == use)
