@@ -107,7 +107,7 @@ def annotate_clusters(
     >>> obs = pd.DataFrame({"cluster": [f"C{i % 3 + 1}" for i in range(90)]}, index=map(str, range(90)))
     >>> data = anndata.AnnData(X, obs=obs, var=pd.DataFrame(index=["CD3", "CD19", "CD14"]))
     >>> annotate_clusters(data).table("populations")["population"].tolist()
-    ['T cells', 'B cells', 'unknown C3']
+    ['T cells', 'B cells', 'Monocytes']
     """
     clusters = cell_labels(dataset, params.cluster)
     populations = read_populations(markers)
