@@ -109,8 +109,8 @@ def test_other_sheets(shared_data: Path) -> None:
 
 def test_plexes_in_channel_names_are_batches(shared_data: Path) -> None:
     result = profile(shared_data, "batch_tmt_mouse_lens/iovs-58-13-55_s01.csv.gz")
-    assert roles(result) == {"group": "ordered", "set": "batch"}
-    assert result.values["batch_covariates"] == "set"
+    assert roles(result) == {"group": "ordered", "plex": "batch"}
+    assert result.values["batch_covariates"] == "plex"
 
 
 def test_a_step_stores_and_reads_the_profile(shared_data: Path, runner: StepRunner) -> None:
