@@ -304,6 +304,7 @@ class Claim(Record):
         "enrichment",
         "activity",
         "prediction",
+        "replication",
         "module",
         "cross_layer",
         "cluster_association",

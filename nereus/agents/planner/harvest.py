@@ -41,6 +41,8 @@ _CLAIM_COLUMNS = {
     "n_seen_b": "samples of b in which it is seen",
 }
 UNCALIBRATED = 0.5
+REPLICATION = "replication"
+"""Table of findings that were tested again in other subjects."""
 _RESIDUE = re.compile(r"(?:^|[;_:|\-])p?([STYKRCHDNM]\d{1,5})(?:$|[;_:|\-])")
 _OWN_NULL = ("null_mean", "null_p95")
 
@@ -105,6 +107,10 @@ def sources(
             if name.startswith(f"{one}:")
         }
         references["claims"] = claims[one]
+        for child in in_order(objectives):
+            again = outputs.get(f"{child}:{REPLICATION}")
+            if again and objectives[child].parent_id == one:
+                references[REPLICATION] = again.partition("/")[0]
         found.append(Source(objective, asked, references, features_of(data_kind)[1]))
     return found
 
@@ -194,6 +200,7 @@ def _entity_group(
     _cite_follow_up(book, source, feature, evidence, values)
     if relation.name == source.relation.name:
         _cite_test(book, source, feature, evidence, values)
+        _cite_replication(book, source, feature, evidence, values)
     own = _row_of(book, source, feature) if relation.name == source.relation.name else {}
     values |= {part: str(own[part]) for part in source.asked.parts if part in own}
     direction = relation.direction(float(row["effect"]))
@@ -220,6 +227,22 @@ def _entity_group(
         evidence=evidence,
         values=values,
     )
+
+
+def _cite_replication(
+    book: EvidenceBook, source: Source, feature: str, evidence: dict[str, str], values: dict[str, Scalar]
+) -> None:
+    """What subjects that were kept aside, or a second cohort, say of the same feature."""
+    step_id = source.references.get(REPLICATION)
+    if step_id is None or not book.has(step_id, REPLICATION):
+        return
+    table = book.table(step_id, REPLICATION)
+    rows = table[(table.iloc[:, 0] == feature) & table["q"].notna()]
+    if rows.empty:
+        return
+    cited = book.cell(step_id, REPLICATION, feature, "q", "q in subjects kept aside")
+    evidence["replication_q"], values["replication_q"] = cited.id, cited.value
+    values["replicated"] = bool(rows["replicated"].iloc[0])
 
 
 def _row_of(book: EvidenceBook, source: Source, key: str) -> dict[str, Any]:

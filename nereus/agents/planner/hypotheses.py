@@ -197,6 +197,8 @@ def _verdict(
     if atom.kind == "direction":
         directions = {entity.direction for entity in one.claim.entities}
         return atom.model_copy(update={"verdict": "holds" if len(directions) == 1 else "fails"})
+    if atom.kind == "replication":
+        return atom.model_copy(update={"verdict": "holds" if values.get("replicated") else "fails"})
     if atom.kind == "hazards":
         p = values.get("hazards_p")
         return atom.model_copy(

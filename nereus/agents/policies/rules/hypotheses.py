@@ -128,6 +128,28 @@ def _atoms(draft: HypothesisDraft, context: DecisionContext) -> tuple[Atom, ...]
                 "n_tested",
             ),
         )
+    if group.claim.relation == "replication":
+        return (
+            atom(
+                1,
+                "significance",
+                "more findings hold again than with exchanged labels",
+                True,
+                "p_permutation",
+            ),
+            atom(2, "assumed", "the subjects kept aside stand for others", False),
+        )
+    if group.claim.relation == "localisation":
+        return (
+            atom(
+                1,
+                "significance",
+                "features are assigned with the probability that was asked for",
+                True,
+                "n_assigned",
+            ),
+            atom(2, "assumed", "the markers are where the literature says", False),
+        )
     if group.claim.relation == "composition":
         return (
             atom(1, "significance", "more structure than data without groups have", True, "p", "silhouette"),
@@ -184,6 +206,10 @@ def _atoms(draft: HypothesisDraft, context: DecisionContext) -> tuple[Atom, ...]
         atoms.append(atom(5, "outlier", "does not depend on the outlying samples", True))
     if context.limits.get(f"adjusted:{group.objective_ids[0]}"):
         atoms.append(atom(6, "covariate", "does not depend on the adjustment", False))
+    if "replication_q" in group.evidence:
+        atoms.append(
+            atom(9, "replication", "holds again in subjects that were kept aside", False, "replication_q")
+        )
     if "hazards_p" in group.evidence:
         atoms.append(atom(8, "hazards", "its hazard ratio stays the same over time", False, "hazards_p"))
     atoms.append(atom(7, "assumed", "the difference is biological and not of sample handling", False))

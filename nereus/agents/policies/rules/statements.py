@@ -188,9 +188,45 @@ def _groups_statement(group: EvidenceGroup, context: DecisionContext) -> str:
     )
 
 
+def _replication_statement(group: EvidenceGroup, context: DecisionContext) -> str:
+    named = _named_by(group, context)
+    counted = " of ".join(
+        _ref(group, role, ".0f") for role in ("n_replicated", "n_carried") if role in group.evidence
+    )
+    parts = [
+        f"{what} {_ref(group, role, form)}"
+        for role, form, what in (
+            ("expected_rate", ".0%", "the effects and their errors would give"),
+            ("sign_agreement", ".0%", "sign kept by"),
+            ("effect_correlation", ".2f", "correlation of the effects"),
+            ("p_permutation", "p", "permutation p"),
+        )
+        if role in group.evidence
+    ]
+    return f"{counted} findings of {named['label']} hold again in subjects that were kept aside ({'; '.join(parts)})."
+
+
+def _localisation_statement(group: EvidenceGroup, context: DecisionContext) -> str:
+    parts = [
+        f"{what} {_ref(group, role, form)}"
+        for role, form, what in (
+            ("macro_f1", ".2f", "markers out of fold, macro F1"),
+            ("calibration_error", ".2f", "calibration error"),
+            ("n_unknown", ".0f", "left unknown"),
+            ("n_atypical", ".0f", "unlike every organelle"),
+        )
+        if role in group.evidence
+    ]
+    counted = _ref(group, "n_assigned", ".0f") if "n_assigned" in group.evidence else "Some"
+    into = f" of {_ref(group, 'n_organelles', '.0f')}" if "n_organelles" in group.evidence else ""
+    return f"{counted} {features_word(context)} belong to one{into} organelles ({'; '.join(parts)})."
+
+
 WHOLE_STATEMENTS: dict[str, Callable[[EvidenceGroup, DecisionContext], str]] = {
     "prediction": _panel_statement,
     "composition": _groups_statement,
+    "replication": _replication_statement,
+    "localisation": _localisation_statement,
 }
 """Relations that are one statement about all samples."""
 
@@ -215,6 +251,10 @@ def experiment(group: EvidenceGroup) -> str:
             f"Measure the panel by a targeted assay in new subjects{size}, with the model fixed beforehand; "
             "readout: its area under the curve."
         )
+    if group.claim.relation == "replication":
+        return f"Measure the findings in a second cohort{size}; readout: sign and size of each effect."
+    if group.claim.relation == "localisation":
+        return f"Image tagged proteins of each organelle{size}; readout: where they are seen."
     if group.claim.relation == "composition":
         return f"Classify new subjects{size} by the same features; readout: whether they fall into the same groups."
     if group.grain == "set":

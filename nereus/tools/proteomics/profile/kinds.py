@@ -99,7 +99,7 @@ def organelle_table(dataset: AnnData) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``column, rank, n_classes, n_markers, n_unlabelled, classes, testable`` (three or more classes of five or more
-        markers, and features without a label), ``why``; curated marker columns first.
+        markers, and features without a label), ``why``; columns called markers first, then curated ones, of these the fullest.
     """
     rows = []
     for name in map(str, dataset.var.columns):
@@ -122,10 +122,14 @@ def organelle_table(dataset: AnnData) -> pd.DataFrame:
     names = ["column", "rank", "n_classes", "n_markers", "n_unlabelled", "classes", "testable", "why"]
     table = pd.DataFrame(rows, columns=names)
     curated = [
-        0 if set(words.tokens(one)) & {"marker", "markers", "curated"} else 1 for one in table["column"]
+        0 if said & {"marker", "markers"} else 1 if "curated" in said else 2
+        for said in (set(words.tokens(one)) for one in table["column"])
     ]
     table = table.assign(curated=curated).sort_values(
-        ["testable", "curated", "column"], ascending=[False, True, True], kind="stable", ignore_index=True
+        ["testable", "curated", "n_markers", "column"],
+        ascending=[False, True, False, True],
+        kind="stable",
+        ignore_index=True,
     )
     table["rank"] = range(1, len(table) + 1)
     return table[names]

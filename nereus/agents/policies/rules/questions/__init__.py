@@ -15,7 +15,9 @@ from nereus.agents.policies.rules.questions import (
     dose_response,
     interaction,
     interactome,
+    localisation,
     longitudinal,
+    modules,
     panel,
     pathway,
     quality,
@@ -23,6 +25,7 @@ from nereus.agents.policies.rules.questions import (
     survival,
     synthesis,
     targets,
+    validation,
 )
 from nereus.agents.policies.rules.questions.base import Question
 from nereus.errors import PlanError
@@ -44,6 +47,9 @@ _ALL = (
     activity.QUESTION,
     panel.QUESTION,
     subtypes.QUESTION,
+    modules.QUESTION,
+    localisation.QUESTION,
+    validation.QUESTION,
     describe.QUESTION,
     pathway.QUESTION,
     synthesis.QUESTION,

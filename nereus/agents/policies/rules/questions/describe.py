@@ -21,7 +21,8 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
         for row in table(context, "contrasts")
         if not (row.get("refused") or refused_by_check(context, str(row["factor"])))
     ]
-    if not sizes or max(sizes) >= MIN_SUBJECTS:
+    fractions = context.profile.values.get("data_kind") == "fractions"
+    if fractions or not sizes or max(sizes) >= MIN_SUBJECTS:
         return []
     return [
         ObjectiveDraft(

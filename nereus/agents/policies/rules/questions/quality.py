@@ -55,11 +55,16 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             )
             + "/dataset"
         )
-    method = "none" if float(values.get("n_features") or 0) < PANEL_FEATURES else "median"
+    # Fractions differ in what they hold: to shift them would remove the profiles that tell organelles apart.
+    fractions = values.get("data_kind") == "fractions"
+    few = float(values.get("n_features") or 0) < PANEL_FEATURES
+    method = "none" if few or fractions else "median"
     current = (
         add(
             "normalise",
-            "a panel is not shifted: few features may all change"
+            "fractions are not shifted: they differ in what they hold"
+            if fractions
+            else "a panel is not shifted: few features may all change"
             if method == "none"
             else "take out loading differences between samples, by the median ratio to each protein's mean",
             method=method,

@@ -7,6 +7,7 @@ from typing import Any
 from nereus.agents.planner.questions import TESTED
 from nereus.agents.planner.relations import RELATIONS, said, words_of
 from nereus.agents.policies.base import CallView, DecisionContext, ObjectiveAssessment, ObjectiveDraft
+from nereus.agents.policies.rules.questions import validation
 from nereus.agents.policies.rules.questions.base import Calls
 from nereus.agents.policies.rules.questions.design import features_word
 from nereus.memory.records import Objective, ObjectiveKind
@@ -20,6 +21,7 @@ SUBSAMPLES = 50
 """Half-samples of a stability."""
 PERMUTATIONS = 50
 """Label permutations of a null (spec: at least 50); fewer where fewer distinct ones exist."""
+MOST_CHILDREN = 2
 ENOUGH_FOR_SETS = 100
 """Tested features below which sets are not asked for."""
 MAPPED = 0.2
@@ -41,7 +43,11 @@ def conclude(context: DecisionContext, objective: Objective, calls: Calls) -> Ob
     null = calls.get("permutation_null", call)
     if null.values.get("null_p95") is not None:
         summary += f"; shuffled labels give at most {{{{{null.step_id}.null_p95|.0f}}}} in ninety-five of a hundred cases"
-    children = (*sets_of(context, objective, call), *activities_of(context, objective, call))
+    children = (
+        *sets_of(context, objective, call),
+        *activities_of(context, objective, call),
+        *validation.children(context, objective, call),
+    )[:MOST_CHILDREN]
     return ObjectiveAssessment(
         verdict="spawn_children" if children else "done",
         summary=summary,
@@ -72,7 +78,10 @@ def activities_of(context: DecisionContext, objective: Objective, call: CallView
 
 def sets_of(context: DecisionContext, objective: Objective, call: CallView) -> list[ObjectiveDraft]:
     """The question whether sets of features move together, where their genes are known and there are enough."""
-    if context.profile.values.get("data_kind") in ("cells", "fractions"):
+    if objective.kind is ObjectiveKind.MODULES or context.profile.values.get("data_kind") in (
+        "cells",
+        "fractions",
+    ):
         return []
     rate = next(
         (one.values.get("set_mapping_rate") for one in context.calls if one.tool == "annotate_genes"), None

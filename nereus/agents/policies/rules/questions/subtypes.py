@@ -21,7 +21,8 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
     """Once a run, with enough subjects."""
     subjects = float(context.profile.values.get("n_subjects") or 0)
     features = float(context.profile.values.get("n_features") or 0)
-    if subjects < SUBTYPE_SUBJECTS or features < 50:
+    fractions = context.profile.values.get("data_kind") == "fractions"
+    if fractions or subjects < SUBTYPE_SUBJECTS or features < 50:
         return []
     parts = {
         "screen": 0.3,

@@ -1,0 +1,310 @@
+"""When each kind of question is asked, which steps answer it, and what follows from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nereus.agents.planner.check import check_workflow, materialise
+from nereus.agents.planner.questions import TESTED, families
+from nereus.agents.planner.relations import RELATIONS, features_of, said, words_of
+from nereus.agents.policies.base import CallView, DecisionContext, Dropped, ObjectiveDraft, ProfileView
+from nereus.agents.policies.rules.objectives import choose, propose
+from nereus.agents.policies.rules.questions import QUESTIONS, question
+from nereus.memory.records import Contrast, Objective, ObjectiveKind, ObjectiveStatus
+from nereus.tools import registry
+
+COLUMNS = [{"column": one, "role": "factor"} for one in ("genotype", "diet")]
+CONTRAST = {
+    "contrast": "genotype: ko vs wt", "factor": "genotype", "a": "ko", "b": "wt", "n_a": 40, "n_b": 40, "kind": "main",
+    "paired": False, "block": "", "refused": "", "covariates": "",
+}  # fmt: skip
+INTERACTION = {
+    "interaction": "genotype: ko vs wt x diet: fat vs chow", "first": "genotype", "a_first": "ko", "b_first": "wt",
+    "second": "diet", "a_second": "fat", "b_second": "chow", "smallest_cell": 8, "kind": "main", "block": "",
+    "testable": True, "refused": "",
+}  # fmt: skip
+COURSE = {
+    "course": "day x genotype", "time": "day", "labels": "day", "group": "genotype", "a": "ko", "b": "wt",
+    "subject": "mouse", "repeated": True, "n": 32, "n_subjects": 16, "testable": True,
+}  # fmt: skip
+OUTCOME = {
+    "outcome": "os_days | dead", "time": "os_days", "event": "dead", "event_level": "1", "n": 80, "n_events": 30,
+    "covariates": "age", "testable": True, "refused": "",
+}  # fmt: skip
+DOSE = {"dose": "dose_um", "labels": "dose_um", "n": 24, "cue": "named", "testable": True}
+BAIT = {
+    "bait": "ip: CBP1", "factor": "ip", "control": "ctrl", "n_bait": 3, "n_control": 3, "cue": "named",
+    "testable": True, "why": "'ip' names baits",
+}  # fmt: skip
+AGE = {"variable": "age", "n": 60, "kind": "measurement", "testable": True}
+
+
+def context(
+    values: dict[str, Any] | None = None,
+    question: str | None = None,
+    objectives: tuple[Objective, ...] = (),
+    calls: tuple[CallView, ...] = (),
+    outputs: dict[str, str] | None = None,
+    **tables: list[dict[str, Any]],
+) -> DecisionContext:
+    known = {"n_features": 2000, "n_samples": 80, "n_subjects": 80, "data_kind": "proteins", **(values or {})}
+    return DecisionContext(
+        question=question,
+        profile=ProfileView(values=known, tables={"columns": COLUMNS, **tables}),
+        objectives=objectives,
+        calls=calls,
+        run_outputs=outputs or {},
+    )
+
+
+# A profile in which each kind is asked.
+CASES: dict[ObjectiveKind, DecisionContext] = {
+    ObjectiveKind.DIFFERENTIAL: context(contrasts=[CONTRAST]),
+    ObjectiveKind.ASSOCIATION: context(associations=[AGE]),
+    ObjectiveKind.INTERACTION: context(interactions=[INTERACTION], contrasts=[CONTRAST]),
+    ObjectiveKind.LONGITUDINAL: context(courses=[COURSE]),
+    ObjectiveKind.SURVIVAL: context(outcomes=[OUTCOME]),
+    ObjectiveKind.DOSE_RESPONSE: context(doses=[DOSE]),
+    ObjectiveKind.INTERACTOME: context({"data_kind": "pulldown"}, pulldowns=[BAIT]),
+    ObjectiveKind.TARGETS: context(
+        {"data_kind": "peptides"}, "which target does limited proteolysis show?", contrasts=[CONTRAST]
+    ),
+    ObjectiveKind.LOCALISATION: context(
+        {"data_kind": "fractions"},
+        organelles=[{"column": "markers", "testable": True, "why": "eight classes"}],
+    ),
+    ObjectiveKind.POPULATIONS: context({"data_kind": "cells"}, contrasts=[CONTRAST]),
+    ObjectiveKind.STATES: context({"data_kind": "cells"}, contrasts=[CONTRAST]),
+    ObjectiveKind.SUBTYPES: context(),
+    ObjectiveKind.MODULES: context(contrasts=[CONTRAST]),
+}
+
+
+def asked(
+    kind: ObjectiveKind, seen: DecisionContext | None = None
+) -> tuple[list[ObjectiveDraft], list[Dropped]]:
+    dropped: list[Dropped] = []
+    return question(kind).candidates(seen or CASES[kind], dropped), dropped
+
+
+def opened(draft: ObjectiveDraft, identity: str = "O2", status: ObjectiveStatus = "open") -> Objective:
+    shared = [name for name in ObjectiveDraft.model_fields if name in Objective.model_fields]
+    return Objective(id=identity, status=status, **{name: getattr(draft, name) for name in shared})
+
+
+def call(step_id: str, tool: str, **values: Any) -> CallView:
+    return CallView(step_id=step_id, tool=tool, status="ok", summary="", values=values)
+
+
+def errors_of(kind: ObjectiveKind, seen: DecisionContext, objective: Objective) -> list[str]:
+    steps = question(kind).workflow(seen, objective)
+    return check_workflow(
+        materialise(steps, objective.id, 1), {"prepared": "O1.W1.S3/dataset"}, {"O1.W1.S3": "normalise"}
+    )
+
+
+@pytest.mark.parametrize("kind", CASES, ids=[kind.value for kind in CASES])
+def test_a_fitting_design_is_asked_about_with_steps_that_pass_the_static_check(kind: ObjectiveKind) -> None:
+    drafts, _ = asked(kind)
+    assert [draft.kind for draft in drafts] == [kind]
+    assert 0 < drafts[0].priority <= 1
+    assert question(kind).fits(CASES[kind])
+    objective = opened(drafts[0])
+    assert errors_of(kind, CASES[kind], objective) == []
+    if kind in TESTED:  # whatever tests entities makes the table that its claims are read from
+        tools = [step.tool for step in question(kind).workflow(CASES[kind], objective).steps]
+        assert TESTED[kind].tool in tools
+        assert f"table:{TESTED[kind].main}" in registry.get(TESTED[kind].tool).outputs
+
+
+def test_every_kind_has_rules_but_for_the_second_layer() -> None:
+    assert set(ObjectiveKind) - set(QUESTIONS) == {ObjectiveKind.CROSS_LAYER}
+
+
+@pytest.mark.parametrize("relation", RELATIONS.values(), ids=list(RELATIONS))
+def test_every_relation_can_be_said(relation: Any) -> None:
+    named = {"label": "x", "name": "A", "a": "ko", "b": "wt", "features": "proteins", "units": "mice"}
+    for text in (*relation.said, *relation.together, relation.nothing, relation.subject, relation.plural):
+        assert "{" not in said(text, named)
+    assert (relation.direction(1.0), relation.direction(-1.0)) == relation.directions
+
+
+def test_a_question_whose_tools_are_missing_is_not_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = CASES[ObjectiveKind.SURVIVAL]
+    before = {draft.kind for draft in propose(seen).objectives}
+    monkeypatch.delitem(registry.CATALOGUE, "survival_screen")
+    assert before - {draft.kind for draft in propose(seen).objectives} == {ObjectiveKind.SURVIVAL}
+
+
+def test_cells_are_asked_about_cells_only() -> None:
+    kinds = {draft.kind for draft in propose(CASES[ObjectiveKind.POPULATIONS]).objectives}
+    assert kinds == {ObjectiveKind.QUALITY, ObjectiveKind.POPULATIONS, ObjectiveKind.STATES}
+    samples = {draft.kind for draft in propose(CASES[ObjectiveKind.DIFFERENTIAL]).objectives}
+    assert ObjectiveKind.DIFFERENTIAL in samples
+    assert not samples & {ObjectiveKind.POPULATIONS, ObjectiveKind.STATES}
+
+
+def test_a_confounded_contrast_is_refused_beside_a_testable_variable() -> None:
+    refused = {**CONTRAST, "refused": "cannot separate from 'batch'; Cramér's V = 1.00"}
+    answer = propose(context(contrasts=[refused], associations=[AGE]))
+    kinds = {draft.kind for draft in answer.objectives}
+    assert ObjectiveKind.ASSOCIATION in kinds
+    assert ObjectiveKind.DIFFERENTIAL not in kinds
+    said_of = [one for one in answer.dropped if one.subject == "ko vs wt (genotype)"]
+    assert [one.verdict for one in said_of] == ["refused"]
+    assert "batch" in said_of[0].reason
+
+
+def test_an_open_contrast_that_the_batch_check_refuses_is_withdrawn() -> None:
+    draft = asked(ObjectiveKind.DIFFERENTIAL)[0][0]
+    batch = [{"factor": "genotype", "batch": "plate", "verdict": "refuse"}]
+    seen = context(contrasts=[CONTRAST], objectives=(opened(draft),), batch=batch)
+    _, dropped = asked(ObjectiveKind.DIFFERENTIAL, seen)
+    assert [(one.objective_id, one.verdict) for one in dropped] == [("O2", "refused")]
+
+
+def test_an_outcome_with_too_few_events_is_refused_with_the_reason() -> None:
+    row = {**OUTCOME, "testable": False, "refused": "fewer than 10 events"}
+    drafts, dropped = asked(ObjectiveKind.SURVIVAL, context(outcomes=[row]))
+    assert drafts == []
+    assert [(one.reason, one.verdict) for one in dropped] == [("fewer than 10 events", "refused")]
+
+
+def test_what_only_words_can_confirm_waits_for_the_words() -> None:
+    bait = {**BAIT, "cue": "possible"}
+    assert asked(ObjectiveKind.INTERACTOME, context(pulldowns=[bait]))[0] == []
+    assert (
+        len(asked(ObjectiveKind.INTERACTOME, context({}, "what does the bait bind?", pulldowns=[bait]))[0])
+        == 1
+    )
+    dose = {**DOSE, "cue": "possible"}
+    assert asked(ObjectiveKind.DOSE_RESPONSE, context(doses=[dose]))[0] == []
+    assert (
+        len(asked(ObjectiveKind.DOSE_RESPONSE, context({}, "what follows the dose?", doses=[dose]))[0]) == 1
+    )
+    peptides = context({"data_kind": "peptides"}, "what differs?", contrasts=[CONTRAST])
+    assert asked(ObjectiveKind.TARGETS, peptides)[0] == []
+    assert len(asked(ObjectiveKind.DIFFERENTIAL, peptides)[0]) == 1
+    assert asked(ObjectiveKind.DIFFERENTIAL, CASES[ObjectiveKind.TARGETS])[0] == []
+
+
+def test_moments_of_other_subjects_are_followed_and_repeated_ones_are_not() -> None:
+    other = {**COURSE, "group": "", "repeated": False, "time": "stage (days)", "labels": "stage", "n": 18}
+    drafts, _ = asked(ObjectiveKind.ASSOCIATION, context(courses=[other]))
+    assert [draft.variable for draft in drafts] == ["stage (days)"]
+    repeated = {"variable": "day", "n": 32, "kind": "ordered levels", "testable": True}
+    assert asked(ObjectiveKind.ASSOCIATION, context(courses=[COURSE], associations=[repeated]))[0] == []
+
+
+def test_a_panel_follows_a_comparison_that_found_something() -> None:
+    done = opened(asked(ObjectiveKind.DIFFERENTIAL)[0][0], status="done")
+    found = call("O2.W1.S1", "differential_abundance", n_significant=12, n_tested=900)
+    seen = context(contrasts=[CONTRAST], objectives=(done,), calls=(found,))
+    drafts, _ = asked(ObjectiveKind.PANEL, seen)
+    assert [one.contrast.label for one in drafts if one.contrast] == ["ko vs wt"]
+    assert errors_of(ObjectiveKind.PANEL, seen, opened(drafts[0], "O3")) == []
+    nothing = call("O2.W1.S1", "differential_abundance", n_significant=0, n_tested=900)
+    barren = context(contrasts=[CONTRAST], objectives=(done,), calls=(nothing,))
+    assert asked(ObjectiveKind.PANEL, barren)[0] == []
+
+
+def test_children_are_sets_and_validation_and_of_sites_kinases() -> None:
+    objective = opened(asked(ObjectiveKind.DIFFERENTIAL)[0][0])
+    found = call("O2.W1.S1", "differential_abundance", n_significant=12, n_tested=900)
+    conclude = question(ObjectiveKind.DIFFERENTIAL).conclude
+    children = conclude(context(contrasts=[CONTRAST]), objective, {found.tool: found}).children
+    assert [one.kind for one in children] == [ObjectiveKind.PATHWAY, ObjectiveKind.VALIDATION]
+    assert errors_of(ObjectiveKind.VALIDATION, context(), opened(children[1], "O4")) == []
+    sites = context({"data_kind": "sites"}, contrasts=[{**CONTRAST, "n_a": 6, "n_b": 6}])
+    children = conclude(sites, objective, {found.tool: found}).children
+    assert [one.kind for one in children] == [ObjectiveKind.PATHWAY, ObjectiveKind.ACTIVITY]
+
+
+def test_sets_of_another_question_are_another_question() -> None:
+    survival = opened(asked(ObjectiveKind.SURVIVAL)[0][0])
+    hazard = call("O2.W1.S1", "survival_screen", n_significant=1, n_tested=900)
+    child = question(ObjectiveKind.SURVIVAL).conclude(context(), survival, {hazard.tool: hazard}).children[0]
+    assert (child.kind, child.design, child.label) == (ObjectiveKind.PATHWAY, survival.design, survival.label)
+
+
+def test_what_yielded_is_asked_again_before_what_did_not() -> None:
+    def one(identity: str, kind: ObjectiveKind, name: str, status: ObjectiveStatus = "open") -> Objective:
+        compared = kind is ObjectiveKind.DIFFERENTIAL
+        return Objective(
+            id=identity,
+            kind=kind,
+            statement="",
+            contrast=Contrast(factor=name, a="a", b="b") if compared else None,
+            variable=None if compared else name,
+            priority=0.4,
+            status=status,
+        )
+
+    objectives = (
+        one("O2", ObjectiveKind.DIFFERENTIAL, "g", "done"),
+        one("O3", ObjectiveKind.ASSOCIATION, "age", "done"),
+        one("O4", ObjectiveKind.DIFFERENTIAL, "h"),
+        one("O5", ObjectiveKind.ASSOCIATION, "bmi"),
+    )
+    calls = (
+        call("O2.W1.S1", "differential_abundance", n_significant=0, n_tested=900),
+        call("O3.W1.S1", "continuous_association", n_significant=40, n_tested=900),
+        call("O3.W1.S3", "permutation_null", null_p95=2.0),
+    )
+    assert choose(context(objectives=objectives, calls=calls)).ids == ("O5", "O4")
+
+
+def test_families_of_the_run_are_those_of_each_kind() -> None:
+    course = asked(ObjectiveKind.LONGITUDINAL)[0][0]
+    assert families(opened(course)) == {"longitudinal": "divergence"}
+    assert families(opened(course.model_copy(update={"contrast": None}))) == {"longitudinal": "course"}
+    compared = opened(asked(ObjectiveKind.DIFFERENTIAL)[0][0])
+    assert families(compared) == {"differential": "abundance", "detection": "detection"}
+
+
+def test_the_synthesis_takes_every_tested_table_and_its_own_stability() -> None:
+    survival = opened(asked(ObjectiveKind.SURVIVAL)[0][0], "O2", "done")
+    seen = context(objectives=(survival,), outputs={"O2:survival": "O2.W1.S1/survival"})
+    last = Objective(id="O3", kind=ObjectiveKind.SYNTHESIS, statement="")
+    steps = question(ObjectiveKind.SYNTHESIS).workflow(seen, last).steps
+    assert steps[0].inputs["tables"] == {"O2 survival": "run/O2:survival"}
+    composed = next(step for step in steps if step.tool == "compose_claims")
+    assert composed.inputs["stability"] == "run/O2:survival"
+    assert (composed.params["kind"], composed.params["contrast"]) == ("survival", survival.about)
+
+
+def test_plexes_without_references_are_scaled_only_where_each_holds_the_same_mixture() -> None:
+    plexes = [
+        {"plex": f"set = {one}", "column": "set", "n_samples": 6, "n_references": 0, "references": ""}
+        for one in "12"
+    ]
+    objective = Objective(id="O1", kind=ObjectiveKind.QUALITY, statement="")
+
+    def scaled(**seen: Any) -> bool:
+        values = {"isobaric": seen.pop("isobaric", True)}
+        steps = (
+            question(ObjectiveKind.QUALITY).workflow(context(values, plexes=plexes, **seen), objective).steps
+        )
+        return "internal_reference_scaling" in [step.tool for step in steps]
+
+    tied = {
+        "first": "genotype",
+        "second": "set",
+        "kind": "factor-batch",
+        "cramers_v": 0.8,
+        "verdict": "strong",
+    }
+    assert scaled()
+    assert not scaled(confounding=[tied])
+    assert not scaled(isobaric=False)
+
+
+def test_features_are_called_what_they_are() -> None:
+    assert features_of("sites") == ("sites", "site")
+    assert features_of("pulldown") == ("proteins", "protein")
+    draft = asked(ObjectiveKind.DIFFERENTIAL, context({"data_kind": "sites"}, contrasts=[CONTRAST]))[0][0]
+    assert draft.statement.startswith("Which sites differ")
+    nothing = said(RELATIONS["abundance"].nothing, words_of(opened(draft), features="sites"))
+    assert nothing == "Single sites differ in ko vs wt"
