@@ -34,8 +34,9 @@ _TECHNICAL = re.compile(
     r"(10[2-8]|110)pd.*|center|offset|width|residual|file[ _-]?(number|id)?|cell[ _-]?id|event[ _-]?(number|id)?)",
     re.IGNORECASE,
 )
+_DETECTOR = re.compile(r".*[-_. ][AHW]")
 _STATE = re.compile(
-    r"(p(?!an)-?[A-Z0-9][\w./-]*|phospho[ _-].*|p-[a-z].*|"
+    r"(p{1,2}(?!an)-?[A-Z0-9][\w./-]*|phospho[ _-].*|p-[a-z].*|"
     r"(?i:il-?\d+[abf]?|ifn-?(g|gamma|γ|a|alpha|b|beta)?|tnf-?(a|alpha|α)?|gm-?csf|ki-?67|ikb-?a(lpha)?|c?parp|"
     r"(cleaved[ _-]?)?casp(ase)?[ _-]?\d+|granzyme.*|grz[ -]?b|gzm[ -]?b|perforin|mip-?1[ab]?|cyclin.*|idu|brdu|edu))"
 )
@@ -59,7 +60,10 @@ def marker_classes(dataset: AnnData) -> list[str]:
     """Class of every column of a cells table, in the order of var."""
     names = [str(name) for name in dataset.var_names]
     if "marker_class" not in dataset.var.columns:
-        return [LINEAGE] * len(names) if len(names) > PANEL_SIZE else [class_of(name) for name in names]
+        if len(names) > PANEL_SIZE:
+            return [LINEAGE] * len(names)
+        empty = _without_marker(dataset, names)
+        return [NONE if name in empty and class_of(name) == LINEAGE else class_of(name) for name in names]
     told = [level_text(value) for value in dataset.var["marker_class"]]
     found = []
     for name, word in zip(names, told, strict=True):
@@ -71,3 +75,17 @@ def marker_classes(dataset: AnnData) -> list[str]:
         else:
             found.append(TECHNICAL if known == NONE and by_name == TECHNICAL else known)
     return found
+
+
+def _without_marker(dataset: AnnData, names: list[str]) -> set[str]:
+    """Detectors of a flow cytometer that were read without an antibody in them: they kept the detector's name."""
+    if "channel" not in dataset.var.columns:
+        return set()
+    channels = [str(channel) for channel in dataset.var["channel"]]
+    if not any(name != channel for name, channel in zip(names, channels, strict=True)):
+        return set()
+    return {
+        name
+        for name, channel in zip(names, channels, strict=True)
+        if name == channel and _DETECTOR.fullmatch(name)
+    }

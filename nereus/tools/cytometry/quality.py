@@ -96,7 +96,8 @@ def cell_quality(dataset: AnnData, params: CellQualityParams, *, seed: int) -> R
     >>> rng = np.random.default_rng(0)
     >>> height = rng.normal(60e3, 5e3, 500)
     >>> area = height * rng.normal(1.2, 0.02, 500); area[:10] *= 1.8
-    >>> data = anndata.AnnData(np.c_[area, height, rng.normal(300, 90, 500)], obs=pd.DataFrame({"sample": ["a"] * 500}, index=map(str, range(500))),
+    >>> obs = pd.DataFrame({"sample": ["a"] * 500}, index=map(str, range(500)))
+    >>> data = anndata.AnnData(np.c_[area, height, rng.normal(300, 90, 500)], obs=obs,
     ...                        var=pd.DataFrame(index=["FSC-A", "FSC-H", "CD3"]))
     >>> result = cell_quality(data)
     >>> int(result.table("gates")["n_found"][0])

@@ -104,7 +104,7 @@ def test_only_technical_channels() -> None:
     ("name", "kind"),
     [
         ("CD45RA", "lineage"), ("HLA-DR", "lineage"), ("IL-7Ra", "lineage"), ("PD-1", "lineage"), ("pan-HLA", "lineage"),
-        ("pSTAT5", "state"), ("p-ERK", "state"), ("Ki67", "state"), ("IFNg", "state"), ("TNFa", "state"), ("IL-17A", "state"),
+        ("pSTAT5", "state"), ("p-ERK", "state"), ("pp38", "state"), ("Ki67", "state"), ("IFNg", "state"), ("TNFa", "state"), ("IL-17A", "state"),
         ("SSC-W", "technical"), ("Event_length", "technical"), ("Ir191Di", "technical"), ("BC102", "technical"),
         ("Bead", "technical"), ("L/D", "technical"), ("Live/Dead", "technical"),
     ],
@@ -123,3 +123,18 @@ def test_the_panel_is_believed_before_the_name() -> None:
         "technical",
         "lineage",
     ]
+
+
+def test_detectors_without_an_antibody_are_no_markers() -> None:
+    var = pd.DataFrame({"channel": ["PE-A", "APC-A", "FSC-A"]}, index=["CD4", "APC-A", "FSC-A"])
+    assert marker_classes(anndata.AnnData(np.ones((2, 3)), var=var)) == ["lineage", "none", "technical"]
+    bare = pd.DataFrame(
+        {"channel": ["PE-A", "APC-A"]}, index=["PE-A", "APC-A"]
+    )  # no channel is named: all may be meant
+    assert marker_classes(anndata.AnnData(np.ones((2, 2)), var=bare)) == ["lineage", "lineage"]
+
+
+def test_values_that_may_not_be_compensated_are_told() -> None:
+    cells = planted_cells(n_donors=1, n_cells=60)
+    cells.uns["nereus"] = {**cells.uns["nereus"], "spillover": True}
+    assert any("spillover" in text for text in transform(cells).warnings)
