@@ -104,7 +104,8 @@ def test_only_technical_channels() -> None:
     ("name", "kind"),
     [
         ("CD45RA", "lineage"), ("HLA-DR", "lineage"), ("IL-7Ra", "lineage"), ("PD-1", "lineage"), ("pan-HLA", "lineage"),
-        ("pSTAT5", "state"), ("p-ERK", "state"), ("pp38", "state"), ("Ki67", "state"), ("IFNg", "state"), ("TNFa", "state"), ("IL-17A", "state"),
+        ("pSTAT5", "state"), ("p-ERK", "state"), ("pp38", "state"), ("Ki67", "state"), ("IFNg", "state"), ("TNFa", "state"),
+        ("IL-17A", "state"),
         ("SSC-W", "technical"), ("Event_length", "technical"), ("Ir191Di", "technical"), ("BC102", "technical"),
         ("Bead", "technical"), ("L/D", "technical"), ("Live/Dead", "technical"),
     ],
