@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 from pydantic import Field
-from scipy import sparse, stats
 
 from nereus.errors import InputError
-from nereus.tools.base import Params, Result, tool
-from nereus.tools.enrichment.activity_score import score
+from nereus.tools.base import Result, tool
+from nereus.tools.enrichment.activity_table import ActivityParams, activities
 from nereus.tools.enrichment.collections import DATA
 from nereus.tools.enrichment.gene_level import gene_level, signed_z
 from nereus.tools.enrichment.identifiers import detect_organism
@@ -25,26 +24,6 @@ if TYPE_CHECKING:
 _OTHER_SPECIES = 5
 """Residues by which a conserved site may be shifted between orthologues; substrates whose two nearest known sites are as
 near are left out."""
-_SHARED = 0.5
-"""Share of common targets (Jaccard) from which two regulators cannot be told apart."""
-ACTIVITY_COLUMNS = (
-    "feature", "gene", "name", "effect", "se", "ci_low", "ci_high", "statistic", "p", "q",
-    "n_targets", "n_agreeing", "direction", "representative", "told_apart_from", "leading_targets",
-)  # fmt: skip
-TARGET_COLUMNS = ("target", "source", "feature", "gene", "site", "weight", "effect", "z", "p")
-
-
-class ActivityParams(Params):
-    """Parameters that both activity tools take."""
-
-    method: Literal["weighted_mean", "ulm", "rank"] = "weighted_mean"
-    """How targets are summed up: see `kinase_activity`."""
-    correlation: float = Field(0.01, ge=0, lt=1)
-    """Correlation between the targets of one regulator that the null allows for; 0 takes them as independent."""
-    n_permutations: int = Field(20_000, ge=100, le=1_000_000)
-    """Exchanges of the statistics behind the p-values (``weighted_mean`` and ``rank``)."""
-    level: float = Field(0.05, gt=0, lt=1)
-    """Level of q at which regulators are counted as significant."""
 
 
 class KinaseParams(ActivityParams):
@@ -54,7 +33,7 @@ class KinaseParams(ActivityParams):
     """Smallest number of tested sites of a kinase."""
     evidence: Literal["auto", "substrates", "motifs"] = "auto"
     """``substrates``: known sites of the network; ``motifs``: consensus motifs of kinase families in the sites' sequence
-    windows; ``auto``: substrates where a network is given."""
+    windows; ``auto``: substrates where a network is given and knows enough of the sites, else motifs."""
     position_tolerance: int | None = Field(None, ge=0, le=20)
     """Residues by which a site may differ from the network's, in the same gene and of the same amino acid; default 0 for
     human data and 5 for others, because known sites are human."""
@@ -111,7 +90,7 @@ def kinase_activity(
         move with the activity), direction, representative (False where a better kinase shares half of the targets),
         told_apart_from (kinases with which it shares half or more), leading_targets. Table ``targets``: target (source |
         feature), source, feature, gene, site, weight, effect, z, p. Values: n_sources, n_significant, n_up, n_down,
-        top, top_direction, n_sites, n_matched, match_rate, evidence, organism, reason.
+        top, top_direction, n_tested, n_matched (sites that are a target), match_rate, evidence, organism.
 
     Raises
     ------
@@ -151,16 +130,11 @@ def kinase_activity(
     genes = [found[0].gene if found else "" for found in sites]
     organism = known if known not in ("unknown", "") else detect_organism(features, tested["gene"].tolist())
     evidence = params.evidence
-    if evidence == "auto":
-        evidence = "motifs" if network is None else "substrates"
     warnings: list[str] = []
-    if evidence == "substrates":
-        if network is None:
-            raise InputError(
-                "no kinase-substrate table is given",
-                where="input network",
-                mend="read one with load_network (`nereus data list` names sources), or use evidence=motifs",
-            )
+    windows = any(site.window for found in sites for site in found)
+    edges: list[tuple[str, int, float]] = []
+    names: dict[str, str] = {}
+    if network is not None and evidence != "motifs":
         checked = check_network(network)
         if not (checked["site"].astype(str) != "").any():
             raise InputError(
@@ -171,19 +145,29 @@ def kinase_activity(
         tolerance = params.position_tolerance
         if tolerance is None:
             tolerance = 0 if organism == "human" else _OTHER_SPECIES
+        edges = _known_edges(sites, checked, tolerance)
         if tolerance:
             warnings.append(
                 f"sites of {organism} data were matched to human ones within {tolerance} residues of the same gene"
             )
-        edges = _known_edges(sites, checked, tolerance)
-        names: dict[str, str] = {}
-    else:
-        if not any(site.window for found in sites for site in found):
-            raise InputError(
-                "no feature has a sequence window",
-                where="evidence=motifs",
-                mend="give a network of kinases and sites, or windows centred on the site in a column sequence",
-            )
+    elif evidence == "substrates":
+        raise InputError(
+            "no kinase-substrate table is given",
+            where="input network",
+            mend="read one with load_network (`nereus data list` names sources), or use evidence=motifs",
+        )
+    if evidence == "motifs" and not windows:
+        raise InputError(
+            "no feature has a sequence window",
+            where="evidence=motifs",
+            mend="give a network of kinases and sites, or windows centred on the site in a column sequence",
+        )
+    if evidence == "auto":
+        # Too few known sites, as in an organism far from human: families by motif say more than nothing.
+        evidence = "substrates" if _most_targets(edges) >= params.min_targets else "motifs"
+        if evidence == "motifs" and edges:
+            warnings = ["too few tested sites are known substrates: motifs were used instead"]
+    if evidence == "motifs":
         edges = [
             (motif.source, row, 1.0)
             for motif in MOTIFS
@@ -191,7 +175,11 @@ def kinase_activity(
             if any(site.window and motif.fits(site.window) for site in found)
         ]
         names = {motif.source: motif.kinases for motif in MOTIFS}
-        warnings.append("motifs tell kinase families, not single kinases")
+        warnings.append(
+            "motifs tell kinase families, not single kinases"
+            if windows
+            else "no sequence window tells a motif; give a network of kinases and sites"
+        )
     described = tested.assign(
         gene=genes, site=["/".join(f"{s.residue}{s.position}" for s in found) for found in sites]
     )
@@ -203,7 +191,7 @@ def kinase_activity(
     )
     kept = np.sort(order.drop_duplicates("key")["row"].to_numpy())
     place = {int(row): i for i, row in enumerate(kept)}
-    return _activities(
+    return activities(
         described.iloc[kept].reset_index(drop=True),
         [(source, place[row], weight) for source, row, weight in edges if row in place],
         params, params.min_targets, names, warnings, seed,
@@ -285,11 +273,19 @@ def factor_activity(
     warnings = []
     if level.organism not in ("human", "unknown"):
         warnings.append(f"targets are human genes, found in {level.organism} data by equal symbols")
-    return _activities(
+    return activities(
         tested, edges, params, params.min_targets, {}, warnings, seed,
         what="factors" if given else "pathways", targets="genes",
         extra={"evidence": "network" if given else "progeny", "organism": level.organism},
     )  # fmt: skip
+
+
+def _most_targets(edges: list[tuple[str, int, float]]) -> int:
+    """Targets of the regulator that has most."""
+    counts: dict[str, int] = {}
+    for source, _, _ in edges:
+        counts[source] = counts.get(source, 0) + 1
+    return max(counts.values(), default=0)
 
 
 def _tested(table: pd.DataFrame) -> pd.DataFrame:
@@ -346,131 +342,3 @@ def _known_edges(
                 for source, weight in known[gene, residue][position]:
                     edges[source, row] = weight
     return [(source, row, weight) for (source, row), weight in edges.items()]
-
-
-def _activities(
-    tested: pd.DataFrame,
-    edges: list[tuple[str, int, float]],
-    params: ActivityParams,
-    min_targets: int,
-    names: dict[str, str],
-    warnings: list[str],
-    seed: int,
-    *,
-    what: str,
-    targets: str,
-    extra: dict[str, str],
-) -> Result:
-    """Score the regulators of enough targets, and say what was found."""
-    n_of: dict[str, int] = {}
-    for source, _, _ in edges:
-        n_of[source] = n_of.get(source, 0) + 1
-    sources = sorted(source for source, n in n_of.items() if n >= min_targets)
-    n_matched = len({row for _, row, _ in edges})
-    values: dict[str, str | int | float | bool | None] = {
-        "n_tested": len(tested),
-        "n_matched": n_matched,
-        "match_rate": n_matched / len(tested) if len(tested) else 0.0,
-        **extra,
-    }
-    if not sources or len(tested) < 10 or float(tested["z"].std(ddof=1)) == 0.0:
-        text = (
-            f"No activity was inferred: {n_matched} of {len(tested)} tested {targets} are targets, and no one of the "
-            f"{what} has {min_targets} of them."
-        )
-        counts = {"n_sources": 0, "n_significant": 0, "n_up": 0, "n_down": 0}
-        return Result(
-            summary=text,
-            values={**counts, "top": None, "top_direction": None, **values},
-            tables={"activities": _no_activities(), "targets": _no_targets()},
-            warnings=(*warnings, text),
-            complete=False,
-            n_total=0,
-            n_returned=0,
-        )
-    row_of = {source: i for i, source in enumerate(sources)}
-    used = [(row_of[source], column, weight) for source, column, weight in edges if source in row_of]
-    weights = sparse.csr_matrix(
-        (
-            np.array([weight for _, _, weight in used]),
-            (np.array([row for row, _, _ in used]), np.array([column for _, column, _ in used])),
-        ),
-        shape=(len(sources), len(tested)),
-    )
-    weights.sort_indices()
-    effect, z = tested["effect"].to_numpy(float), tested["z"].to_numpy(float)
-    found = score(
-        weights, effect, z, method=params.method, correlation=params.correlation,
-        n_permutations=params.n_permutations, seed=seed,
-    )  # fmt: skip
-    order = np.lexsort((np.array(sources), -np.abs(found.z), found.p))
-    q = stats.false_discovery_control(found.p)
-    rows, parts = [], []
-    leaders: list[tuple[str, frozenset[int]]] = []
-    sets = {
-        i: frozenset(weights.indices[weights.indptr[i] : weights.indptr[i + 1]]) for i in range(len(sources))
-    }
-    for i in order:
-        members = weights.indices[weights.indptr[i] : weights.indptr[i + 1]]
-        own = weights.data[weights.indptr[i] : weights.indptr[i + 1]]
-        up = found.z[i] >= 0
-        push = own * (z[members] - z.mean()) * (1 if up else -1)
-        strongest = members[np.argsort(-push, kind="stable")][: min(10, int((push > 0).sum()))]
-        shown = tested.iloc[strongest]
-        same = [sources[j] for j in range(len(sources)) if j != i and _jaccard(sets[i], sets[j]) >= _SHARED]
-        leads = not any(_jaccard(sets[i], other) >= _SHARED for _, other in leaders)
-        if leads:
-            leaders.append((sources[i], sets[i]))
-        rows.append(
-            (
-                sources[i], sources[i] if not names else "", names.get(sources[i], sources[i]), found.effect[i],
-                found.se[i], found.effect[i] - 1.96 * found.se[i], found.effect[i] + 1.96 * found.se[i],
-                found.z[i], found.p[i], q[i], len(members), int((push > 0).sum()), "up" if up else "down", leads,
-                "; ".join(same), "; ".join((shown["gene"] + " " + shown["site"]).str.strip()),
-            )
-        )  # fmt: skip
-        part = tested.iloc[members]
-        parts.append(
-            part.assign(target=sources[i] + " | " + part["feature"], source=sources[i], weight=own)[
-                list(TARGET_COLUMNS)
-            ]
-        )
-    table = pd.DataFrame(rows, columns=list(ACTIVITY_COLUMNS))
-    passing = table["q"] <= params.level
-    up_n, down_n = (int((passing & (table["direction"] == side)).sum()) for side in ("up", "down"))
-    first = table.iloc[0]
-    text = f"{up_n + down_n} of {len(table)} {what} differ in activity at q <= {params.level:g}"
-    text += f" ({up_n} up, {down_n} down); the clearest is {first['feature']} ({first['direction']})."
-    return Result(
-        summary=text,
-        values={
-            "n_sources": len(table),
-            "n_significant": up_n + down_n,
-            "n_up": up_n,
-            "n_down": down_n,
-            "top": str(first["feature"]),
-            "top_direction": str(first["direction"]),
-            **values,
-        },
-        tables={"activities": table, "targets": pd.concat(parts, ignore_index=True)},
-        warnings=tuple(warnings),
-        n_total=len(n_of),
-        n_returned=len(table),
-    )
-
-
-def _jaccard(first: frozenset[int], second: frozenset[int]) -> float:
-    shared = len(first & second)
-    return shared / (len(first) + len(second) - shared) if shared else 0.0
-
-
-def _no_activities() -> pd.DataFrame:
-    kinds = dict.fromkeys(ACTIVITY_COLUMNS, "object")
-    kinds |= dict.fromkeys(("effect", "se", "ci_low", "ci_high", "statistic", "p", "q"), "float64")
-    kinds |= {"n_targets": "int64", "n_agreeing": "int64", "representative": "bool"}
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
-
-
-def _no_targets() -> pd.DataFrame:
-    kinds = dict.fromkeys(TARGET_COLUMNS, "object") | dict.fromkeys(("weight", "effect", "z", "p"), "float64")
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})

@@ -138,7 +138,7 @@ def test_an_orthologue_site_counts_once() -> None:
     [
         ("columns", {}, "columns"),
         ("names", {}, "no feature spells a site"),
-        ("none", {}, "sequence window"),
+        ("none", {"evidence": "motifs"}, "sequence window"),
         ("none", {"evidence": "substrates"}, "no kinase-substrate table"),
         ("genes", {}, "names no sites"),
         ("edges", {}, "columns"),
@@ -166,6 +166,20 @@ def test_nothing_matches_is_said() -> None:
     assert not result.complete
     assert result.values["n_sources"] == 0
     assert result.warnings
+    bare = kinase_activity(sites(), None, None)
+    assert not bare.complete
+    assert any("give a network" in text for text in bare.warnings)
+
+
+def test_motifs_stand_in_where_too_few_sites_are_known() -> None:
+    table = sites()
+    windows = ["AAAAAAASDEEAAAA" if i % 5 else "AAGRPRTSFAEAAAA" for i in range(len(table))]
+    table["feature"] = [f"P1;GENE{i};S{i + 10};{window}" for i, window in enumerate(windows)]
+    few = kinase_activity(table, None, network({"K": [0, 1]}))
+    assert few.values["evidence"] == "motifs"
+    assert any("too few" in text for text in few.warnings)
+    known = kinase_activity(table, None, network({"K": [0, 1, 2]}))
+    assert known.values["evidence"] == "substrates"
 
 
 @pytest.mark.parametrize("cell", ["FL83B", "Hepa1.6"])
