@@ -229,8 +229,14 @@ class Decision(Record):
     rationale: str = ""
     cites: tuple[str, ...] = ()
     fallback: bool = False
+    fallback_reason: str = ""
+    alternative: dict[str, Any] | None = None
+    """What the embedded rules would have decided on the same context, where a language model decided otherwise."""
     context_hash: str = ""
+    calls: int = 0
+    """Calls of a language model, repairs included."""
     tokens: int = 0
+    usd: float = 0.0
     ms: float = 0.0
 
 

@@ -7,8 +7,9 @@ with ids, so that what it writes can cite them. The graph is the same whatever t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +17,7 @@ from nereus.memory.records import (
     Atom,
     Claim,
     Contrast,
+    Decision,
     Evidence,
     Objective,
     ObjectiveKind,
@@ -309,6 +311,8 @@ class Verdict(View):
     """A policy's answer with what it cost."""
 
     payload: View
+    alternative: View | None = None
+    """What the embedded rules answer on the same context, where it differs."""
     rationale: str = ""
     cites: tuple[str, ...] = ()
     policy: str
@@ -316,6 +320,7 @@ class Verdict(View):
     fallback_reason: str = ""
     calls: int = 0
     tokens: int = 0
+    usd: float = 0.0
     ms: float = 0.0
 
 
@@ -329,6 +334,17 @@ class Policy(Protocol):
 
     def decide(self, kind: DecisionKind, context: DecisionContext, *, seed: int) -> Verdict:
         """Answer one question with a payload of ``SCHEMAS[kind]``."""
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A policy whose decisions cost something, and that shows data to somebody outside this process."""
+
+    def go_on(self, decisions: Iterable[Decision]) -> None:
+        """Count what a run has used so far, before it is resumed."""
+
+    def conceal(self, identifiers: Iterable[str]) -> None:
+        """Never show these names of samples and subjects."""
 
 
 DecisionContext.model_rebuild()
