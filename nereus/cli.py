@@ -112,6 +112,10 @@ def resume(
     data: Annotated[Path | None, typer.Option(help="Check this data file against the run's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Must equal the run's.")] = None,
     policy: Annotated[str | None, typer.Option(help="Must equal the run's.")] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(help="Another limit on time, e.g. wall_s=3600; every other must equal the run's."),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Objectives worked on side by side.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with its default.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
@@ -127,6 +131,7 @@ def resume(
             run = go_on(
                 run_id,
                 data=data,
+                budget=budget,
                 ask=None if yes else _ask(view.pause),
                 on_event=view.show,
                 **_given(seed=seed, policy=policy, workers=workers),

@@ -256,8 +256,9 @@ def test_a_record_that_lost_its_end_in_a_power_cut_is_gone_through_again(
     database.close()
     assert 60 <= kept_events < 110
     stream: list[Event] = []
-    run = nereus.resume(home=home, on_event=stream.append)
+    run = nereus.resume(home=home, on_event=stream.append, budget=["wall_s=2400"])
     assert (run.id, run.status) == (first.id, "finished")
+    assert run.record.header.budget == first.record.header.budget.model_copy(update={"wall_s": 2400})
     assert outputs(home / "report") == outputs(kept / "report")
     assert stream[0].type == "checkpoints_dropped"
     assert [one.seq for one in stream] == list(range(kept_events + 1, len(told) + 2))
@@ -274,6 +275,8 @@ def test_resuming_with_another_seed_or_other_data_is_refused(
         nereus.resume(run.id, home=home, policy="llm")
     with pytest.raises(ResumeRefused, match="data"):
         nereus.resume(run.id, home=home, data=small_data[1])
+    with pytest.raises(ResumeRefused, match="steps was 60, now 70"):
+        nereus.resume(run.id, home=home, budget=["steps=70"])
 
 
 def test_a_budget_stops_gracefully_and_still_reports(small_data: tuple[Path, Path], tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """The artifact store: everything that a step made, kept once under the hash of its content.
 
 Layout below the root: ``objects/<first two digits>/<sha-256>.<suffix>``. Objects are written to a temporary file in
-the same folder and renamed, so a killed process leaves no half object. Tables are Parquet, data sets h5ad, figures
-SVG, the user's files are kept byte for byte. Nothing is pickled.
+the same folder and renamed, so a killed process leaves no half object. Where the store is `durable`, the content is
+written through to the disk before the renaming, and the folders after it, so that a power cut leaves none either.
+Tables are Parquet, data sets h5ad, figures SVG, the user's files are kept byte for byte. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import os
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
 from typing import TYPE_CHECKING, Any
 
 from nereus.errors import StoreError
@@ -31,6 +34,7 @@ SUFFIX = {
     ArtifactKind.FIGURE: ".svg",
 }
 _CACHE_OBJECTS = 64
+_SYNCS_AT_A_TIME = 8
 
 
 def file_hash(path: Path) -> str:
@@ -45,10 +49,19 @@ class ArtifactStore:
     Objects that were read are kept in memory and handed out again: callers must not change them (the contract suite
     checks that tools do not). What was just written is read back before it is used: a step then sees the same object
     whether its input was made in this process or in one that was killed.
+
+    Parameters
+    ----------
+    root
+        The folder; made when it is missing.
+    durable
+        Write through to the disk what is kept. `together` does so once for several objects.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, durable: bool = False) -> None:
         self.root = root
+        self._durable = durable
+        self._thread = local()
         self._objects = root / "objects"
         self._objects.mkdir(parents=True, exist_ok=True)
         self._cache: OrderedDict[str, Any] = OrderedDict()
@@ -85,21 +98,50 @@ class ArtifactStore:
     def _keep(
         self, kind: ArtifactKind, name: str, write: Callable[[Path], object], summary: str
     ) -> ArtifactRef:
-        handle, temporary_name = tempfile.mkstemp(dir=self._objects, prefix=".new-", suffix=SUFFIX[kind])
-        os.close(handle)
-        temporary = Path(temporary_name)
-        try:
+        with self.together() as written:
+            handle, temporary_name = tempfile.mkstemp(dir=self._objects, prefix=".new-", suffix=SUFFIX[kind])
+            os.close(handle)
+            temporary = Path(temporary_name)
+            written[temporary] = None
             write(temporary)
             identity = file_hash(temporary)
             size = temporary.stat().st_size
             target = self._path(identity, kind)
-            if not target.exists():
-                target.parent.mkdir(exist_ok=True)
-                temporary.chmod(0o644)
-                temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+            # One of another size was cut short by a power cut, by a version that did not write it through.
+            if not target.exists() or target.stat().st_size != size:
+                written[temporary] = target
         return ArtifactRef(id=identity, kind=kind, name=name, size=size, summary=summary)
+
+    @contextmanager
+    def together(self) -> Iterator[dict[Path, Path | None]]:
+        """Keep what this thread puts inside at the end, all at once; when the inside fails, nothing is kept.
+
+        The objects can be read after the end. Gives the temporary files with the places that they get.
+        """
+        outer: dict[Path, Path | None] | None = getattr(self._thread, "written", None)
+        if outer is not None:
+            yield outer
+            return
+        written: dict[Path, Path | None] = {}
+        self._thread.written = written
+        try:
+            yield written
+            self._move({one: target for one, target in written.items() if target is not None})
+        finally:
+            self._thread.written = None
+            for one in written:
+                one.unlink(missing_ok=True)
+
+    def _move(self, targets: dict[Path, Path]) -> None:
+        if self._durable:
+            _write_through(list(targets))
+        fresh = {self._objects for target in targets.values() if not target.parent.exists()}
+        for temporary, target in targets.items():
+            target.parent.mkdir(exist_ok=True)
+            temporary.chmod(0o644)
+            temporary.replace(target)
+        if self._durable:
+            _write_through(sorted(fresh | {target.parent for target in targets.values()}))
 
     # ------------------------------------------------------------------ reading
 
@@ -122,7 +164,11 @@ class ArtifactStore:
         """Read a table."""
         import pyarrow.parquet as pq
 
-        return self._load(ref, lambda path: pq.read_table(path).to_pandas())
+        def read(path: Path) -> pd.DataFrame:
+            with pq.ParquetFile(path) as file:  # without the search for a data set of many files
+                return file.read().to_pandas()
+
+        return self._load(ref, read)
 
     def dataset(self, ref: ArtifactRef) -> AnnData:
         """Read a data set."""
@@ -151,6 +197,26 @@ class ArtifactStore:
 
     def _path(self, identity: str, kind: ArtifactKind) -> Path:
         return self._objects / identity[:2] / f"{identity}{SUFFIX[kind]}"
+
+
+def _write_through(paths: list[Path]) -> None:
+    """Write files or folders through to the disk; several at a time, which a file system's log takes as one."""
+    if len(paths) == 1:
+        _sync(paths[0])
+    elif paths:
+        with ThreadPoolExecutor(min(len(paths), _SYNCS_AT_A_TIME)) as pool:
+            list(pool.map(_sync, paths))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:
+        if not path.is_dir():  # not every file system can write a folder through; its files are safe
+            raise
+    finally:
+        os.close(handle)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, delete, func, select
+from sqlalchemy import Connection, Table, bindparam, delete, func, select
 
 from nereus.errors import StoreError
 from nereus.memory.database.engine import now
@@ -17,6 +17,12 @@ _OBJECTIVES = cast(Table, ObjectiveRow.__table__)
 _RUNS = cast(Table, RunRow.__table__)
 _STEPS = cast(Table, StepRow.__table__)
 _WORKFLOWS = cast(Table, WorkflowRow.__table__)
+_OTHERS = delete(_STEPS).where(  # built once: a statement costs more to build than to run
+    _STEPS.c.run_id == bindparam("run"),
+    _STEPS.c.workflow_id == bindparam("workflow"),
+    _STEPS.c.version == bindparam("of_version"),
+    _STEPS.c.id.not_in(bindparam("kept", expanding=True)),
+)
 
 
 class Plans(Rows):
@@ -44,17 +50,13 @@ class Plans(Rows):
         ]
         self.put(_WORKFLOWS, [row])
         self.put(_STEPS, steps)
-        here = (
-            _STEPS.c.run_id == run_id,
-            _STEPS.c.workflow_id == workflow.id,
-            _STEPS.c.version == workflow.version,
-        )
-
-        def drop(connection: Connection, versions: list[list[str]]) -> None:
-            connection.execute(delete(_STEPS).where(*here, _STEPS.c.id.not_in(versions[-1])))
-
-        kept = [step.id for step in workflow.steps]
-        self.database.save(("other steps", run_id, workflow.id, workflow.version), [kept], drop)
+        kept = {
+            "run": run_id,
+            "workflow": workflow.id,
+            "of_version": workflow.version,
+            "kept": [step.id for step in workflow.steps],
+        }
+        self.database.save(("other steps", run_id, workflow.id, workflow.version), [kept], _drop_others)
 
     def save_step(self, run_id: str, workflow: Workflow, step: PlannedStep) -> None:
         """Replace one step of a saved workflow version: the cheap way to note that it was done."""
@@ -106,6 +108,10 @@ class Plans(Rows):
             )
             for row in found
         ]
+
+
+def _drop_others(connection: Connection, gathered: list[dict[str, Any]]) -> None:
+    connection.execute(_OTHERS, gathered[-1])
 
 
 def _step_row(

@@ -153,7 +153,7 @@ class StepRunner:
                 status=CallStatus.OK,
                 summary=result.summary,
                 values=dict(result.values),
-                outputs=self._store(result),
+                outputs=self._keep(result),
                 warnings=result.warnings,
                 complete=result.complete,
                 n_total=result.n_total,
@@ -194,12 +194,14 @@ class StepRunner:
             else self.artifacts.table(value)
         )
 
-    def _store(self, result: Result) -> dict[str, ArtifactRef]:
-        outputs = {name: self.artifacts.put_table(table, name) for name, table in result.tables.items()}
-        outputs |= {name: self.artifacts.put_dataset(data, name) for name, data in result.datasets.items()}
-        for name, figure in result.figures.items():
-            outputs[name] = self.artifacts.put_figure(figure.svg, name, figure.title)
-            outputs[f"{name}_data"] = self.artifacts.put_table(figure.data, f"{name}_data")
+    def _keep(self, result: Result) -> dict[str, ArtifactRef]:
+        """Keep the outputs, all at once, before the ledger says that they exist."""
+        with self.artifacts.together():
+            outputs = {name: self.artifacts.put_table(table, name) for name, table in result.tables.items()}
+            outputs |= {name: self.artifacts.put_dataset(one, name) for name, one in result.datasets.items()}
+            for name, figure in result.figures.items():
+                outputs[name] = self.artifacts.put_figure(figure.svg, name, figure.title)
+                outputs[f"{name}_data"] = self.artifacts.put_table(figure.data, f"{name}_data")
         return outputs
 
 

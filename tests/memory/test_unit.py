@@ -49,7 +49,10 @@ def test_what_a_unit_saves_is_one_transaction(
     assert record.workflows == (workflow(),)
     assert [one.id for one in record.hypotheses] == ["H1"]
     stream = events.read(run.id)
-    assert [(one.seq, one.subject, one.payload) for one in stream] == [(1, "O1", {"n": 1}), (2, "O2", {"n": 2})]
+    assert [(one.seq, one.subject, one.payload) for one in stream] == [
+        (1, "O1", {"n": 1}),
+        (2, "O2", {"n": 2}),
+    ]
     assert heard == stream == other.read(run.id)
 
 
@@ -122,7 +125,9 @@ def test_units_of_many_threads_number_events_without_gaps(
         for number in range(20):
             with database.unit():
                 for part in range(3):
-                    events.post(run.id, "x", f"{name}.{number}", {"part": part}, key=f"{name}.{number}.{part}")
+                    events.post(
+                        run.id, "x", f"{name}.{number}", {"part": part}, key=f"{name}.{number}.{part}"
+                    )
 
     threads = [threading.Thread(target=work, args=(name,)) for name in range(6)]
     for one in threads:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from nereus.errors import BudgetExceeded, InputError
-from nereus.memory.records import Budget
+from nereus.errors import BudgetExceeded, InputError, ResumeRefused
+from nereus.memory.records import Budget, RunHeader
 
 STEPS_TO_READ = 3
 """Steps without which a run has nothing to report: load, annotate, profile."""
@@ -54,6 +54,36 @@ class BudgetKeeper:
                 where="budget",
                 mend="start again with a larger --budget wall_s=N: steps that are finished are not computed again",
             )
+
+
+def refuse_other_limits(header: RunHeader, budget: list[str] | Budget | None) -> Budget:
+    """Limits with which a run may go on: its own, with another limit on wall time where one is given.
+
+    Raises
+    ------
+    ResumeRefused
+        A limit that decides what is found differs from the run's, or the run has ended and would not use the time.
+    """
+    limits = budget if isinstance(budget, Budget) else parse_budget(budget, header.budget)
+    before, now = header.budget.model_dump(), limits.model_dump()
+    changed = [name for name in before if before[name] != now[name]]
+    other = [name for name in changed if name != "wall_s"]
+    if other:
+        told = "; ".join(f"{name} was {before[name]:g}, now {now[name]:g}" for name in other)
+        raise ResumeRefused(
+            f"the budget decides what is found: {told}",
+            where=f"run {header.id}",
+            mend="change wall_s only, or start again with `nereus discover --budget ...`: "
+            "steps that are finished are not computed again",
+        )
+    if changed and header.status in ("finished", "stopped"):
+        raise ResumeRefused(
+            f"the run has ended as {header.status!r} and would not use more time",
+            where=f"run {header.id}",
+            mend=f"start again with `nereus discover --budget wall_s={limits.wall_s:g}`: "
+            "steps that are finished are not computed again",
+        )
+    return limits
 
 
 def parse_budget(items: list[str] | None, base: Budget | None = None) -> Budget:

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from nereus import __version__
-from nereus.agents.planner.budget import BudgetKeeper, parse_budget
+from nereus.agents.planner.budget import BudgetKeeper, parse_budget, refuse_other_limits
 from nereus.agents.planner.refusal import refuse_design
 from nereus.agents.planner.research_graph import GRAPH_VERSION, build_research_graph
 from nereus.agents.planner.services import Services
@@ -161,7 +161,7 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
             database,
             RunRepository(database),
             EventStream(database),
-            ArtifactStore(settings.artifact_root),
+            ArtifactStore(settings.artifact_root, durable=True),
         )
     finally:
         database.close()
@@ -225,7 +225,8 @@ def discover(
     refuse_unwritable_folder(out_dir)
     chosen = chosen or make_policy(loaded, limits)
     with open_workspace(loaded) as workspace:
-        inputs = {role: workspace.artifacts.put_file(path) for role, path in files.items()}
+        with workspace.artifacts.together():
+            inputs = {role: workspace.artifacts.put_file(path) for role, path in files.items()}
         if "samples" in inputs and inputs["samples"].id == inputs["data"].id:
             raise InputError(
                 "the sample sheet is the data table itself",
@@ -262,6 +263,7 @@ def resume(
     on_event: Listener | None = None,
     policy: Policy | str | None = None,
     data: str | Path | None = None,
+    budget: list[str] | Budget | None = None,
     **settings: Any,
 ) -> Run:
     """Go on with a run that was interrupted, stopped by a budget or waits for an approval.
@@ -272,13 +274,17 @@ def resume(
         The run; None takes the newest that can be resumed.
     data
         The data file, where you want it checked against the one that the run was started with.
+    budget
+        A new limit on wall time, over all processes that worked on the run: ``["wall_s=3600"]``. Every other limit
+        decides what is found, and must be the run's.
     **settings
         Settings; one that changes results and differs from the run's is refused.
 
     Raises
     ------
     ResumeRefused
-        Graph, settings or data differ from those of the run, or another process is working on it.
+        Graph, settings, data or limits differ from those of the run, another process is working on it, or more time is
+        given to a run that has ended.
     """
     given, loaded = _settings(policy, settings)
     with open_workspace(loaded) as workspace:
@@ -295,6 +301,7 @@ def resume(
                 where=f"run {header.id}",
                 mend="start a new run",
             )
+        limits = refuse_other_limits(header, budget)
         explicit = loaded.model_fields_set
         started = {
             name: header.settings[name]
@@ -311,6 +318,8 @@ def resume(
             header,
             _parts(same, chosen, header.question, header.settings.get("load", {}), header.budget, inputs),
         )
+        if limits != header.budget:
+            header = workspace.repository.update_header(header.id, budget=limits)
         return _drive(workspace, header, chosen, ask, on_event)
 
 
@@ -329,6 +338,11 @@ def load_run(run_id: str | None = None, **settings: Any) -> Run:
 
 def versions() -> dict[str, str]:
     """Versions of everything that computes."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     found = {"nereus": __version__, "python": platform.python_version()}
     for name in _VERSIONED:
         try:

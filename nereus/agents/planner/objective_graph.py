@@ -67,25 +67,23 @@ WELL_KNOWN: dict[ObjectiveKind, dict[str, str]] = {
 def build_objective_graph() -> Any:
     """The compiled subgraph of one objective."""
     graph = StateGraph(ObjectiveState, context_schema=Services, output_schema=ObjectiveReturn)
-    for node in (plan, check, fill, execute, assess, refine, conclude):
-        graph.add_node(node.__name__, recorded(node))
+    for node, ways in (
+        (plan, ("check", "conclude")),
+        (check, ("plan", "gate_workflow", "fill", "conclude")),
+        (fill, ("gate_tool", "execute", "conclude")),
+        (execute, ("assess", "conclude")),
+        (assess, ("fill", "refine", "conclude")),
+        (conclude, ("plan", END)),
+    ):
+        graph.add_node(node.__name__, recorded(node), destinations=ways)
+    graph.add_node("refine", recorded(refine))
     for gate in (gate_workflow, gate_tool):
         graph.add_node(gate.__name__, gate)
     graph.add_edge(START, "plan")
-    graph.add_conditional_edges("plan", _route, ["check", "conclude"])
-    graph.add_conditional_edges("check", _route, ["plan", "gate_workflow", "fill", "conclude"])
     graph.add_edge("gate_workflow", "fill")
-    graph.add_conditional_edges("fill", _route, ["gate_tool", "execute", "conclude"])
     graph.add_edge("gate_tool", "execute")
-    graph.add_conditional_edges("execute", _route, ["assess", "conclude"])
-    graph.add_conditional_edges("assess", _route, ["fill", "refine", "conclude"])
     graph.add_edge("refine", "check")
-    graph.add_conditional_edges("conclude", _route, ["plan", END])
     return graph.compile()
-
-
-def _route(state: ObjectiveState) -> str:
-    return state["route"]
 
 
 # ------------------------------------------------------------------------------------------------------ planning
@@ -94,7 +92,7 @@ def _route(state: ObjectiveState) -> str:
 def plan(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     """Ask for a workflow, with what was wrong with the previous one."""
     services = runtime.context
-    objective = Objective.model_validate(state["objective"])
+    objective = services.parsed.objective(state["objective"])
     number = state.get("workflow_number", 0) + (0 if state.get("plan_errors") else 1)
     attempt = state.get("plan_attempts", 0) + 1
     context = _context(state, services).model_copy(
@@ -117,7 +115,7 @@ def plan(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
 def check(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     """Static check; a wrong plan goes back with the list of errors, at most twice."""
     services = runtime.context
-    workflow = Workflow.model_validate(state["workflow"])
+    workflow = services.parsed.workflow(state["workflow"])
     known = {step_id: services.call(key).spec.tool for step_id, key in _all_calls(state).items()}
     errors = check_workflow(workflow, state["run_outputs"], known)
     if errors:
@@ -163,7 +161,7 @@ def gate_workflow(state: ObjectiveState) -> dict[str, Any]:
         {"gate": "workflow", "id": workflow.id, "steps": [[s.tool, s.purpose] for s in workflow.steps]}
     )
     if _approved(answer):
-        return {"route": "fill"}
+        return {}
     steps = tuple(
         s.model_copy(update={"status": "skipped", "note": "refused at the gate"}) for s in workflow.steps
     )
@@ -171,7 +169,6 @@ def gate_workflow(state: ObjectiveState) -> dict[str, Any]:
         "workflow": workflow.model_copy(update={"steps": steps}).model_dump(mode="json"),
         "cursor": len(steps),
         "notices": [f"{workflow.id} was refused at the approval gate"],
-        "route": "fill",
     }
 
 
@@ -181,7 +178,7 @@ def gate_workflow(state: ObjectiveState) -> dict[str, Any]:
 def fill(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     """Fix the parameters of the next step from the actual results of its inputs."""
     services = runtime.context
-    workflow = Workflow.model_validate(state["workflow"])
+    workflow = services.parsed.workflow(state["workflow"])
     cursor = state["cursor"]
     while cursor < len(workflow.steps) and workflow.steps[cursor].status != "planned":
         cursor += 1
@@ -225,7 +222,7 @@ def gate_tool(state: ObjectiveState) -> dict[str, Any]:
 def execute(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     """Run the step under the cursor."""
     services = runtime.context
-    workflow = Workflow.model_validate(state["workflow"])
+    workflow = services.parsed.workflow(state["workflow"])
     cursor = state["cursor"]
     if cursor >= len(workflow.steps) or workflow.steps[cursor].status != "planned":
         return {"route": "assess"}
@@ -262,7 +259,7 @@ def execute(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]
 def assess(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     """Judge the step that just ran, and say where to go."""
     services = runtime.context
-    workflow = Workflow.model_validate(state["workflow"])
+    workflow = services.parsed.workflow(state["workflow"])
     cursor = state["cursor"]
     if cursor >= len(workflow.steps) or workflow.steps[cursor].status == "skipped":
         return {"cursor": cursor + 1, "route": "fill"}
@@ -302,14 +299,14 @@ def assess(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
         update["route"] = "conclude"
     elif (answer.surprise or answer.verdict in ("replace", "insert")) and _may_refine(state, services):
         update["route"] = "refine"
-    update["outputs"] = _shared_outputs(services, judged, Objective.model_validate(state["objective"]))
+    update["outputs"] = _shared_outputs(services, judged, services.parsed.objective(state["objective"]))
     return update
 
 
 def refine(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     """Edit the steps that have not run, because of a result. Executed steps never change."""
     services = runtime.context
-    workflow = Workflow.model_validate(state["workflow"])
+    workflow = services.parsed.workflow(state["workflow"])
     number = state.get("refinements", 0) + 1
     context = _context(
         state, services, step_id=workflow.steps[min(state["cursor"], len(workflow.steps)) - 1].id
@@ -333,8 +330,8 @@ def refine(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
 def conclude(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     """Close the objective, give it another workflow, or leave children for the run to take up."""
     services = runtime.context
-    objective = Objective.model_validate(state["objective"])
-    workflow = Workflow.model_validate(state["workflow"])
+    objective = services.parsed.objective(state["objective"])
+    workflow = services.parsed.workflow(state["workflow"])
     services.repository.save_workflow(services.run_id, workflow)
     stopped = "stop" in state.get("outputs", {})
     answer = services.decide(
@@ -373,17 +370,17 @@ def conclude(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any
 
 def _context(state: ObjectiveState, services: Services, step_id: str | None = None) -> DecisionContext:
     calls = _all_calls(state)
-    workflow = Workflow.model_validate(state["workflow"]) if state.get("workflow") else None
+    workflow = services.parsed.workflow(state["workflow"]) if state.get("workflow") else None
     own = [step.id for step in workflow.steps if step.id in calls] if workflow else []
     shared = sorted({reference.partition("/")[0] for reference in state["run_outputs"].values()} - set(own))
     return DecisionContext(
         question=services.question,
         profile=services.profile(calls, state["run_outputs"]),
         objectives=tuple(
-            Objective.model_validate(state["run_objectives"][one])
+            services.parsed.objective(state["run_objectives"][one])
             for one in in_order(state["run_objectives"])
         ),
-        objective=Objective.model_validate(state["objective"]),
+        objective=services.parsed.objective(state["objective"]),
         workflow=workflow,
         step_id=step_id,
         calls=tuple(services.view(one, calls[one]) for one in [*shared, *own] if one in calls),

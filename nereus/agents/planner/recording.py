@@ -8,6 +8,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from langgraph.runtime import Runtime
+from langgraph.types import Command
 from pydantic import BaseModel
 
 from nereus.tools.steps import canonical_json
@@ -19,17 +20,22 @@ if TYPE_CHECKING:
 _PARTS = ("calls", "objectives", "evidence", "groups", "drafts", "memories")
 
 
-def recorded(node: Callable[[Any, Runtime[Services]], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+def recorded(node: Callable[[Any, Runtime[Services]], dict[str, Any]]) -> Callable[..., Any]:
     """Keep what a node decides, saves and emits in one transaction, before LangGraph hears that the node has ended.
+
+    Where the node's answer has a ``route``, the graph goes there (without a look at the whole state, as a conditional
+    edge would take).
 
     A process that is killed inside leaves nothing of the node, or all of it before a computation; the node then runs
     again and finds what was kept.
     """
 
     @wraps(node)
-    def run(state: Any, runtime: Runtime[Services]) -> dict[str, Any]:
+    def run(state: Any, runtime: Runtime[Services]) -> Any:
         with runtime.context.repository.database.unit():
-            return node(state, runtime)
+            update = node(state, runtime)
+        route = update.pop("route", None)
+        return update if route is None else Command(update=update, goto=route)
 
     return run
 

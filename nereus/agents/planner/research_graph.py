@@ -99,7 +99,7 @@ def begin(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
 def select(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     """Choose the objectives of the next round, or the synthesis when nothing else is worth doing."""
     services = runtime.context
-    objectives = _objectives(state)
+    objectives = _objectives(state, services)
     opened = [one for one in objectives.values() if one.status == "open"]
     ready = [one for one in opened if one.kind in (ObjectiveKind.DATA, ObjectiveKind.QUALITY)]
     stop = state.get("stop_reason", "") or state.get("outputs", {}).get("stop", "")
@@ -138,7 +138,7 @@ def select(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
 
 
 def _start_synthesis(state: RunState, services: Services, reason: str) -> dict[str, Any]:
-    objectives = _objectives(state)
+    objectives = _objectives(state, services)
     update: dict[str, Any] = {
         "stop_reason": reason,
         "selected": [],
@@ -201,7 +201,7 @@ def collect(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     """After a round: give the children of the closed objectives their ids, in the order of their parents."""
     services = runtime.context
     update: dict[str, Any] = {"objectives": {}, "children": {}}
-    known = _objectives(state)
+    known = _objectives(state, services)
     for parent in in_order(state.get("children", {})):
         for item in state["children"][parent]:
             draft = ObjectiveDraft.model_validate(item)
@@ -220,7 +220,7 @@ def propose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     answer = services.decide(
         DecisionKind.PROPOSE_OBJECTIVES, f"proposal {number}", _context(state, services), ObjectivesProposal
     )
-    objectives = _objectives(state)
+    objectives = _objectives(state, services)
     update: dict[str, Any] = {"objectives": {}, "proposals": number, "notices": []}
     for draft in answer.objectives:
         same = _same(draft, objectives.values())
@@ -261,7 +261,9 @@ def propose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
 
 def gate_objectives(state: RunState) -> dict[str, Any]:
     """Ask a person which of the open objectives to keep. The answer may drop some: ``{"drop": ["O3"]}``."""
-    opened = [one for one in _objectives(state).values() if one.status == "open"]
+    opened = [
+        one for one in map(Objective.model_validate, state["objectives"].values()) if one.status == "open"
+    ]
     answer = interrupt(
         {"gate": "objectives", "objectives": [[one.id, one.statement, one.priority] for one in opened]}
     )
@@ -335,8 +337,8 @@ def _after_judge(state: RunState) -> str:
 # --------------------------------------------------------------------------------------------------------- helpers
 
 
-def _objectives(state: RunState) -> dict[str, Objective]:
-    return {name: Objective.model_validate(value) for name, value in state.get("objectives", {}).items()}
+def _objectives(state: RunState, services: Services) -> dict[str, Objective]:
+    return {name: services.parsed.objective(value) for name, value in state.get("objectives", {}).items()}
 
 
 def _context(state: RunState, services: Services) -> DecisionContext:
@@ -345,7 +347,7 @@ def _context(state: RunState, services: Services) -> DecisionContext:
     return DecisionContext(
         question=services.question,
         profile=services.profile(calls, outputs),
-        objectives=tuple(_objectives(state).values()),
+        objectives=tuple(_objectives(state, services).values()),
         calls=tuple(services.view(one, calls[one]) for one in owners if one in calls),
         memories=services.recall_similar("objectives", services.question or "") if services.question else (),
         run_outputs=outputs,

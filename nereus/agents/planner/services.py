@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from nereus.agents.planner.budget import BudgetKeeper
 from nereus.agents.planner.citations import Citations
+from nereus.agents.planner.parsed import Parsed
 from nereus.agents.planner.recording import ContextHasher
 from nereus.agents.policies.base import (
     SCHEMAS,
@@ -81,6 +82,8 @@ class Services:
     progress: Progress
     """Counts what is recorded."""
     recall: VectorIndex | None = None
+    parsed: Parsed = field(default_factory=Parsed)
+    """Records of the graph's state."""
     _profiles: dict[tuple[tuple[str, str], ...], ProfileView] = field(default_factory=dict)
     _views: dict[tuple[str, str], CallView] = field(default_factory=dict)
     _decisions: dict[str, Decision] | None = None

@@ -64,7 +64,6 @@ class ObjectiveState(TypedDict, total=False):
     plan_attempts: int
     refinements: int
     surprise: str
-    route: str
     # what it gives back to the run
     objectives: Annotated[dict[str, Any], merge]
     calls: Annotated[dict[str, str], merge]

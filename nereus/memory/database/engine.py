@@ -17,6 +17,7 @@ PostgreSQL
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ from typing import Any
 
 from filelock import FileLock
 from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -117,7 +119,7 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 yield connection
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             raise self._broken(error) from error
 
     @contextmanager
@@ -151,7 +153,7 @@ class Database:
                 where=self.shown_url,
                 mend="store what they refer to first",
             ) from error
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             raise self._broken(error) from error
         finally:
             if self._writer is not None:
@@ -214,7 +216,7 @@ class Database:
 
     def insert(self, table: Table) -> Any:
         """Make an INSERT that knows ``on_conflict_do_nothing`` and ``..._do_update`` on both databases."""
-        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+        return sqlite_dialect.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     def add(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
         """Insert the rows that are new by primary key; return how many they were, where the driver tells."""
@@ -288,7 +290,7 @@ class Database:
 
                     with self.write() as connection:
                         upgrade(connection)
-        except (DBAPIError, OSError) as error:  # the lock's timeout is an OSError
+        except (DBAPIError, sqlite3.Error, OSError) as error:  # the lock's timeout is an OSError
             raise self._broken(error) from error
 
     def _is_current(self) -> bool:
@@ -349,7 +351,8 @@ class Database:
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
             writes = connection.get_execution_options().get("nereus_writes", False)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+            driver: Any = connection.connection.driver_connection  # a tenth of the way through SQLAlchemy
+            driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
         return engine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, bindparam, select
 
 from nereus.memory.database.engine import Database, now
 from nereus.memory.database.models import ArtifactRow, CallOutputRow, ToolCallRow
@@ -13,7 +13,7 @@ from nereus.memory.records import CallStatus, ToolCall
 _CALLS = cast(Table, ToolCallRow.__table__)
 _ARTIFACTS = cast(Table, ArtifactRow.__table__)
 _OUTPUTS = cast(Table, CallOutputRow.__table__)
-_DOCUMENT = select(_CALLS.c.document)
+_DOCUMENT = select(_CALLS.c.document).where(_CALLS.c.cache_key == bindparam("key"))  # built once
 
 
 class DatabaseLedger:
@@ -50,7 +50,7 @@ class DatabaseLedger:
         if known is not None:
             return known
         with self._database.read(settled=False) as connection:
-            document = connection.execute(_DOCUMENT.where(_CALLS.c.cache_key == key)).scalar_one_or_none()
+            document = connection.execute(_DOCUMENT, {"key": key}).scalar_one_or_none()
         if document is None:
             return None
         call = ToolCall.model_validate_json(document)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from nereus.agents.planner.budget import BudgetKeeper, parse_budget
-from nereus.errors import BudgetExceeded, InputError
-from nereus.memory.records import Budget
+from nereus.agents.planner.budget import BudgetKeeper, parse_budget, refuse_other_limits
+from nereus.errors import BudgetExceeded, InputError, ResumeRefused
+from nereus.memory.records import Budget, RunHeader
 
 
 def test_items_change_the_defaults() -> None:
@@ -44,3 +44,20 @@ def test_counts_stop_before_the_limit() -> None:
 def test_wall_time_of_earlier_processes_counts() -> None:
     with pytest.raises(BudgetExceeded, match="wall time"):
         BudgetKeeper(Budget(wall_s=10), wall_used_s=9.5).reserve({}, "steps", seconds=1.0)
+
+
+def test_a_run_goes_on_with_more_time_and_with_nothing_else() -> None:
+    limits = Budget(steps=30, wall_s=60)
+    header = RunHeader(id="r1", status="running", out_dir="x", budget=limits)
+    assert refuse_other_limits(header, None) == limits
+    assert refuse_other_limits(header, ["steps=30"]) == limits
+    assert refuse_other_limits(header, ["wall_s=600"]) == Budget(steps=30, wall_s=600)
+    assert refuse_other_limits(header, Budget(steps=30, wall_s=600)) == Budget(steps=30, wall_s=600)
+    with pytest.raises(ResumeRefused, match="steps was 30, now 40; hypotheses was 40, now 5"):
+        refuse_other_limits(header, ["steps=40", "hypotheses=5", "wall_s=600"])
+    with pytest.raises(InputError, match="no budget"):
+        refuse_other_limits(header, ["time=9"])
+    stopped = header.model_copy(update={"status": "stopped"})
+    assert refuse_other_limits(stopped, ["wall_s=60"]) == limits
+    with pytest.raises(ResumeRefused, match="would not use more time"):
+        refuse_other_limits(stopped, ["wall_s=600"])

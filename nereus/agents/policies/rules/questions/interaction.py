@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft, WorkflowDraft
@@ -18,7 +19,7 @@ from nereus.agents.policies.rules.questions.priority import (
 from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, SUBSAMPLES, conclude
 from nereus.memory.records import Contrast, Objective, ObjectiveKind
 
-_WORDS = ["interaction", "interact", "depends", "modifies", "synergy"]
+_WORDS = ["interaction", "interact", "depend", "depends", "modifies", "synergy"]
 
 
 def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[ObjectiveDraft]:
@@ -44,11 +45,7 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
             "screen": round((screen(context, first) + screen(context, second)) / 2, 4),
             # The difference of two differences has twice the variance: as if each side had half of the subjects.
             "power": power(least, least),
-            "question": min(
-                1.0,
-                (question_match(context.question, [first]) + question_match(context.question, [second])) / 2
-                + question_match(context.question, _WORDS),
-            ),
+            "question": _spoken_of(context, row),
             "novelty": novelty(context, ObjectiveKind.INTERACTION, first),
             "directness": DIRECTNESS.get(str(row.get("kind")), 0.5),
             "cost": 0.1,
@@ -77,6 +74,15 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
             )
         )
     return drafts
+
+
+def _spoken_of(context: DecisionContext, row: Mapping[str, Any]) -> float:
+    """How far the user names both factors or their levels, and speaks of an interaction."""
+    factors = [
+        question_match(context.question, [str(row[name]) for name in names])
+        for names in (("first", "a_first", "b_first"), ("second", "a_second", "b_second"))
+    ]
+    return round(sum(factors) / 4 + question_match(context.question, _WORDS) / 2, 4)
 
 
 def _covariates(context: DecisionContext, first: str, second: str) -> tuple[str, ...]:

@@ -1,0 +1,90 @@
+"""Artifacts: whole or absent, several at once, written through where the store is durable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nereus.errors import StoreError
+from nereus.memory.artifacts import ArtifactStore
+from nereus.memory.records import ArtifactRef
+
+
+def files(store: ArtifactStore) -> list[str]:
+    return sorted(path.name for path in store.root.rglob("*") if path.is_file())
+
+
+def put_three(store: ArtifactStore) -> list[ArtifactRef]:
+    before = [name for name in files(store) if not name.startswith(".new")]
+    with store.together():
+        made = [store.put_table(pd.DataFrame({"feature": ["a"], "n": [number]}), "t") for number in (1, 2, 1)]
+        assert [name for name in files(store) if not name.startswith(".new")] == before, "not before the end"
+    return made
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_is_put_together_is_kept_at_once(tmp_path: Path, durable: bool) -> None:
+    store = ArtifactStore(tmp_path / "artifacts", durable=durable)
+    made = put_three(store)
+    assert made[0].id == made[2].id != made[1].id
+    assert files(store) == sorted({f"{ref.id}.parquet" for ref in made}), "and no temporary file is left"
+    assert [store.table(ref)["n"].tolist() for ref in made] == [[1], [2], [1]]
+    assert put_three(ArtifactStore(tmp_path / "other", durable=not durable)) == made
+
+
+def test_a_failure_keeps_nothing_and_ends_the_batch(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "artifacts", durable=True)
+
+    def fail() -> None:
+        with store.together():
+            store.put_figure(b"<svg/>", "one")
+            store.put_file(tmp_path / "missing.csv")
+
+    with pytest.raises(FileNotFoundError):
+        fail()
+    assert files(store) == []
+    assert store.has(store.put_figure(b"<svg/>", "one"))
+
+
+def test_content_is_written_through_before_it_gets_its_name_and_folders_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ArtifactStore(tmp_path / "artifacts", durable=True)
+    order: list[tuple[str, int]] = []
+    sync, replace = os.fsync, Path.replace
+
+    def synced(handle: int) -> None:
+        order.append(("sync", os.fstat(handle).st_ino))
+        sync(handle)
+
+    def replaced(self: Path, target: Path) -> Path:
+        order.append(("name", self.stat().st_ino))
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    made = put_three(store)
+    named = [number for what, number in order if what == "name"]
+    first, last = order.index(("name", named[0])), order.index(("name", named[-1]))
+    assert {number for _, number in order[:first]} == set(named), "every content, before the first name"
+    folders = {store.path(ref).parent for ref in made} | {tmp_path / "artifacts" / "objects"}
+    assert {number for _, number in order[last + 1 :]} == {folder.stat().st_ino for folder in folders}
+    order.clear()
+    put_three(store)
+    assert order == [], "what is there already costs nothing"
+    put_three(ArtifactStore(tmp_path / "quick"))
+    assert {what for what, _ in order} == {"name"}
+
+
+def test_an_object_that_was_cut_short_is_written_again(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "artifacts")
+    ref = store.put_figure(b"<svg>a drawing</svg>", "one")
+    store.path(ref).write_bytes(b"")
+    assert store.put_figure(b"<svg>a drawing</svg>", "one") == ref
+    assert store.figure(ref) == b"<svg>a drawing</svg>"
+    store.path(ref).unlink()
+    with pytest.raises(StoreError, match="missing"):
+        ArtifactStore(tmp_path / "artifacts").figure(ref)
