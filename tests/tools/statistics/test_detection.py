@@ -116,14 +116,31 @@ def test_alike_and_settled_strata_are_conditioned_on():
 
 
 @pytest.mark.parametrize("kind", [int, float])
-def test_a_quantity_makes_no_strata(kind):
+def test_a_quantity_makes_strata_by_its_quantiles(kind):
     ages = np.tile(np.arange(50, 75), 4).astype(kind)
     data = dropping(50, 50, age=ages, plate=np.tile([1, 2], 50).astype(kind))
     asked = {"factor": "group", "a": "a", "b": "b", "covariates": ["age", "plate"]}
     result = detection_test(data, contrast=asked)
-    assert result.values["n_strata"] == 2
-    assert any("'age'" in warning for warning in result.warnings)
-    assert not any("'plate'" in warning for warning in result.warnings)
+    assert result.values["n_strata"] == 10
+    assert not any("takes no account" in warning for warning in result.warnings)
+
+
+def test_a_quantity_that_explains_absence_is_not_reported(contrast):
+    # Features are missed above sixty years only, and group b is the older one.
+    ages = np.concatenate([np.linspace(40, 66, 60), np.linspace(54, 80, 60)])
+    data = dropping(60, 60, age=ages)
+    data.X[:, :30] = 25.0
+    data.X[ages > 60, :30] = np.nan
+    naive = detection_test(data, contrast=contrast, min_difference=0.3)
+    adjusted = detection_test(data, contrast={**contrast, "covariates": ["age"]}, min_difference=0.3)
+    assert (naive.table()["q"][:30] < 1e-3).all()
+    assert (adjusted.table()["p"][:30] > 1e-3).all()
+
+
+def test_a_quantity_of_few_units_makes_no_strata():
+    data = dropping(7, 7, age=np.arange(50, 64))
+    asked = {"factor": "group", "a": "a", "b": "b", "covariates": ["age"]}
+    assert any("'age'" in warning for warning in detection_test(data, contrast=asked).warnings)
 
 
 def test_a_batch_that_explains_absence_is_not_reported(contrast):
