@@ -64,7 +64,11 @@ def _objective_faults(contrast: object, variable: str | None, context: DecisionC
     factors: dict[str, set[str]] = {}
     for row in context.profile.tables.get("factors", []):
         factors.setdefault(str(row["factor"]), set()).add(str(row["level"]))
-    known = {str(row["column"]) for row in context.profile.tables.get("columns", [])}
+    tables = context.profile.tables
+    known = {str(row["column"]) for row in tables.get("columns", [])}
+    if known:  # numbers that the profile made of moments and doses are columns as well
+        known |= {str(row["time"]) for row in tables.get("courses", [])}
+        known |= {str(row["dose"]) for row in tables.get("doses", [])}
     found = []
     if contrast is not None and factors:
         factor, a, b = (str(getattr(contrast, name)) for name in ("factor", "a", "b"))

@@ -14,8 +14,13 @@ from nereus.agents.policies.base import (
 )
 from nereus.agents.policies.rules.questions import ESSENTIAL, question, targets
 from nereus.agents.policies.rules.questions.design import PANEL_FEATURES, asks_for_structures
+from nereus.agents.policies.rules.questions.screens import TEST_OPTIONS
 from nereus.memory.records import PlannedStep, Workflow
 
+SLOPES_DIFFER = 1.5
+"""Variance of subjects' own slopes, over what one slope for all would give, above which subjects differ in them."""
+LOST_WITH_OUTLIERS = 0.5
+"""Share of the findings that are lost without the outlying samples, above which these made them."""
 LARGE_SHARE = 0.30
 """Share of significant features above which a global shift is suspected."""
 ORGANISMS_WITH_SETS = ("human", "mouse")
@@ -64,6 +69,17 @@ def _surprise(context: DecisionContext, call: CallView) -> str | None:
         fired = "outlier_samples"
     elif call.tool == "batch_check" and (values.get("n_covariates") or 0):
         fired = "batch_effect"
+    elif call.tool == "longitudinal_test":
+        uneven = float(values.get("slope_heterogeneity") or 0) > SLOPES_DIFFER
+        if uneven and call.params.get("method", "blocked") == "blocked" and not call.params.get("covariates"):
+            fired = "slopes_differ"
+    elif call.tool == "differential_abundance" and _step(context).publishes == "rerun":
+        first = next(
+            (one for one in context.calls if one.tool == call.tool and one.step_id != call.step_id), None
+        )
+        before = float(first.values.get("n_significant") or 0) if first is not None else 0.0
+        if before and float(values.get("n_significant") or 0) < (1 - LOST_WITH_OUTLIERS) * before:
+            fired = "made_by_outliers"
     elif call.tool == "differential_abundance":
         tested = float(values.get("n_tested") or 0)
         hits = float(values.get("n_significant") or 0)
@@ -104,6 +120,12 @@ def refine(context: DecisionContext) -> Refinement:
         edits += _repoint(workflow, context.step_id or "", f"{workflow.id}.S{len(workflow.steps) + 1}")
     elif surprise == "many_significant" and last is not None:
         edits += _ask_for_more(workflow, here, last)
+    elif surprise == "slopes_differ" and last is not None and workflow is not None:
+        edits += _slopes(workflow, here, last)
+    elif surprise == "made_by_outliers" and last is not None:
+        edits += _by_ranks(workflow, here, last)
+    elif surprise == "sign_disagreement" and last is not None:
+        edits += _robust(workflow, here, last)
     elif surprise == "none_significant":
         edits += [
             EditDraft(
@@ -138,6 +160,73 @@ def refine(context: DecisionContext) -> Refinement:
                 )
             )
     return Refinement(edits=tuple(edits), rationale=surprise)
+
+
+def _slopes(workflow: Workflow, here: int, last: CallView) -> list[EditDraft]:
+    """Take each subject's own slope as one observation, and draw from that test."""
+    trigger = f"slopes_differ: {last.step_id}.slope_heterogeneity"
+    again = f"{workflow.id}.S{len(workflow.steps) + 1}"
+    edits = [
+        _insert(
+            here + 1,
+            StepDraft(
+                tool="longitudinal_test",
+                purpose="subjects differ in their slopes: take each subject's own as one observation",
+                inputs={"dataset": "run/prepared"},
+                params={**last.params, "method": "slopes"},
+            ),
+            "subjects differ in how fast they change",
+            trigger,
+        )
+    ]
+    for number, step in enumerate(workflow.steps, start=1):
+        if step.status == "planned" and step.inputs.get("table") == f"{last.step_id}/longitudinal":
+            drawn = StepDraft(
+                tool=step.tool,
+                purpose=step.purpose,
+                inputs={**step.inputs, "table": f"{again}/longitudinal"},
+                params=step.params,
+            )
+            reason = "it must show the test that counts"
+            edits.append(EditDraft(op="replace", position=number, step=drawn, reason=reason, trigger=trigger))
+    return edits
+
+
+def _by_ranks(workflow: Workflow, here: int, last: CallView) -> list[EditDraft]:
+    """A test that outlying samples hardly move, unless it stands beside already."""
+    if any(step.tool == "rank_test" for step in workflow.steps):
+        return []
+    return [
+        _insert(
+            here + 1,
+            StepDraft(
+                tool="rank_test",
+                purpose="outlying samples made most of the findings: a test that they hardly move stands beside",
+                inputs={"dataset": "run/prepared"},
+                params={"contrast": last.params["contrast"]},
+            ),
+            "more than half of the findings are lost without the outlying samples",
+            f"made_by_outliers: {last.step_id}.n_significant",
+        )
+    ]
+
+
+def _robust(workflow: Workflow, here: int, last: CallView) -> list[EditDraft]:
+    """Where ranks and means disagree in sign, test again with hypervariable features moderated less."""
+    return [
+        _insert(
+            here + 1,
+            StepDraft(
+                tool="differential_abundance",
+                purpose="ranks and means disagree in sign: test again with robust variances",
+                inputs={"dataset": "run/prepared"},
+                params={**TEST_OPTIONS, "contrast": last.params["contrast"], "robust": True},
+                publishes="robust",
+            ),
+            "the rank test finds features of the opposite sign",
+            f"sign_disagreement: {last.step_id}.sign_disagreement",
+        )
+    ]
 
 
 def _ask_for_more(workflow: Workflow, here: int, last: CallView) -> list[EditDraft]:
