@@ -17,7 +17,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from nereus.agents.planner.check import check_workflow, materialise, planned, trim
+from nereus.agents.planner.check import check_workflow, materialise, trim
+from nereus.agents.planner.editing import apply_edits
 from nereus.agents.planner.evidence import in_order
 from nereus.agents.planner.recording import recorded
 from nereus.agents.planner.services import Services, explain
@@ -25,7 +26,6 @@ from nereus.agents.planner.state import ObjectiveReturn, ObjectiveState
 from nereus.agents.policies.base import (
     DecisionContext,
     DecisionKind,
-    EditDraft,
     ObjectiveAssessment,
     ParamsDraft,
     Refinement,
@@ -36,7 +36,6 @@ from nereus.errors import BudgetExceeded, PlanError
 from nereus.memory.records import (
     ArtifactKind,
     CallStatus,
-    Edit,
     Objective,
     ObjectiveKind,
     PlannedStep,
@@ -317,7 +316,7 @@ def refine(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
         context.model_copy(update={"errors": (state["surprise"],)}),
         Refinement,
     )
-    refined = _apply(workflow, answer.edits)
+    refined = apply_edits(workflow, answer.edits)
     return {
         "workflow": refined.model_dump(mode="json"),
         "unrefined": state["workflow"],
@@ -442,45 +441,3 @@ def _shared_outputs(services: Services, step: PlannedStep, objective: Objective)
     well_known = WELL_KNOWN.get(objective.kind, {})
     shared = {well_known[name]: f"{step.id}/{name}" for name in call.outputs if name in well_known}
     return shared | {f"{objective.id}:{name}": f"{step.id}/{name}" for name in call.outputs}
-
-
-def _apply(workflow: Workflow, edits: tuple[EditDraft, ...]) -> Workflow:
-    """A new version of the workflow. Positions refer to the version that was seen; inserted steps get new ids."""
-    steps: list[PlannedStep] = [*workflow.steps]
-    log: list[Edit] = [*workflow.edits]
-    fresh = sum(1 for step in steps)
-    offset = 0
-    for edit in sorted(edits, key=lambda one: one.position):
-        index = edit.position - 1 + offset
-        if edit.op != "insert" and not 0 <= index < len(steps):
-            raise PlanError(
-                f"position {edit.position} does not exist",
-                where=workflow.id,
-                mend=f"there are {len(steps)} steps",
-            )
-        if index < len(steps) and steps[index].status != "planned":
-            if edit.op == "insert":
-                index = next((i for i, one in enumerate(steps) if one.status == "planned"), len(steps))
-            else:
-                raise PlanError(f"step {steps[index].id} has run and cannot be edited", where=workflow.id)
-        if edit.op in ("insert", "replace"):
-            if edit.step is None:
-                raise PlanError(f"{edit.op} names no step", where=workflow.id)
-            fresh += 1
-            new = planned(edit.step, f"{workflow.id}.S{fresh}", workflow.id)
-            if edit.op == "insert":
-                steps.insert(min(index, len(steps)), new)
-                offset += 1
-            else:
-                steps[index] = new
-            touched = new.id
-        elif edit.op == "remove":
-            touched = steps.pop(index).id
-            offset -= 1
-        else:
-            steps[index] = steps[index].model_copy(update={"params": {**steps[index].params, **edit.params}})
-            touched = steps[index].id
-        log.append(Edit(op=edit.op, step_id=touched, reason=edit.reason, trigger=edit.trigger))
-    return workflow.model_copy(
-        update={"version": workflow.version + 1, "steps": tuple(steps), "edits": tuple(log)}
-    )
