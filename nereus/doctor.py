@@ -241,7 +241,7 @@ def check_llm(settings: Settings, reach: bool = False) -> Check:
     if settings.llm_model is None:
         return Check("language model", True, "no: the embedded rules decide, nothing leaves this machine")
     where = settings.llm_base_url or "the provider's own address"
-    used = "decides" if settings.policy == "llm" else "is configured, but the embedded rules decide"
+    used = "decides" if settings.asks_model else "is configured, but the embedded rules decide"
     detail = f"yes: {settings.llm_model} at {where} {used}"
     if find_spec("langchain_openai") is None:
         return Check(

@@ -16,6 +16,7 @@ printed.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -35,6 +36,8 @@ PREFIX = "NEREUS_"
 CONFIG_FILE = "nereus.toml"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _WEB = ("http", "https")
+_POLICIES = ("rules", "llm")
+_HYBRID = "hybrid:"
 
 
 def default_home() -> Path:
@@ -75,14 +78,34 @@ class Settings(BaseSettings):
     embedder: Literal["hashed"] = "hashed"
     """What turns a text into a vector: ``hashed`` needs no weights and no network."""
 
-    policy: Literal["rules", "llm"] = "rules"
-    """Who decides: the embedded rules, or a chat model."""
+    policy: str = "rules"
+    """Who decides: ``rules``, ``llm``, or by kind of decision: ``hybrid:critique=llm``, a table in nereus.toml."""
     llm_base_url: str | None = None
     """OpenAI-compatible endpoint. Without one, `llm_api_key` is used at the provider's own address."""
     llm_model: str | None = None
     """Name of the chat model at the endpoint."""
     llm_api_key: SecretStr | None = None
     """Key of the endpoint."""
+    llm_form: Literal["auto", "tool", "text"] = "auto"
+    """How an object is asked for: as the call of a tool, as JSON in text, or as the model offers it."""
+    llm_context_tokens: int = Field(default=16_384, ge=4096)
+    """What the model can read and write in one go; prompts are cut to it, and say what was cut."""
+    llm_reply_tokens: int = Field(default=2048, ge=256)
+    """Most tokens of one reply."""
+    llm_timeout_s: float = Field(default=60.0, gt=0)
+    """Seconds that one reply may take."""
+    llm_max_calls: int = Field(default=200, ge=1)
+    """Calls of a run (a budget of llm_calls goes before it). The call that could pass a ceiling is not made."""
+    llm_max_tokens: int = Field(default=300_000, ge=1)
+    """Tokens of a run, prompts and replies (a budget of llm_tokens goes before it)."""
+    llm_max_usd: float | None = Field(default=None, gt=0)
+    """US dollars of a run (a budget of usd goes before it); needs the prices."""
+    llm_max_s: float | None = Field(default=None, gt=0)
+    """Seconds of a run that are spent on waiting for replies."""
+    llm_price_prompt: float = Field(default=0.0, ge=0)
+    """US dollars a million tokens of prompts."""
+    llm_price_reply: float = Field(default=0.0, ge=0)
+    """US dollars a million tokens of replies."""
 
     workers: int = Field(default=2, ge=1, le=256)
     """How many objectives are worked on side by side. Results do not depend on it."""
@@ -121,6 +144,11 @@ class Settings(BaseSettings):
             raise ValueError("a SQLite database must be a file: write sqlite:///path/to/file")
         return url
 
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _one_form(cls, policy: Any) -> str:
+        return policy_name(policy)
+
     @field_validator("llm_base_url", "vector_url", mode="after")
     @classmethod
     def _web_address(cls, url: str | None) -> str | None:
@@ -130,12 +158,20 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.policy == "llm" and not self.llm_model:
+        if self.asks_model and not self.llm_model:
             raise ValueError(
                 "policy 'llm' needs llm_model (and llm_base_url, or llm_api_key for the provider's address)"
             )
-        if self.policy == "llm" and self.llm_base_url is None and self.llm_api_key is None:
+        if self.asks_model and self.llm_base_url is None and self.llm_api_key is None:
             raise ValueError("policy 'llm' needs llm_base_url, or llm_api_key for the provider's own address")
+        if self.llm_reply_tokens > self.llm_context_tokens // 2:
+            raise ValueError(
+                "llm_reply_tokens is more than half of llm_context_tokens: no room for a question"
+            )
+        if self.llm_max_usd is not None and not (self.llm_price_prompt or self.llm_price_reply):
+            raise ValueError(
+                "llm_max_usd needs llm_price_prompt and llm_price_reply: money cannot be counted"
+            )
         if self.vector_url is not None and "vector_path" in self.model_fields_set:
             raise ValueError(
                 "vector_path and vector_url are both set: keep the folder or the server, not both"
@@ -153,11 +189,23 @@ class Settings(BaseSettings):
                     raise ValueError(
                         f"offline is set but {name} names the host {host!r}: unset one of the two"
                     )
-            if self.policy == "llm" and self.llm_base_url is None:
+            if self.asks_model and self.llm_base_url is None:
                 raise ValueError(
                     "offline is set but policy 'llm' without llm_base_url calls the provider: unset one"
                 )
         return self
+
+    @property
+    def policies(self) -> dict[str, str]:
+        """Kind of decision, or ``default``, to ``rules`` or ``llm``."""
+        if not self.policy.startswith(_HYBRID):
+            return {"default": self.policy}
+        return dict(item.split("=") for item in self.policy.removeprefix(_HYBRID).split(","))
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether a language model decides anything."""
+        return "llm" in self.policies.values()
 
     def public(self) -> dict[str, Any]:
         """All settings as JSON values, for records and reports: secrets and passwords in URLs are masked."""
@@ -169,9 +217,7 @@ class Settings(BaseSettings):
 
     def of_results(self) -> dict[str, Any]:
         """Select the settings that may change what a run finds: part of its fingerprint."""
-        names = ("seed", "policy", "embedder") + (
-            ("llm_model", "llm_base_url") if self.policy == "llm" else ()
-        )
+        names = ("seed", "policy", "embedder") + (("llm_model", "llm_base_url") if self.asks_model else ())
         return {name: self.public()[name] for name in names}
 
 
@@ -318,6 +364,43 @@ def _refuse_near_misses() -> None:
                 raise SettingsError(
                     f"{variable} is no setting", where="environment", mend=f"did you mean {near[0]}?"
                 )
+
+
+def policy_name(policy: Any) -> str:
+    """The canonical name of a policy: ``rules``, ``llm``, or ``hybrid:default=rules,<kind>=llm,...`` in order.
+
+    Parameters
+    ----------
+    policy
+        A name, a mapping of kinds of decision to names, or such a mapping as JSON.
+
+    Raises
+    ------
+    ValueError
+        There is no such policy.
+    """
+    if isinstance(policy, str) and policy.lstrip().startswith("{"):
+        try:
+            policy = json.loads(policy)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not readable as JSON: {error}") from None
+    if isinstance(policy, str):
+        if policy in _POLICIES:
+            return policy
+        if not policy.startswith(_HYBRID):
+            raise ValueError("write rules, llm, or hybrid:<kind of decision>=llm,...")
+        items = [item.partition("=") for item in policy.removeprefix(_HYBRID).split(",")]
+        policy = {kind.strip(): name.strip() for kind, _, name in items}
+    if not isinstance(policy, Mapping):
+        raise ValueError("write rules, llm, or a mapping of kinds of decision")
+    mapping = {"default": "rules", **{str(kind): str(name) for kind, name in policy.items()}}
+    wrong = {kind: name for kind, name in mapping.items() if name not in _POLICIES or not kind.isidentifier()}
+    if wrong:
+        raise ValueError(f"{wrong} maps to no policy; write <kind of decision>=rules or =llm")
+    if len(set(mapping.values())) == 1:
+        return mapping["default"]
+    rest = [f"{kind}={name}" for kind, name in sorted(mapping.items()) if kind != "default"]
+    return _HYBRID + ",".join([f"default={mapping['default']}", *rest])
 
 
 def sqlite_file(url: str) -> Path | None:

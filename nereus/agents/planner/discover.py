@@ -20,6 +20,7 @@ from nereus.agents.planner.refusal import refuse_design
 from nereus.agents.planner.research_graph import GRAPH_VERSION, build_research_graph
 from nereus.agents.planner.services import Services
 from nereus.agents.policies import make_policy
+from nereus.agents.policies.base import Metered
 from nereus.agents.reporter.bundle import refuse_foreign_folder, refuse_unwritable_folder, write_bundle
 from nereus.errors import InputError, ResumeRefused, SettingsError, StoreError
 from nereus.memory.artifacts import ArtifactStore
@@ -407,6 +408,8 @@ def _drive(
             "max_concurrency": max(1, settings.workers),
             "recursion_limit": 20 + 12 * int(header.budget.steps),
         }
+        if isinstance(policy, Metered):
+            policy.go_on(repository.decisions(header.id))
         repository.set_status(header.id, "running")
         started = bool(graph.get_state(config).values)
         payload: Any = None if started else {"limits": _limits(header.budget, settings.approval)}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nereus.agents.planner.services import Services
     from nereus.agents.policies.base import DecisionContext
 
-_PARTS = ("calls", "objectives", "evidence", "groups", "drafts", "memories")
+_PARTS = ("calls", "objectives", "evidence", "groups", "drafts")
 
 
 def recorded(node: Callable[[Any, Runtime[Services]], dict[str, Any]]) -> Callable[..., Any]:
@@ -48,8 +48,12 @@ class ContextHasher:
         """By identity; the object is held, so that its identity stays its own."""
 
     def hash(self, context: DecisionContext) -> str:
-        """First 16 digits of the SHA-256 of everything in the context."""
-        rest = context.model_dump(mode="json", exclude={"profile", *_PARTS})
+        """First 16 digits of the SHA-256 of everything in the context that the run itself made.
+
+        What is recalled from earlier runs is left out: it changes when another run ends, and a decision that was made
+        and paid for is never made again because of that.
+        """
+        rest = context.model_dump(mode="json", exclude={"profile", "memories", *_PARTS})
         parts = [self._one(context.profile), *(self._all(getattr(context, name)) for name in _PARTS)]
         return _digest([rest, parts])[:16]
 

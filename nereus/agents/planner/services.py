@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pandas.api.types import is_numeric_dtype
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
@@ -22,6 +23,7 @@ from nereus.agents.policies.base import (
     DecisionContext,
     DecisionKind,
     MemoryView,
+    Metered,
     Policy,
     ProfileView,
     View,
@@ -89,6 +91,7 @@ class Services:
     _decisions: dict[str, Decision] | None = None
     _citations: Citations | None = None
     _hasher: ContextHasher = field(default_factory=ContextHasher)
+    _concealed: bool = False
     _lock: Lock = field(default_factory=Lock)
 
     # -------------------------------------------------------------------------------- events
@@ -129,8 +132,12 @@ class Services:
             rationale=verdict.rationale,
             cites=verdict.cites,
             fallback=verdict.fallback,
+            fallback_reason=verdict.fallback_reason,
+            alternative=verdict.alternative.model_dump(mode="json") if verdict.alternative else None,
             context_hash=context_hash,
+            calls=verdict.calls,
             tokens=verdict.tokens,
+            usd=verdict.usd,
             ms=round((time.perf_counter() - start) * 1000, 3),
         )
         self.repository.save_decisions(self.run_id, [decision])
@@ -236,6 +243,8 @@ class Services:
         if known is not None:
             return known
         call = self.call(key)
+        if call.spec.tool == "load_dataset" and isinstance(self.policy, Metered):
+            self._conceal_samples(call)
         view = CallView(
             step_id=step_id,
             tool=call.spec.tool,
@@ -257,6 +266,7 @@ class Services:
         if "profile" not in outputs:
             return _UNSEEN
         call = self.call(calls[outputs["profile"].partition("/")[0]])
+        self._conceal_subjects(call, calls, outputs)
         shown = {name: (call, name, most) for name, most in _PROFILE_TABLES.items()}
         for name, most in _LATER_TABLES.items():
             if name in outputs:
@@ -274,6 +284,33 @@ class Services:
                     },
                 )
             return self._profiles[key]
+
+    def _conceal_samples(self, load: ToolCall) -> None:
+        """Tell a policy that shows data to somebody else which names of samples it must not show."""
+        if "dataset" not in load.outputs or not isinstance(self.policy, Metered):
+            return
+        obs = self.artifacts.dataset(load.outputs["dataset"]).obs
+        names = set(obs.index.astype(str))
+        for column in obs.columns:  # what names every row
+            texts = obs[column].dropna().astype(str)
+            if texts.is_unique and len(texts) == len(obs) and not is_numeric_dtype(obs[column]):
+                names |= set(texts)
+        self.policy.conceal(sorted(names))
+
+    def _conceal_subjects(
+        self, profile: ToolCall, calls: Mapping[str, str], outputs: Mapping[str, str]
+    ) -> None:
+        """The same for subjects, who are known once the columns have roles."""
+        if self._concealed or not isinstance(self.policy, Metered) or "loaded" not in outputs:
+            return
+        self._concealed = True
+        columns = self.artifacts.table(profile.outputs["columns"])
+        private = set(columns.loc[columns["role"].isin(["identifier", "subject"]), "column"])
+        obs = self.artifacts.dataset(self.resolve("run/loaded", calls, outputs)).obs
+        names: set[str] = set()
+        for column in {*private, profile.values.get("subject_column")} & set(obs.columns):
+            names |= set(obs[column].dropna().astype(str))
+        self.policy.conceal(sorted(names))
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Scalar]]:

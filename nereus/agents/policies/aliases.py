@@ -137,11 +137,11 @@ def _data_names(context: DecisionContext) -> Iterator[str]:
         yield from (one.variable or "", *one.covariates, *one.design.values())
     for evidence in context.evidence:
         yield evidence.row or ""
-    for item in (*context.groups, *context.drafts):
-        for entity in item.claim.entities:
+    for claim in (*(one.claim for one in context.groups), *(one.claim for one in context.drafts)):
+        for entity in claim.entities:
             if entity.kind != "set":  # names of sets come with the package
                 yield from (entity.id, entity.name)
-        yield item.claim.context
+        yield claim.context
     for call in context.calls:
         yield from _strings(call.params)
     if context.workflow is not None:
