@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nereus.agents.planner.check import check_workflow
-from nereus.agents.planner.objective_graph import _apply
+from nereus.agents.planner.editing import apply_edits
 from nereus.agents.policies.base import CallView, DecisionContext
 from nereus.agents.policies.rules.assessment import assess, refine
 from nereus.memory.records import PlannedStep, Workflow
@@ -34,7 +34,7 @@ def refined(steps: list[PlannedStep], calls: list[CallView], at: int) -> tuple[s
     surprise = assess(seen).surprise
     if surprise is None:
         return None, workflow
-    after = _apply(workflow, refine(seen.model_copy(update={"errors": (surprise,)})).edits)
+    after = apply_edits(workflow, refine(seen.model_copy(update={"errors": (surprise,)})).edits)
     known = {"O1.W1.S1": "normalise", **{one.id: one.tool for one in steps if one.status == "done"}}
     assert check_workflow(after, {"prepared": "O1.W1.S1/dataset"}, known) == []
     return surprise, after

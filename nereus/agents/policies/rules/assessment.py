@@ -117,7 +117,7 @@ def refine(context: DecisionContext) -> Refinement:
                 "peptide_level: load_dataset.level",
             )
         )
-        edits += _repoint(workflow, context.step_id or "", f"{workflow.id}.S{len(workflow.steps) + 1}")
+        edits += _repoint(workflow, context.step_id or "", _next_id(workflow))
     elif surprise == "many_significant" and last is not None:
         edits += _ask_for_more(workflow, here, last)
     elif surprise == "slopes_differ" and last is not None and workflow is not None:
@@ -165,7 +165,7 @@ def refine(context: DecisionContext) -> Refinement:
 def _slopes(workflow: Workflow, here: int, last: CallView) -> list[EditDraft]:
     """Take each subject's own slope as one observation, and draw from that test."""
     trigger = f"slopes_differ: {last.step_id}.slope_heterogeneity"
-    again = f"{workflow.id}.S{len(workflow.steps) + 1}"
+    again = _next_id(workflow)
     edits = [
         _insert(
             here + 1,
@@ -234,7 +234,7 @@ def _ask_for_more(workflow: Workflow, here: int, last: CallView) -> list[EditDra
     stricter = {"centre": "intensity", "lfc_min": _treat_threshold(last)}
     trigger = f"many_significant: {last.step_id}.n_significant"
     reason = "more than thirty per cent of the features are significant"
-    again = f"{workflow.id}.S{len(workflow.steps) + 1}"
+    again = _next_id(workflow)
     edits = [
         _insert(
             here + 1,
@@ -272,6 +272,12 @@ def _ask_for_more(workflow: Workflow, here: int, last: CallView) -> list[EditDra
             )
         )
     return edits
+
+
+def _next_id(workflow: Workflow) -> str:
+    """Id that the next new step will get: counters are never given twice (`planner.editing`)."""
+    given = [*(step.id for step in workflow.steps), *(edit.step_id for edit in workflow.edits)]
+    return f"{workflow.id}.S{1 + max(int(one.rpartition('S')[2]) for one in given)}"
 
 
 def _insert(position: int, step: StepDraft, reason: str, trigger: str) -> EditDraft:
