@@ -93,6 +93,9 @@ def test_loose_numbers(text, loose):
 def test_names_cover_their_digits():
     assert uncovered_numbers("14-3-3 zeta in stage 2 vs stage 1", ["14-3-3 zeta", "stage 2 vs stage 1"]) == []
     assert uncovered_numbers("stage 22", ["stage 2"]) == ["22"], "a name does not cover part of a longer word"
+    assert uncovered_numbers("falls with E15 ({{E15|+.2f}})", ["E15"]) == [], (
+        "a group may be called as evidence is"
+    )
 
 
 def test_a_name_in_braces_is_a_name_and_other_braces_are_refused(sources):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
 
 from nereus.tools.statistics import calibration
+from nereus.tools.statistics.association import continuous_association
 from nereus.tools.statistics.calibration import calibrate_confidence, confidence_word
 from nereus.tools.statistics.detection import detection_test
 from nereus.tools.statistics.differential import differential_abundance
@@ -35,6 +37,23 @@ def test_true_findings_are_strong_and_chance_is_not() -> None:
     assert result.values["ece"] < 0.1
     assert result.values["brier_skill"] > 0.3
     assert result.table("reliability")["n"].sum() == result.values["n_candidates"]
+
+
+def test_associations_are_calibrated_like_comparisons() -> None:
+    rng = np.random.default_rng(3)
+    age = np.linspace(40, 80, 24)
+    values = rng.normal(20, 0.4, (24, 300))
+    values[:, :20] += 0.04 * (age - 60)[:, None]
+    obs = pd.DataFrame({"age": age}, index=[f"s{i}" for i in range(24)])
+    data = anndata.AnnData(values, obs=obs, var=pd.DataFrame(index=[f"P{i}" for i in range(300)]))
+    tests = continuous_association(data, variable="age").table()
+    stable = stability(data, variable="age", n_subsamples=10).table()
+    null = permutation_null(data, variable="age", n_permutations=20).table()
+    result = calibrate_confidence(data, tests, None, stable, null, variable="age", n_plantings=6)
+    table = result.table("confidence").set_index("feature")
+    assert table["size"].notna().all()
+    assert (table["confidence"][:20] >= 0.7).mean() > 0.8
+    assert (table["confidence"][20:] >= 0.7).mean() < 0.02
 
 
 def test_three_against_three() -> None:
