@@ -40,7 +40,8 @@ SHARES: dict[Section, float] = {
 ALLOWED = (Capability.READ, Capability.COMPUTE)
 """What the tools may touch that a language model may plan."""
 LONGEST_MEMORY = 300
-_SHORTEST_LINE = 40
+_NOTICE = 40
+"""Characters that are kept for saying what was cut."""
 
 RULES = """You decide one question inside an automated analysis of an omics data set.
 Answer with one JSON object and nothing around it.
@@ -162,31 +163,32 @@ class PromptWriter:
 
 def _fitted(section: Section, blocks: Sequence[Block], room: int, cuts: list[str]) -> Iterator[str]:
     """The lines of a section. Small blocks are shown whole, what they leave goes to the larger ones."""
+    needs = [len(block.title) + 2 + block.size() for block in blocks]
     allowed: dict[int, int] = {}
-    left, waiting = room, sorted(range(len(blocks)), key=lambda index: blocks[index].size())
+    left, waiting = room, sorted(range(len(blocks)), key=lambda index: needs[index])
     for done, index in enumerate(waiting):
-        fair = left // (len(waiting) - done)
-        allowed[index] = min(blocks[index].size() + len(blocks[index].title) + 2, fair)
+        allowed[index] = min(needs[index], left // (len(waiting) - done))
         left -= allowed[index]
     for index, block in enumerate(blocks):
         yield f"{block.title}:"
-        space, shown = allowed[index] - len(block.title) - _SHORTEST_LINE, 0
+        if allowed[index] == needs[index]:
+            yield from block.lines
+            continue
+        space, shown = allowed[index] - len(block.title) - 2 - _NOTICE, 0
         for line in block.lines:
             if len(line) + 1 > space:
                 break
             yield line
             space -= len(line) + 1
             shown += 1
-        else:
-            continue
-        if shown == 0 and space > 2 * _SHORTEST_LINE:
-            yield block.lines[0][: space - _SHORTEST_LINE] + " (line cut)"
+        if shown == 0 and space > _NOTICE:
+            yield block.lines[0][: space - _NOTICE] + " (line cut)"
             shown = 1
             cuts.append(f"{section}: {block.title}: a line was cut")
         if shown < len(block.lines):
-            text = f"({len(block.lines) - shown} of {len(block.lines)} not shown)"
-            cuts.append(f"{section}: {block.title}: {text[1:-1]}")
-            yield text
+            text = f"{len(block.lines) - shown} of {len(block.lines)} not shown"
+            cuts.append(f"{section}: {block.title}: {text}")
+            yield f"({text})"
 
 
 # ------------------------------------------------------------------------------------------ what a decision is made on

@@ -111,10 +111,17 @@ def _candidates(text: str) -> Iterator[dict[str, Any]]:
         start = place.find("{")
         if start < 0:
             continue
-        mended = repair_json(place[start:], return_objects=True)
+        mended = _mended(place[start:])
         yield from (
             one for one in (mended if isinstance(mended, list) else [mended]) if isinstance(one, dict)
         )
+
+
+def _mended(text: str) -> Any:
+    try:
+        return repair_json(text, return_objects=True)
+    except (ValueError, RecursionError):  # nested too deep: nothing of ours is
+        return None
 
 
 def _intact(text: str) -> Iterator[dict[str, Any]]:
@@ -151,7 +158,7 @@ def _wrapped(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name in _WRAPPERS:
         inner = found.get(name)
         if isinstance(inner, str) and inner.lstrip().startswith("{"):
-            inner = repair_json(inner, return_objects=True)
+            inner = _mended(inner)
         if isinstance(inner, dict):
             yield inner
     if len(found) == 1 and isinstance(only := next(iter(found.values())), dict):
