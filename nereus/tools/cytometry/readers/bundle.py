@@ -62,9 +62,13 @@ def read_folder(folder: Path, max_megabytes: int, decimal: Decimal = "auto") -> 
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     _check_number(len(files), folder.name)
-    sources = [open_source(path, f"{folder.name}/{path.name}", max_megabytes) for path in files]
-    if sum(len(source.data) for source in sources) > max_megabytes << 20:
-        raise _too_large(folder.name, max_megabytes)
+    sources, left = [], max_megabytes << 20
+    for path in files:
+        # What is left of the limit, rounded up to MiB, so that packed files cannot add up beyond it.
+        sources.append(open_source(path, f"{folder.name}/{path.name}", _megabytes(left)))
+        left -= len(sources[-1].data)
+        if left < 0:
+            raise _too_large(folder.name, max_megabytes)
     return _sorted_out(sources, folder.name, "a folder", max_megabytes, decimal)
 
 
@@ -92,17 +96,25 @@ def read_archive(source: Source, max_megabytes: int, decimal: Decimal = "auto") 
                 raise InputError("is protected by a password", where=where, mend="pack it without a password")
             if sum(member.file_size for member in members) > limit:
                 raise _too_large(where, max_megabytes)
-            sources, total = [], 0
+            sources, left = [], limit
             for member in sorted(members, key=lambda m: m.filename):
                 with archive.open(member) as stream:
-                    data = stream.read(limit - total + 1)
-                total += len(data)
-                if total > limit:
+                    data = stream.read(left + 1)
+                if len(data) > left:
                     raise _too_large(where, max_megabytes)
-                sources.append(open_bytes(data, f"{where}/{member.filename}", max_megabytes))
+                # Members may be packed themselves: what they unpack to counts.
+                sources.append(open_bytes(data, f"{where}/{member.filename}", _megabytes(left)))
+                left -= len(sources[-1].data)
+                if left < 0:
+                    raise _too_large(where, max_megabytes)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError) as error:
         raise InputError(f"the archive is broken ({error})", where=where, mend="pack it again") from None
     return _sorted_out(sources, where, "a zip archive", max_megabytes, decimal)
+
+
+def _megabytes(left: int) -> int:
+    """Bytes as MiB, rounded up."""
+    return max(-(-left >> 20), 1)
 
 
 def _check_number(n: int, where: str) -> None:

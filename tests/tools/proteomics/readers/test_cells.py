@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 from pathlib import Path
 
@@ -194,6 +195,16 @@ def test_archives_are_not_trusted(tmp_path: Path) -> None:
         pass
     with pytest.raises(InputError):
         load(tmp_path / "empty.zip")
+
+
+def test_packed_files_cannot_add_up_beyond_the_limit(tmp_path: Path) -> None:
+    packed = gzip.compress(b"a,b\n" + b"1,2\n" * 150_000)  # 0.6 MB each, a few kB packed
+    for i in range(4):
+        put(tmp_path / "many" / f"{i}.csv.gz", packed)
+    archive = put(tmp_path / "many.zip", archive_bytes({f"{i}.csv.gz": packed for i in range(4)}))
+    for path in (archive, tmp_path / "many"):
+        with pytest.raises(InputError, match="more than 1 MiB"):
+            load(path, max_megabytes=1)
 
 
 def test_a_sheet_that_names_other_files(tmp_path: Path) -> None:
