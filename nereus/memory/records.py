@@ -168,6 +168,8 @@ class Objective(Record):
     outcome: str = ""
     parent_id: str | None = None
     depth: int = 0
+    by_person: tuple[str, ...] = ()
+    """Fields that a person set at a gate: no policy changes them again."""
 
     @property
     def about(self) -> str:

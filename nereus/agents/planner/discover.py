@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from nereus import __version__
+from nereus.agents.planner.approval import RunWaits, Stops, checked_answer, question_id
 from nereus.agents.planner.budget import BudgetKeeper, parse_budget, refuse_other_limits
 from nereus.agents.planner.refusal import refuse_design
 from nereus.agents.planner.research_graph import GRAPH_VERSION, build_research_graph
@@ -310,6 +311,8 @@ def resume(
             if name in header.settings and name not in explicit
         }
         named = {"policy": policy} if isinstance(policy, str) else {}
+        if "approval" not in explicit and "approval" in header.settings:
+            started["approval"] = header.settings["approval"]
         same = load_settings(**{**settings, **named, **started})
         chosen = given or make_policy(same, header.budget)
         inputs = dict(header.inputs)
@@ -321,7 +324,8 @@ def resume(
         )
         if limits != header.budget:
             header = workspace.repository.update_header(header.id, budget=limits)
-        return _drive(workspace, header, chosen, ask, on_event)
+        answering = replace(workspace, settings=same)
+        return _drive(answering, header, chosen, ask, on_event)
 
 
 def load_run(run_id: str | None = None, **settings: Any) -> Run:
@@ -418,7 +422,13 @@ def _drive(
             questions = state.get("__interrupt__") or ()
             if not questions:
                 break
-            answers = {one.id: _answer(workspace, header.id, one.id, one.value, ask) for one in questions}
+            try:
+                answers = {one.id: _answer(workspace, header.id, one.value, ask) for one in questions}
+            except RunWaits:
+                repository.set_status(header.id, "waiting")
+                if isinstance(ask, Stops):
+                    ask.stopped(services, graph.get_state(config).values)
+                return Run(repository.load(header.id), workspace.artifacts)
             from langgraph.types import Command
 
             payload = Command(resume=answers)
@@ -461,21 +471,20 @@ def _limits(budget: Budget, approval: str) -> dict[str, float]:
     }
 
 
-def _answer(
-    workspace: Workspace, run_id: str, identity: str, request: Mapping[str, Any], ask: Ask | None
-) -> Any:
+def _answer(workspace: Workspace, run_id: str, request: Mapping[str, Any], ask: Ask | None) -> Any:
     """Ask through the approvals table, so that a page or another process could answer as well."""
+    identity = question_id(request)
     approval = workspace.repository.request_approval(run_id, identity, str(request.get("gate", "")), request)
     workspace.events.append(run_id, "approval_requested", identity, dict(request), key=f"ask {identity}")
     if approval.answer is None:
-        answer = ask(request) if ask is not None else True
+        answer = checked_answer(request, ask(request) if ask is not None else True)
         approval = workspace.repository.answer_approval(
-            run_id, identity, {"answer": answer}, by="person" if ask else "default"
+            run_id, identity, answer, by="person" if ask else "default"
         )
     workspace.events.append(
         run_id, "approval_given", identity, dict(approval.answer or {}), key=f"answer {identity}"
     )
-    return (approval.answer or {}).get("answer")
+    return approval.answer
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 ::
 
-    plan -> check -(wrong)-> plan ; -(fine)-> [gate_workflow] -> fill -> [gate_tool] -> execute -> assess
+    plan -> check -(wrong)-> plan ; -(fine)-> [gate_workflow -> amend_workflow] -> fill -> [gate_tool] -> execute -> assess
     assess -(next)-> fill ; -(surprise)-> refine -> check ; -(end)-> conclude -(again)-> plan ; -(closed)-> END
 
 Gates are nodes of their own without side effects: LangGraph runs an interrupted node again on resume.
@@ -17,6 +17,13 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
+from nereus.agents.planner.approval import (
+    ToolAnswer,
+    WorkflowAnswer,
+    edited_workflow,
+    read_answer,
+    workflow_request,
+)
 from nereus.agents.planner.check import check_workflow, materialise, trim
 from nereus.agents.planner.editing import apply_edits
 from nereus.agents.planner.evidence import in_order
@@ -76,10 +83,12 @@ def build_objective_graph() -> Any:
     ):
         graph.add_node(node.__name__, recorded(node), destinations=ways)
     graph.add_node("refine", recorded(refine))
+    graph.add_node("amend_workflow", recorded(amend_workflow))
     for gate in (gate_workflow, gate_tool):
         graph.add_node(gate.__name__, gate)
     graph.add_edge(START, "plan")
-    graph.add_edge("gate_workflow", "fill")
+    graph.add_edge("gate_workflow", "amend_workflow")
+    graph.add_edge("amend_workflow", "fill")
     graph.add_edge("gate_tool", "execute")
     graph.add_edge("refine", "check")
     return graph.compile()
@@ -153,21 +162,49 @@ def check(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     return {**update, "route": "gate_workflow" if gate else "fill"}
 
 
-def gate_workflow(state: ObjectiveState) -> dict[str, Any]:
-    """Ask a person whether the workflow may run; a refused one is left with a notice."""
-    workflow = Workflow.model_validate(state["workflow"])
-    answer = interrupt(
-        {"gate": "workflow", "id": workflow.id, "steps": [[s.tool, s.purpose] for s in workflow.steps]}
-    )
-    if _approved(answer):
-        return {}
-    steps = tuple(
-        s.model_copy(update={"status": "skipped", "note": "refused at the gate"}) for s in workflow.steps
+def gate_workflow(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Ask a person whether the workflow may run, and how (`approval.WorkflowAnswer`)."""
+    services = runtime.context
+    workflow = services.parsed.workflow(state["workflow"])
+    known = {step_id: services.call(key).spec.tool for step_id, key in _all_calls(state).items()}
+    statement = str(state["objective"]["statement"])
+    return {"answer": interrupt(workflow_request(workflow, statement, _all_outputs(state), known))}
+
+
+def amend_workflow(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Carry out what a person answered about the workflow; a refused one is left with a notice."""
+    services = runtime.context
+    workflow = services.parsed.workflow(state["workflow"])
+    answer = read_answer("workflow", state.get("answer"))
+    if not isinstance(answer, WorkflowAnswer) or not answer.approve:
+        steps = tuple(
+            s.model_copy(update={"status": "skipped", "note": "refused at the gate"}) for s in workflow.steps
+        )
+        return {
+            "answer": None,
+            "workflow": workflow.model_copy(update={"steps": steps}).model_dump(mode="json"),
+            "cursor": len(steps),
+            "notices": [f"{workflow.id} was refused at the approval gate"],
+        }
+    edited = edited_workflow(workflow, answer)
+    if edited == workflow:
+        return {"answer": None}
+    # The budget was checked with the proposed steps; a person may have added some.
+    edited = trim(edited, state["steps_left"])
+    services.repository.save_workflow(services.run_id, edited)
+    services.emit(
+        "workflow_refined",
+        edited.id,
+        objective=edited.objective_id,
+        template=edited.template,
+        version=edited.version,
+        steps=[[step.id, step.tool, step.purpose] for step in edited.steps],
+        by="person",
     )
     return {
-        "workflow": workflow.model_copy(update={"steps": steps}).model_dump(mode="json"),
-        "cursor": len(steps),
-        "notices": [f"{workflow.id} was refused at the approval gate"],
+        "answer": None,
+        "workflow": edited.model_dump(mode="json"),
+        "notices": [f"{edited.id} was edited at the approval gate"],
     }
 
 
@@ -203,14 +240,28 @@ def fill(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
 
 
 def gate_tool(state: ObjectiveState) -> dict[str, Any]:
-    """Ask a person whether the step may run."""
+    """Ask a person whether the step may run, and with which parameters (`approval.ToolAnswer`)."""
     workflow = Workflow.model_validate(state["workflow"])
     step = workflow.steps[state["cursor"]]
-    answer = interrupt(
-        {"gate": "tool", "id": step.id, "tool": step.tool, "params": step.params, "purpose": step.purpose}
+    answer = read_answer(
+        "tool",
+        interrupt(
+            {
+                "gate": "tool",
+                "id": f"{step.id}#{step.attempt}",
+                "tool": step.tool,
+                "params": step.params,
+                "purpose": step.purpose,
+            }
+        ),
     )
-    if _approved(answer):
-        return {}
+    if isinstance(answer, ToolAnswer) and answer.approve:
+        if not answer.params:
+            return {}
+        changed = step.model_copy(
+            update={"params": {**step.params, **answer.params}, "note": "parameters set at the gate"}
+        )
+        return {"workflow": _with(workflow, state["cursor"], changed)}
     refused = step.model_copy(update={"status": "skipped", "note": "refused at the gate"})
     return {
         "workflow": _with(workflow, state["cursor"], refused),
@@ -424,10 +475,6 @@ def _failure(services: Services, step: PlannedStep) -> str:
 
 def _may_refine(state: ObjectiveState, services: Services) -> bool:
     return state.get("refinements", 0) < services.budget.limits.refinements
-
-
-def _approved(answer: Any) -> bool:
-    return answer is True or (isinstance(answer, dict) and answer.get("approve") is True)
 
 
 def _shared_outputs(services: Services, step: PlannedStep, objective: Objective) -> dict[str, str]:

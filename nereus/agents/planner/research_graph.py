@@ -3,7 +3,7 @@
 ::
 
     begin -> select -> objective x1..2 (side by side) -> collect
-    collect -(more)-> propose -> [gate_objectives] -> select
+    collect -(more)-> propose -> [gate_objectives -> amend] -> select
             -(data unusable)-> refuse -> END
             -(synthesis done)-> compose -> verify (one per context) -> judge -> [gate_report] -> report -> END
 
@@ -21,6 +21,13 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send, interrupt
 
+from nereus.agents.planner.approval import (
+    ObjectivesAnswer,
+    edited_objective,
+    objectives_request,
+    other_contrast,
+    read_answer,
+)
 from nereus.agents.planner.evidence import in_order
 from nereus.agents.planner.hypotheses import compose, judge
 from nereus.agents.planner.objective_graph import build_objective_graph
@@ -52,7 +59,7 @@ def build_research_graph(checkpointer: Any) -> Any:
     """The compiled graph; `Services` is its runtime context."""
     graph = StateGraph(RunState, context_schema=Services)
     graph.add_node("objective", build_objective_graph())
-    for node in (begin, select, collect, propose, refuse, compose, judge, report, verify_context):
+    for node in (begin, select, collect, propose, amend, refuse, compose, judge, report, verify_context):
         graph.add_node(node.__name__, recorded(node))
     for plain in (gate_objectives, verify, gate_report):
         graph.add_node(plain.__name__, plain)
@@ -62,7 +69,8 @@ def build_research_graph(checkpointer: Any) -> Any:
     graph.add_edge("objective", "collect")
     graph.add_conditional_edges("collect", _after_collect, ["refuse", "compose", "propose"])
     graph.add_conditional_edges("propose", _after_propose, ["gate_objectives", "select"])
-    graph.add_edge("gate_objectives", "select")
+    graph.add_edge("gate_objectives", "amend")
+    graph.add_edge("amend", "select")
     graph.add_conditional_edges("compose", _fan_out_contexts, ["verify_context", "verify"])
     graph.add_edge("verify_context", "verify")
     graph.add_edge("verify", "judge")
@@ -227,7 +235,9 @@ def propose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
         if same is not None:
             kept = ("statement", "contrast", "covariates", "rationale", "cites", "priority", "priority_parts")
             revised = {
-                name: getattr(draft, name) for name in kept if getattr(draft, name) != getattr(same, name)
+                name: getattr(draft, name)
+                for name in kept
+                if name not in same.by_person and getattr(draft, name) != getattr(same, name)
             }
             if same.status == "open" and revised:
                 ranked = same.model_copy(update=revised)
@@ -259,25 +269,61 @@ def propose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     return update
 
 
-def gate_objectives(state: RunState) -> dict[str, Any]:
-    """Ask a person which of the open objectives to keep. The answer may drop some: ``{"drop": ["O3"]}``."""
-    opened = [
-        one for one in map(Objective.model_validate, state["objectives"].values()) if one.status == "open"
-    ]
-    answer = interrupt(
-        {"gate": "objectives", "objectives": [[one.id, one.statement, one.priority] for one in opened]}
-    )
-    dropped = set(answer.get("drop", [])) if isinstance(answer, dict) else set()
-    if answer is False:
-        dropped = {one.id for one in opened if one.kind is not ObjectiveKind.QUALITY}
+def gate_objectives(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Ask a person which of the open objectives to keep, change or add (`approval.ObjectivesAnswer`)."""
+    services = runtime.context
+    opened = [one for one in _objectives(state, services).values() if one.status == "open"]
+    profile = services.profile(state.get("calls", {}), state.get("outputs", {}))
+    return {"answer": interrupt(objectives_request(opened, state["proposals"], profile))}
+
+
+def amend(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Carry out what a person answered about the open objectives."""
+    services = runtime.context
+    objectives = _objectives(state, services)
+    answer = read_answer("objectives", state.get("answer"))
+    if not isinstance(answer, ObjectivesAnswer):
+        raise TypeError(f"the gate of objectives was answered with {type(answer).__name__}")
+    changed: dict[str, Objective] = {}
+
+    def close(one: Objective, why: str) -> None:
+        changed[one.id] = one.model_copy(update={"status": "abandoned", "outcome": why})
+        services.repository.save_objectives(services.run_id, [changed[one.id]])
+        services.emit("objective_closed", one.id, status="abandoned", reason=why)
+
+    for one in objectives.values():
+        edit = answer.edit.get(one.id)
+        if one.status != "open":
+            continue
+        if one.id in answer.drop or (not answer.approve and one.kind is not ObjectiveKind.QUALITY):
+            close(one, "dropped at the approval gate")
+        elif edit is not None and edit.contrast is not None:
+            fresh = _open(
+                other_contrast(one, edit), len(objectives) + len(set(changed) - set(objectives)), services
+            )
+            changed[fresh.id] = fresh
+            close(one, f"replaced by {fresh.id} at the approval gate")
+        elif edit is not None:
+            changed[one.id] = edited_objective(one, edit)
+            services.repository.save_objectives(services.run_id, [changed[one.id]])
+            services.emit(
+                "objective_refined",
+                one.id,
+                changed=sorted(edit.model_dump(exclude_none=True)),
+                before=one.priority,
+                after=changed[one.id].priority,
+                by="person",
+            )
+    for draft in answer.add if answer.approve else ():
+        known = {**objectives, **changed}
+        if _same(draft, (one for one in known.values() if one.status != "abandoned")) is None:
+            fresh = _open(draft, len(known), services)
+            changed[fresh.id] = fresh.model_copy(
+                update={"by_person": ("priority", "covariates", "contrast", "statement")}
+            )
     return {
-        "objectives": {
-            one.id: one.model_copy(
-                update={"status": "abandoned", "outcome": "dropped at the approval gate"}
-            ).model_dump(mode="json")
-            for one in opened
-            if one.id in dropped
-        }
+        "objectives": {name: one.model_dump(mode="json") for name, one in changed.items()},
+        "answer": None,
     }
 
 
@@ -314,7 +360,7 @@ def verify(state: RunState) -> dict[str, Any]:
 
 def gate_report(state: RunState) -> dict[str, Any]:
     """Ask a person before the report is written."""
-    interrupt({"gate": "report", "hypotheses": state["used"].get("hypotheses", 0)})
+    interrupt({"gate": "report", "id": "report", "hypotheses": state["used"].get("hypotheses", 0)})
     return {"status": "approved"}
 
 

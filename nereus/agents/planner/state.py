@@ -40,6 +40,8 @@ class RunState(TypedDict, total=False):
     notices: Annotated[list[str], append_sorted]
     claimed: dict[str, int]
     """Objective id -> how many of its claims became hypotheses."""
+    answer: Any
+    """What a person answered at the gate, until it is carried out."""
     selected: list[str]
     round: int
     proposals: int
@@ -58,6 +60,7 @@ class ObjectiveState(TypedDict, total=False):
     workflow: dict[str, Any] | None
     unrefined: dict[str, Any] | None
     """The workflow before its last refinement, to go back to when the refined plan fails its check."""
+    answer: Any
     workflow_number: int
     cursor: int
     plan_errors: list[str]

@@ -116,7 +116,7 @@ class LLMPolicy:
                 payload=payload,
                 policy=self.id,
                 rationale=str(getattr(payload, "rationale", "") or getattr(payload, "reason", "")),
-                alternative=None if payload == embedded.payload else embedded.payload,
+                alternative=None if _same(payload, embedded.payload) else embedded.payload,
             )
         else:
             verdict = embedded
@@ -170,6 +170,14 @@ class LLMPolicy:
                 )
         else:
             yield context
+
+
+def _same(payload: View, embedded: View) -> bool:
+    """Whether two answers decide the same; that scores are proxies is no decision."""
+    if isinstance(payload, Critique) and isinstance(embedded, Critique):
+        scores = payload.scores.model_copy(update={"proxy": embedded.scores.proxy})
+        return payload.model_copy(update={"scores": scores}) == embedded
+    return payload == embedded
 
 
 def _packed(sizes: Mapping[str, int], room: int) -> Iterator[set[str]]:
@@ -231,9 +239,10 @@ def _completed(parts: list[View], embedded: View, context: DecisionContext) -> V
 def _further(always: tuple[Atom, ...], named: Iterable[Atom]) -> Iterator[Atom]:
     """Atoms beyond those that are always tested: never necessary, and undecided until a tool decides."""
     known = {atom.kind for atom in always if atom.kind != "assumed"}
+    said = {atom.statement for atom in always}
     number = max((int(atom.id[1:]) for atom in always), default=0)
     for atom in named:
-        if atom.kind in known:
+        if atom.kind in known or atom.statement in said:
             continue
         number += 1
         yield atom.model_copy(update={"id": f"A{number}", "necessary": False, "verdict": "assumed"})

@@ -80,6 +80,14 @@ TASKS: dict[DecisionKind, str] = {
 }
 _NEEDS_TOOLS = frozenset({DecisionKind.PLAN_WORKFLOW, DecisionKind.REFINE_WORKFLOW})
 _OF_THE_STEP = frozenset({DecisionKind.FILL_PARAMS, DecisionKind.ASSESS_STEP})
+# Tables of the profile that a decision is made on; the others see its named values only.
+_WHOLE_PROFILE = frozenset({DecisionKind.PROPOSE_OBJECTIVES, DecisionKind.PLAN_WORKFLOW})
+_TABLES: dict[DecisionKind, tuple[str, ...]] = {
+    DecisionKind.FILL_PARAMS: ("columns", "contrasts"),
+    DecisionKind.REFINE_WORKFLOW: ("columns", "contrasts", "batch", "quality_checks"),
+    DecisionKind.COMPOSE_HYPOTHESES: ("confounding",),
+    DecisionKind.CRITIQUE: ("confounding",),
+}
 
 
 @dataclass(frozen=True)
@@ -210,7 +218,7 @@ def blocks_of(
     """
     hidden = _Hidden(aliases)
     return {
-        "profile": list(_profile(context, hidden)),
+        "profile": list(_profile(kind, context, hidden)),
         "objective": list(_objective(kind, context, hidden)),
         "tools": list(_tools(kind, context, first_tools)),
         "history": list(_history(kind, context, hidden)),
@@ -227,7 +235,7 @@ class _Hidden:
         return json.dumps(self._aliases.hide(value), ensure_ascii=False, separators=(", ", ": "), default=str)
 
 
-def _profile(context: DecisionContext, line: _Hidden) -> Iterator[Block]:
+def _profile(kind: DecisionKind, context: DecisionContext, line: _Hidden) -> Iterator[Block]:
     values = {
         name: value for name, value in context.profile.values.items() if value not in (None, "", 0, False)
     }
@@ -235,6 +243,8 @@ def _profile(context: DecisionContext, line: _Hidden) -> Iterator[Block]:
         "named values of the profile", [f"profile.{name} = {line(value)}" for name, value in values.items()]
     )
     for name, rows in context.profile.tables.items():
+        if kind not in _WHOLE_PROFILE and name not in _TABLES.get(kind, ()):
+            continue
         kept = [
             {
                 column: cell

@@ -21,6 +21,8 @@ Answer = TypeVar("Answer", bound=BaseModel)
 MOST_CHARACTERS = 400_000
 """A reply longer than this is not read: no schema of ours needs it."""
 MOST_PROBLEMS = 8
+MOST_NESTED = 5_000
+"""Objects and lists in a broken reply beyond which it is not mended."""
 _THOUGHT = re.compile(r"<(think|thinking|reasoning|scratchpad)>.*?(?:</\1>|$)", re.DOTALL | re.IGNORECASE)
 _THOUGHT_END = re.compile(r"^.*?</(?:think|thinking|reasoning|scratchpad)>", re.DOTALL | re.IGNORECASE)
 _FENCED = re.compile(r"```[\w-]*\s*\n?(.*?)(?:```|$)", re.DOTALL)
@@ -118,6 +120,8 @@ def _candidates(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _mended(text: str) -> Any:
+    if sum(map(text.count, "{[")) > MOST_NESTED:
+        return None
     try:
         return repair_json(text, return_objects=True)
     except (ValueError, RecursionError):  # nested too deep: nothing of ours is
