@@ -67,7 +67,9 @@ def discover(
     data: Data,
     samples: Annotated[Path | None, typer.Option(help="Sample sheet: one row a sample.")] = None,
     question: Annotated[str | None, typer.Option(help="What you want to know, in your words.")] = None,
-    policy: Annotated[str | None, typer.Option(help="Who decides: rules (default) or llm.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="Who decides: rules (default), llm, or hybrid:<kind>=llm,...")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the report; default nereus-<data name>.")
     ] = None,
@@ -80,7 +82,11 @@ def discover(
         list[str] | None, typer.Option(help="Parameter of the reader, e.g. sheet=Sheet2; repeatable.")
     ] = None,
     approval: Annotated[
-        str | None, typer.Option(help="Ask before going on: never, costly or always.")
+        str | None,
+        typer.Option("--approve", "--approval", help="Ask before going on: never, costly or always."),
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="Answer every question from a plan file; see `nereus plan`.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with its default.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
@@ -98,9 +104,9 @@ def discover(
                 out=out,
                 budget=budget,
                 load=_assignments(load, "--load"),
-                ask=None if yes else _ask(view.pause),
+                ask=_asks(plan, yes, view.pause, data),
                 on_event=view.show,
-                **_given(policy=policy, seed=seed, workers=workers, approval=approval),
+                **_given(policy=policy, seed=seed, workers=workers, approval="always" if plan else approval),
             )
         _tell_end(run)
 
@@ -117,6 +123,7 @@ def resume(
         typer.Option(help="Another limit on time, e.g. wall_s=3600; every other must equal the run's."),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Objectives worked on side by side.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="Answer every question from a plan file.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with its default.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
 ) -> None:
@@ -132,11 +139,58 @@ def resume(
                 run_id,
                 data=data,
                 budget=budget,
-                ask=None if yes else _ask(view.pause),
+                ask=_asks(plan, yes, view.pause),
                 on_event=view.show,
-                **_given(seed=seed, policy=policy, workers=workers),
+                **_given(seed=seed, policy=policy, workers=workers, approval="always" if plan else None),
             )
         _tell_end(run)
+
+
+@app.command()
+def plan(
+    data: Data,
+    samples: Annotated[Path | None, typer.Option(help="Sample sheet: one row a sample.")] = None,
+    plan_file: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("plan.yaml"),
+    question: Annotated[str | None, typer.Option(help="What you want to know, in your words.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="Who decides: rules (default), llm or hybrid:...")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the report of the run that waits.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    budget: Annotated[list[str] | None, typer.Option(help="A limit, e.g. steps=40; repeatable.")] = None,
+    load: Annotated[list[str] | None, typer.Option(help="Parameter of the reader; repeatable.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
+) -> None:
+    """Read and prepare the data, write the questions and steps that would follow to a file, and wait."""
+    with _told():
+        from nereus.agents.planner.discover import discover as start
+        from nereus.agents.planner.plan_file import PlanWriter, write_plan
+        from nereus.terminal import live_view
+
+        if plan_file.exists() and not force:
+            raise InputError("the file exists", where=str(plan_file), mend="name another one, or add --force")
+        writer = PlanWriter()
+        with live_view(quiet) as view:
+            run = start(
+                data,
+                samples,
+                question=question,
+                out=out,
+                budget=budget,
+                load=_assignments(load, "--load"),
+                ask=writer,
+                on_event=view.show,
+                **_given(policy=policy, seed=seed, approval="always"),
+            )
+        if writer.plan is None:
+            raise InputError("the run ended before anything was left to plan", where=f"run {run.id}")
+        write_plan(writer.plan, plan_file, overwrite=True)
+        for one in writer.plan.objectives:
+            typer.echo(
+                f"{one.id:>4}  {one.priority:.2f}  {one.statement} ({len(one.steps)} steps, ~{one.seconds:.0f} s)"
+            )
+        typer.echo(f"plan: {plan_file}; edit it, then `nereus resume {run.id} --plan {plan_file}`")
 
 
 @app.command()
@@ -267,17 +321,29 @@ def _assignments(items: list[str] | None, where: str) -> dict[str, Any]:
     return found
 
 
-def _ask(pause: Callable[[], Any]) -> Callable[[Mapping[str, Any]], Any] | None:
-    """Ask on the terminal; without one, every question takes its default."""
-    if not sys.stdin.isatty():
+def _asks(
+    plan: Path | None, yes: bool, pause: Callable[[], Any], data: Path | None = None
+) -> Callable[[Mapping[str, Any]], Any] | None:
+    """Who answers: a plan file, the defaults, or a person at the terminal."""
+    if plan is not None:
+        from nereus.agents.planner.plan_file import PlanAnswers, check_plan_data, read_plan
+
+        found = read_plan(plan)
+        if data is not None:
+            check_plan_data(found, data)
+        return PlanAnswers(found)
+    if yes or not sys.stdin.isatty():
         return None
+    import click
 
-    def ask(request: Mapping[str, Any]) -> Any:
-        with pause():
-            typer.echo(json.dumps(dict(request), indent=2))
-            return typer.confirm(f"approve this {request.get('gate', 'step')}?", default=True)
+    from nereus.approval_prompts import Prompter
 
-    return ask
+    return Prompter(
+        lambda prompt: str(typer.prompt(prompt, default="", show_default=False, prompt_suffix="")),
+        typer.echo,
+        pause,
+        lambda text: click.edit(text, extension=".yaml"),
+    )
 
 
 def _tell_end(run: Run) -> None:

@@ -285,14 +285,16 @@ def other_contrast(one: Objective, edit: ObjectiveEdit) -> ObjectiveDraft:
 
 
 def workflow_request(
-    workflow: Workflow, statement: str, run_outputs: Mapping[str, str], known_steps: Mapping[str, str]
+    workflow: Workflow,
+    objective: Mapping[str, Any],
+    run_outputs: Mapping[str, str],
+    known_steps: Mapping[str, str],
 ) -> dict[str, Any]:
     """The question at the gate ``workflow``: the steps, and what their inputs may refer to."""
     return {
         "gate": "workflow",
         "id": workflow.id,
-        "objective": workflow.objective_id,
-        "statement": statement,
+        "objective": dict(objective),
         "workflow": workflow.model_dump(mode="json"),
         "holds": dict(run_outputs),
         "ran": dict(known_steps),

@@ -103,7 +103,7 @@ def plan(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     objective = services.parsed.objective(state["objective"])
     number = state.get("workflow_number", 0) + (0 if state.get("plan_errors") else 1)
     attempt = state.get("plan_attempts", 0) + 1
-    context = _context(state, services).model_copy(
+    context = context_of(state, services).model_copy(
         update={"errors": tuple(state.get("plan_errors", ())), "memories": _memories(services, objective)}
     )
     draft = services.decide(
@@ -167,8 +167,8 @@ def gate_workflow(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str
     services = runtime.context
     workflow = services.parsed.workflow(state["workflow"])
     known = {step_id: services.call(key).spec.tool for step_id, key in _all_calls(state).items()}
-    statement = str(state["objective"]["statement"])
-    return {"answer": interrupt(workflow_request(workflow, statement, _all_outputs(state), known))}
+    asked = workflow_request(workflow, state["objective"], _all_outputs(state), known)
+    return {"answer": interrupt(asked)}
 
 
 def amend_workflow(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def fill(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     if lost:
         skipped = step.model_copy(update={"status": "skipped", "note": f"needs {lost}, which was not made"})
         return {"workflow": _with(workflow, cursor, skipped), "cursor": cursor, "route": "execute"}
-    context = _context(state, services, step_id=step.id)
+    context = context_of(state, services, step_id=step.id)
     draft = services.decide(DecisionKind.FILL_PARAMS, f"{step.id}#{step.attempt}", context, ParamsDraft)
     tool = registry.get(step.tool)
     given = services.load if step.tool == "load_dataset" else {}
@@ -317,7 +317,7 @@ def assess(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     answer = services.decide(
         DecisionKind.ASSESS_STEP,
         f"{step.id}#{step.attempt}",
-        _context(state, services, step_id=step.id),
+        context_of(state, services, step_id=step.id),
         StepAssessment,
     )
     judged = step.model_copy(
@@ -358,7 +358,7 @@ def refine(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     services = runtime.context
     workflow = services.parsed.workflow(state["workflow"])
     number = state.get("refinements", 0) + 1
-    context = _context(
+    context = context_of(
         state, services, step_id=workflow.steps[min(state["cursor"], len(workflow.steps)) - 1].id
     )
     answer = services.decide(
@@ -387,7 +387,7 @@ def conclude(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any
     answer = services.decide(
         DecisionKind.ASSESS_OBJECTIVE,
         f"{objective.id}#{state['workflow_number']}",
-        _context(state, services),
+        context_of(state, services),
         ObjectiveAssessment,
     )
     if (
@@ -418,7 +418,8 @@ def conclude(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any
 # ------------------------------------------------------------------------------------------------------- helpers
 
 
-def _context(state: ObjectiveState, services: Services, step_id: str | None = None) -> DecisionContext:
+def context_of(state: ObjectiveState, services: Services, step_id: str | None = None) -> DecisionContext:
+    """What decisions about an objective are made on."""
     calls = _all_calls(state)
     workflow = services.parsed.workflow(state["workflow"]) if state.get("workflow") else None
     own = [step.id for step in workflow.steps if step.id in calls] if workflow else []
