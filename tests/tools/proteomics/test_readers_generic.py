@@ -91,3 +91,39 @@ def test_a_sample_column_of_text_beside_a_sheet(tmp_path: Path) -> None:
     sheet.write_text("s,arm\nA_1,a\nA_2,a\nB_1,b\n")
     with pytest.raises(InputError, match="'A_2' holds no numbers"):
         read(path, sheet)
+
+
+def test_summaries_of_samples_are_no_samples(tmp_path: Path) -> None:
+    text = "Protein,Gene,C_1,C_2,D_1,D_2,AveExpr,Mean C,D_mean,log2FC D,t_stat,SD_1\n"
+    text += (
+        "P02768,ALB,800,900,100,120,480,850,110,-3,9,70\nP04264,KRT1,512,400,256,300,367,456,278,-1,3,60\n"
+    )
+    text += "Q9H0R8,GAPR1,90,80,70,60,75,85,65,-0.4,1,50\n"
+    result = load_dataset(SourceFile(write(tmp_path, text), "table"))
+    assert list(result.dataset().obs_names) == ["C_1", "C_2", "D_1", "D_2", "SD_1"]
+    assert any("AveExpr" in warning for warning in result.warnings)
+    means = text.splitlines()[0].split(",").index("Mean C")
+    rows = [line.split(",") for line in text.splitlines()]
+    only = "\n".join(",".join([row[0], row[means], row[means + 1]]) for row in rows) + "\n"
+    assert list(read(write(tmp_path, only)).obs_names) == ["Mean C", "D_mean"]
+
+
+def test_a_row_of_totals_is_refused(tmp_path: Path) -> None:
+    text = (
+        "Protein,C_1,C_2,D_1,D_2\nP02768,800,900,100,120\nP04264,512,400,256,300\nTotal,1312,1300,356,420\n"
+    )
+    with pytest.raises(InputError, match="'Total' sums the others up"):
+        read(write(tmp_path, text))
+
+
+def test_two_columns_of_names_in_different_order(tmp_path: Path) -> None:
+    text = "Protein,A_1,A_2,B_1,B_2\nP02768,800,900,100,120\nP04264,512,400,256,300\nQ9H0R8,90,80,70,60\n"
+    path = write(tmp_path, text)
+    sheet = tmp_path / "sheet"
+    rows = "A_2,A_1,a\nB_1,A_2,a\nB_2,B_1,b\nA_1,B_2,b\n"
+    sheet.write_text("measured before,sample,arm\n" + rows)
+    assert list(read(path, sheet).obs["arm"]) == ["a", "a", "b", "b"]
+    sheet.write_text("before,after,arm\n" + rows)
+    with pytest.raises(InputError, match="name the same samples in different rows"):
+        read(path, sheet)
+    assert list(read(path, sheet, sample_column="before").obs["arm"]) == ["b", "a", "a", "b"]

@@ -16,6 +16,8 @@ from nereus.tools.proteomics.readers.join_sheet import Joined
 from nereus.tools.proteomics.readers.quantification import DATA_KIND, BoolArray, Quantification
 from nereus.tools.proteomics.readers.values import choose_quantity, scaled
 
+_TOTALS = frozenset({"total", "totals", "sum", "grand total", "mean", "average", "median"})
+"""Names of rows that sum a table up, in lower case: spreadsheets end in them, and no feature is called so."""
 _SHOWN = 3
 _FEW = 6
 
@@ -56,6 +58,11 @@ def assemble(
         Nothing is left, fewer than two samples, too many missing values, negative raw intensities.
     """
     warnings = list(q.notes)
+    totals = [name for name in q.features if name.strip().rstrip(":").lower() in _TOTALS]
+    if totals and q.orientation == "samples_in_columns":
+        raise InputError(
+            f"row {totals[0]!r} sums the others up: it is no feature", where=q.where, mend="delete the row"
+        )
     kept, removed, counts = _removals(q, drop)
     if not kept.any():
         raise InputError(

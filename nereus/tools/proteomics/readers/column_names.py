@@ -51,6 +51,12 @@ _ANNOTATION = re.compile(
     r"gene_?id|taxon\w*|tax_id|organism_id|year|species|found_in_sample\w*|cv\w*|mean|median|sd|std|variance|"
     r"column_?\d*|unnamed_\d+)$"
 )
+_SUMMARY = re.compile(
+    # A number behind it counts replicates: SD_1 may be a strain.
+    r"^(?:(?:mean|average|avg|median|log2?_?fc|logfc|log2?_?fold_?change|log2?_ratio|ratio|p_?val(?:ue)?|q_?val(?:ue)?|adj_?p)"
+    r"_(?!\d+$)\w+|\w+_(?:mean|average|avg|median|sd|sem|std|stdev|log2?_?fc|logfc|fold_?change|ratio|p_?val(?:ue)?|adj_?p\w*|fdr)|"
+    r"aveexpr|avg_?expr|[tfz]_?(?:stat\w*|value|score)|statistic)$"
+)
 _METADATA = re.compile(
     r"^(?:age|sex|gender|bmi|height|time|timepoint|day|days|week|weeks|month|months|hour|hours|batch|plate|run|replicate|"
     r"rep|dose|concentration|conc|status|event|survival|group|class|label|condition|treatment|genotype|phenotype|disease|"
@@ -147,6 +153,17 @@ def quantity_and_sample(name: str) -> tuple[str, str]:
 def is_annotation(name: str) -> bool:
     """Whether a numeric column by this name describes features (length, score ...) and is no sample."""
     return bool(_ANNOTATION.match(canonical(name)))
+
+
+def is_summary(name: str) -> bool:
+    """Whether a numeric column by this name sums samples up (mean, fold change, p-value) and is none itself.
+
+    >>> is_summary("Mean Control"), is_summary("log2FC_treated"), is_summary("Control_1")
+    (True, True, False)
+    >>> is_summary("SD_1")
+    False
+    """
+    return bool(_SUMMARY.match(canonical(name)))
 
 
 def is_metadata(name: str) -> bool:

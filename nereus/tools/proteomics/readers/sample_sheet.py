@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +24,13 @@ LEAST_MATCH = 0.8
 """Smallest share of the smaller side (samples or rows of the sheet) that must match. A sheet of more samples, or of a
 chosen part of them, matches with all of its smaller side; where both sides have strangers, names are spelt differently."""
 
+_ID_HEADER = re.compile(
+    r"(?:sample|run|file|raw_file|channel|column|experiment|replicate|r_file|ms_run)(?:_?(?:name|id|label))?s?\Z|(?:id|ids|name|names|file_?name)\Z"
+)
 _LONGEST_SAMPLE = 250
-_SUFFIX = re.compile(r"(\.(raw|d|mzml|mzxml|wiff2?|dia|htrms|thermo|gz|zip|scan))+$", re.IGNORECASE)
+_SUFFIX = re.compile(
+    r"(\.(raw|d|mzml|mzxml|wiff2?|dia|htrms|thermo|gz|zip|scan|fcs|csv|tsv|txt))+$", re.IGNORECASE
+)
 _QUANTITY = re.compile(
     r"^(?:lfq[\W_]+intensity|reporter[\W_]+(?:ion[\W_]+)?intensit(?:y|ies)(?:[\W_]+corrected)?|intensity|ibaq|abundances?|top3|lfq|"
     r"totint|area|quantity)[\W_]+|[\W_]+(?:maxlfq[\W_]+intensity|lfq[\W_]+intensity|razor[\W_]+intensity|intensity|abundance|lfq|"
@@ -99,9 +104,10 @@ def match_samples(
     ------
     InputError
         A sample id stands in two rows with different content, or too few samples match; the message lists three
-        unmatched names of each side and the match rate.
+        unmatched names of each side and the match rate. Two columns name all the samples, but in another order, and
+        neither header says that it is the one.
     """
-    best = best_match(table, samples, column)
+    best = best_match(table, samples, column) if column is not None else _settled(table, samples)
     if best.n_matched < least * min(len(samples), table.n_rows) or not best.n_matched:
         raise refuse_match(table, samples, best, least)
     cells = table.columns[best.column]
@@ -115,6 +121,24 @@ def match_samples(
             mend="keep one row a sample",
         )
     return best
+
+
+def _settled(table: Table, samples: Sequence[str]) -> Match:
+    """The best column; where several match as many samples, and not alike, the one whose header says so."""
+    matches = _matches(table, samples, range(len(table.header)))
+    best = _best(matches)
+    rivals = [one for one in matches if one.n_matched == best.n_matched and one.rows != best.rows]
+    if not best.n_matched or not rivals:
+        return best
+    named = [one for one in (best, *rivals) if _ID_HEADER.match(canonical(table.header[one.column]))]
+    if len({tuple(one.rows) for one in named}) == 1:
+        return named[0]
+    columns = sorted({one.column for one in (best, *rivals)})
+    raise InputError(
+        f"columns {[table.header[j] for j in columns]} name the same samples in different rows",
+        where=table.where,
+        mend="name the column of the samples with sample_column",
+    )
 
 
 def refuse_match(table: Table, samples: Sequence[str], match: Match, least: float) -> InputError:
@@ -145,8 +169,15 @@ def best_match(table: Table, samples: Sequence[str], column: str | None = None) 
                 f"there is no column {column!r}", where=table.where, mend=f"columns are {table.header[:12]}"
             )
         candidates = range(named[0], named[0] + 1)
+    return _best(_matches(table, samples, candidates))
+
+
+def _matches(table: Table, samples: Sequence[str], columns: Iterable[int]) -> list[Match]:
     forms = [[form(sample) for sample in samples] for _, form in _LEVELS]
-    matches = [_match_column(table.columns[j], j, samples, forms) for j in candidates]
+    return [_match_column(table.columns[j], j, samples, forms) for j in columns]
+
+
+def _best(matches: Sequence[Match]) -> Match:
     return max(matches, key=lambda match: (match.n_matched, -match.column))
 
 

@@ -14,6 +14,7 @@ from nereus.tools.proteomics.readers.annotation import contaminants, decoys, des
 from nereus.tools.proteomics.readers.column_names import (
     gene_column,
     is_annotation,
+    is_summary,
     other_id_columns,
     peptide_column,
     protein_columns,
@@ -69,7 +70,9 @@ def read_samples_in_columns(
     ids, how = _id_column(table, text, named, peptide, gene)
     matched = _matched_columns(table, sheet, numeric, sample_column)
     values = [j for j in numeric if j != ids and (j in matched or not is_annotation(header[j]))]
-    values = values if chosen is None else chosen
+    single = [j for j in values if j in matched or not is_summary(header[j])]
+    # Where all columns are means, they are the samples.
+    values = (single if len(single) >= 2 else values) if chosen is None else chosen
     by_kind = _by_quantity(table, values, quantity)
     base = _base_quantity(by_kind, quantity, matched, table)
     if base == "value" and ids is None and how == "repeats":
