@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import os
 import pickle
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,6 @@ from nereus.errors import StoreError
 from nereus.memory.checkpoints import ahead, open_checkpoints, prune, serializer, size
 from nereus.memory.progress import Mark, Progress
 from nereus.memory.records import Event
-from tests.memory.conftest import POSTGRES, empty
 
 
 class State(TypedDict, total=False):
@@ -60,12 +58,11 @@ def config(run_id: str) -> dict[str, Any]:
     return {"configurable": {"thread_id": run_id}}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"] if POSTGRES in os.environ else ["sqlite"])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'made' / 'checkpoints.sqlite'}"
-    empty(os.environ[POSTGRES])
-    return os.environ[POSTGRES]
+    return str(request.getfixturevalue("postgres"))
 
 
 def test_a_run_waits_and_goes_on_in_another_process_s_place(address: str) -> None:

@@ -24,12 +24,17 @@ def commits(database: Database) -> list[int]:
 
 
 def test_what_a_unit_saves_is_one_transaction(
-    database: Database, runs: RunRepository, events: EventStream, run: RunHeader, commits: list[int]
+    url: str,
+    database: Database,
+    runs: RunRepository,
+    events: EventStream,
+    run: RunHeader,
+    commits: list[int],
 ) -> None:
     DatabaseLedger(database, run.id).record_call(call(1))
     heard: list[Event] = []
     events.subscribe(heard.append)
-    other = EventStream(Database(database.shown_url)) if database.is_sqlite else events
+    other = EventStream(Database(url))
     commits.clear()
     with database.unit():
         runs.save_objectives(run.id, [objective(1, "first wording")])

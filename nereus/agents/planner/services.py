@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from nereus.agents.planner.budget import BudgetKeeper
 from nereus.agents.planner.citations import Citations
+from nereus.agents.planner.companions import LOADED, companions, stem
 from nereus.agents.planner.parsed import Parsed
 from nereus.agents.planner.recording import ContextHasher
 from nereus.agents.policies.base import (
@@ -58,6 +59,21 @@ _PROFILE_TABLES = {
     "organelles": 5,
     "plexes": 40,
 }
+# The same of the cohort and of each layer, under ``<role>:<table>``, and the named values under ``<role>:<name>``.
+_COMPANION_TABLES = {"columns": 40, "contrasts": 40, "associations": 30, "plexes": 40}
+_COMPANION_VALUES = (
+    "aggregate_by",
+    "alternative_quantities",
+    "data_kind",
+    "isobaric",
+    "keep_apart",
+    "missing_rate",
+    "n_features",
+    "n_samples",
+    "n_subjects",
+    "organism",
+    "subject_column",
+)
 # Later results that refine the picture: well-known name -> the most rows that are shown.
 _LATER_TABLES = {"screen": 60, "batch": 60, "quality_checks": 30}
 _UNSEEN = ProfileView()
@@ -78,7 +94,7 @@ class Services:
     policy: Policy
     budget: BudgetKeeper
     inputs: dict[str, ArtifactRef]
-    """``data`` and, where given, ``samples``."""
+    """By role: ``data`` and, where given, ``samples``, ``cohort``, ``cohort_samples``, ``layer:<name>``."""
     load: dict[str, Any]
     """Parameters of the reader that the user gave."""
     progress: Progress
@@ -272,11 +288,18 @@ class Services:
             if name in outputs:
                 step_id, _, output = outputs[name].partition("/")
                 shown[name] = (self.call(calls[step_id]), output, most)
+        values = dict(call.values)
+        for role in companions(self.inputs):
+            values[f"{role}:name"] = stem(self.inputs[role].name)
+            step_id = outputs.get(f"{role}:{LOADED}", "").partition("/")[0]
+            if step_id in calls and (beside := self.call(calls[step_id])).spec.tool == call.spec.tool:
+                values |= {f"{role}:{one}": beside.values.get(one) for one in _COMPANION_VALUES}
+                shown |= {f"{role}:{one}": (beside, one, most) for one, most in _COMPANION_TABLES.items()}
         key = tuple((name, owner.key) for name, (owner, _, _) in shown.items())
         with self._lock:
             if key not in self._profiles:
                 self._profiles[key] = ProfileView(
-                    values=call.values,
+                    values=values,
                     tables={
                         name: rows(self.artifacts.table(owner.outputs[output]).head(most))
                         for name, (owner, output, most) in shown.items()
@@ -304,12 +327,17 @@ class Services:
         if self._concealed or not isinstance(self.policy, Metered) or "loaded" not in outputs:
             return
         self._concealed = True
-        columns = self.artifacts.table(profile.outputs["columns"])
-        private = set(columns.loc[columns["role"].isin(["identifier", "subject"]), "column"])
-        obs = self.artifacts.dataset(self.resolve("run/loaded", calls, outputs)).obs
         names: set[str] = set()
-        for column in {*private, profile.values.get("subject_column")} & set(obs.columns):
-            names |= set(obs[column].dropna().astype(str))
+        for shared in ("loaded", *(f"{role}:{LOADED}" for role in companions(self.inputs))):
+            step_id = outputs.get(shared, "").partition("/")[0]
+            known = profile if shared == "loaded" else self.call(calls[step_id]) if step_id else None
+            if known is None or "columns" not in known.outputs:
+                continue
+            columns = self.artifacts.table(known.outputs["columns"])
+            private = set(columns.loc[columns["role"].isin(["identifier", "subject"]), "column"])
+            obs = self.artifacts.dataset(self.resolve(f"run/{shared}", calls, outputs)).obs
+            for column in {*private, known.values.get("subject_column")} & set(obs.columns):
+                names |= set(obs[column].dropna().astype(str))
         self.policy.conceal(sorted(names))
 
 
