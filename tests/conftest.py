@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from nereus.memory.artifacts import ArtifactStore
 from nereus.tools.steps import MemoryLedger, StepRunner
+from scripts.local_postgres import NoServerError, temporary_server
 
+POSTGRES = "NEREUS_TEST_POSTGRES_URL"
+"""Names a PostgreSQL that the tests may fill and empty, in place of one that they start."""
 TEST_DATA = Path(__file__).parent / "data"
 
 
@@ -26,3 +31,39 @@ def shared_data() -> Path:
 def runner(tmp_path: Path) -> StepRunner:
     """A step runner over a fresh artifact store and an in-memory ledger."""
     return StepRunner(ArtifactStore(tmp_path / "artifacts"), MemoryLedger(), run_seed=1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a real PostgreSQL, started for the tests; skipped with the reason where none can be."""
+    if POSTGRES in os.environ:
+        yield os.environ[POSTGRES]
+        return
+    pytest.importorskip("psycopg", reason="PostgreSQL needs its driver: pip install 'nereus[postgres]'")
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(temporary_server())
+        except NoServerError as error:
+            pytest.skip(str(error))
+        yield url
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database on the server."""
+    empty(postgres_server)
+    yield postgres_server
+    empty(postgres_server)
+
+
+def empty(url: str) -> None:
+    """Drop everything in a PostgreSQL database, and send away who is still there."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")

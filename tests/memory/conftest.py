@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,28 +14,12 @@ from nereus.memory.records import RunHeader
 from nereus.memory.runs import RunRepository
 from tests.memory.factories import header
 
-POSTGRES = "NEREUS_TEST_POSTGRES_URL"
-"""Names a PostgreSQL that the tests may fill and empty; without it they run on SQLite only."""
 
-
-@pytest.fixture(params=["sqlite", "postgresql"] if POSTGRES in os.environ else ["sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'nereus.sqlite'}"
-        return
-    empty(os.environ[POSTGRES])
-    yield os.environ[POSTGRES]
-    empty(os.environ[POSTGRES])
-
-
-def empty(address: str) -> None:
-    from sqlalchemy import create_engine, text
-
-    engine = create_engine(address.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
+        return f"sqlite:///{tmp_path / 'nereus.sqlite'}"
+    return str(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture(scope="session")

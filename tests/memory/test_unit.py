@@ -47,8 +47,10 @@ def test_what_a_unit_saves_is_one_transaction(
             events.post(run.id, "objective_proposed", "O2", {"n": 2}, key="b")
         events.post(run.id, "objective_proposed", "O1", {"n": 1}, key="a")
         assert commits == []
+        assert events.kept(run.id) == 0
         assert other.read(run.id) == heard == []
     assert commits == [1]
+    assert events.kept(run.id) == 2
     record = runs.load(run.id)
     assert [one.statement for one in record.objectives] == ["last wording", objective(2).statement]
     assert record.workflows == (workflow(),)
