@@ -55,6 +55,7 @@ class EventStream:
             .on_conflict_do_nothing(index_elements=["run_id", "key"])
             .execution_options(preserve_rowcount=True)
         )
+        self._kept: dict[str, int] = {}
         self._listeners: dict[int, Listener] = {}
         self._next_listener = 0
         self._lock = threading.Lock()
@@ -114,7 +115,9 @@ class EventStream:
         if connection.execute(self._add, drafts).rowcount != len(drafts):  # rare: a node that runs again
             connection.execute(_TAKE_OUT, {"run": run_id, "after": last})
             known = self._write_new(connection, run_id, drafts, last)
-        connection.execute(_COUNT, {"run": run_id, "seq": last + len(drafts) - len(known)})
+        last += len(drafts) - len(known)
+        connection.execute(_COUNT, {"run": run_id, "seq": last})
+        self._database.after_commit(partial(self._now_kept, run_id, last))
         if self._listeners:
             for event in [_event(draft) for place, draft in enumerate(drafts) if place not in known]:
                 self._database.after_commit(partial(self._tell, event))
@@ -142,6 +145,14 @@ class EventStream:
                 _event(row._mapping)
                 for row in connection.execute(_AFTER.limit(limit), {"run": run_id, "after": after})
             ]
+
+    def kept(self, run_id: str) -> int:
+        """Tell the number of the newest event that this process has appended and kept; 0 when there is none."""
+        return self._kept.get(run_id, 0)
+
+    def _now_kept(self, run_id: str, last: int) -> None:
+        with self._lock:
+            self._kept[run_id] = max(last, self._kept.get(run_id, 0))
 
     def last(self, run_id: str) -> int:
         """Tell the number of the newest event; 0 when there is none."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
 from typing import NamedTuple
-
-from nereus.memory.records import Event
 
 
 class Mark(NamedTuple):
@@ -23,23 +22,22 @@ class Progress:
     ----------
     recorded
         What was kept before this process worked on the run.
+    last_event
+        Number of the newest event of a run that this process has kept: `EventStream.kept`.
     """
 
-    def __init__(self, recorded: Mark) -> None:
-        self._mark = recorded
+    def __init__(self, recorded: Mark, last_event: Callable[[str], int]) -> None:
+        self._before = recorded
+        self._last_event = last_event
+        self._decided = 0
         self._lock = Lock()
 
     def __call__(self) -> Mark:
         """How much is kept now."""
-        return self._mark
-
-    def heard(self, event: Event) -> None:
-        """An event was kept."""
-        with self._lock:
-            if event.run_id == self._mark.run_id and event.seq > self._mark.events:
-                self._mark = self._mark._replace(events=event.seq)
+        run_id, events, decisions = self._before
+        return Mark(run_id, max(events, self._last_event(run_id)), decisions + self._decided)
 
     def decided(self) -> None:
         """A decision was kept."""
         with self._lock:
-            self._mark = self._mark._replace(decisions=self._mark.decisions + 1)
+            self._decided += 1

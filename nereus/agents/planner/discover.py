@@ -375,8 +375,7 @@ def _drive(
         stack.enter_context(_only_process(settings, header.id))
         if on_event is not None:
             stack.callback(workspace.events.subscribe(on_event))
-        progress = Progress(repository.mark(header.id))
-        stack.callback(workspace.events.subscribe(progress.heard))
+        progress = Progress(repository.mark(header.id), workspace.events.kept)
         saver = stack.enter_context(open_checkpoints(settings.checkpoint_url, progress))
         if new:  # what a run with this id left whose record is gone
             saver.delete_thread(header.id)
