@@ -103,6 +103,7 @@ class Services:
     parsed: Parsed = field(default_factory=Parsed)
     """Records of the graph's state."""
     _profiles: dict[tuple[tuple[str, str], ...], ProfileView] = field(default_factory=dict)
+    _shown: dict[tuple[str, int], list[dict[str, Scalar]]] = field(default_factory=dict)
     _views: dict[tuple[str, str], CallView] = field(default_factory=dict)
     _decisions: dict[str, Decision] | None = None
     _citations: Citations | None = None
@@ -301,12 +302,19 @@ class Services:
                 self._profiles[key] = ProfileView(
                     values=values,
                     tables={
-                        name: rows(self.artifacts.table(owner.outputs[output]).head(most))
+                        name: self._rows(owner.outputs[output], most)
                         for name, (owner, output, most) in shown.items()
                         if output in owner.outputs
                     },
                 )
             return self._profiles[key]
+
+    def _rows(self, ref: ArtifactRef, most: int) -> list[dict[str, Scalar]]:
+        """The first rows of a table; tables stay the same while others join the profile."""
+        known = self._shown.get((ref.id, most))
+        if known is None:
+            known = self._shown[ref.id, most] = rows(self.artifacts.table(ref).head(most))
+        return known
 
     def _conceal_samples(self, load: ToolCall) -> None:
         """Tell a policy that shows data to somebody else which names of samples it must not show."""
