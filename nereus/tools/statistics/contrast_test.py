@@ -7,6 +7,7 @@ where it applies.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import tee
@@ -349,7 +350,23 @@ def peptide_counts(dataset: AnnData) -> FloatArray | None:
 
 
 def feature_columns(dataset: AnnData) -> tuple[list[str], list[str]]:
-    """Feature ids and gene names of a data set."""
-    features = [str(name) for name in dataset.var_names]
+    """Feature ids and gene names of a data set; `InputError` when ids are not unique."""
+    features = _unique([str(name) for name in dataset.var_names], "feature ids")
     genes = [str(g) for g in dataset.var["gene"]] if "gene" in dataset.var else [""] * len(features)
     return features, genes
+
+
+def sample_names(dataset: AnnData) -> list[str]:
+    """Names of the samples; `InputError` when they are not unique."""
+    return _unique([str(name) for name in dataset.obs_names], "sample names")
+
+
+def _unique(names: list[str], what: str) -> list[str]:
+    """The names, or `InputError`: rows of a table could not be told apart."""
+    counted = Counter(names)
+    twice = [name for name, n in counted.items() if n > 1]
+    if twice:
+        raise InputError(
+            f"{len(twice)} {what} are duplicated, such as {twice[0]!r}", mend="make them unique when loading"
+        )
+    return names

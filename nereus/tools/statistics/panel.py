@@ -65,7 +65,7 @@ class PanelParams(Params):
 
 @tool(
     "biomarker_panel",
-    version="1",
+    version="2",
     summary="A small panel that predicts an outcome: nested cross-validation by subject, AUROC, permutation p.",
     outputs=(
         "table:panel",
@@ -84,8 +84,9 @@ def biomarker_panel(dataset: AnnData, params: PanelParams, *, seed: int) -> Resu
     and the fit all happen on the training samples of a fold. Out-of-fold scores are compared within test folds
     only. With covariates there are three arms: features alone, covariates alone, and both, where features are
     chosen for what the covariates do not tell; the last one is then the arm that p, calibration and panel are
-    about. Labels are exchanged between subjects within levels of the covariates (and of `hold_out`) and the
-    whole nested procedure is run again.
+    about. Labels are exchanged between subjects within levels of the covariates (and of `hold_out`), together
+    with the covariates that are numbers, and the whole nested procedure is run again: p asks whether features
+    tell more than noise would beside the same covariates.
 
     Parameters
     ----------
@@ -363,7 +364,7 @@ def _prediction_table(dataset: AnnData, problem: Problem, arm: Arm, params: Pane
     else:
         table["outcome"], table["prediction"] = problem.y, mean[:, 0]
     table["n_predicted"] = times
-    return table
+    return table.iloc[np.argsort(problem.samples)].reset_index(drop=True)
 
 
 def _warnings(

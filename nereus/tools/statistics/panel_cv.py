@@ -14,7 +14,8 @@ from nereus.errors import InputError
 from nereus.memory.records import Contrast
 from nereus.tools.proteomics.matrix import abundance
 from nereus.tools.statistics.concordance import Concordance, class_concordance, rank_concordance
-from nereus.tools.statistics.covariates import MANY_VALUES, regressors
+from nereus.tools.statistics.contrast_test import sample_names
+from nereus.tools.statistics.covariates import MANY_VALUES, freed_of, regressors
 from nereus.tools.statistics.design import require_columns, subset_mask
 from nereus.tools.statistics.levels import as_levels, as_numbers
 from nereus.tools.statistics.panel_model import Panel, PanelOptions, fit_panel, folds_of
@@ -43,9 +44,11 @@ class Problem:
     site
         Level held out together, shape (samples,), or None.
     samples
-        Positions in obs.
+        Positions in obs, in the order of the samples' names.
     covariates
         Names of the columns of `c`.
+    slopes
+        Which columns of `c` are numbers and no levels.
     notes
         What the reader should know.
     """
@@ -60,6 +63,7 @@ class Problem:
     sites: tuple[str, ...]
     samples: IntArray
     covariates: tuple[str, ...]
+    slopes: tuple[int, ...]
     notes: tuple[str, ...]
 
     @property
@@ -129,6 +133,8 @@ def read_problem(
             notes.append(f"{int((usable & known & absent).sum())} samples without a {name!r} were left out")
         known &= ~absent
     samples = np.flatnonzero(usable & known)
+    # By name, so that folds do not depend on the order of the rows.
+    samples = samples[np.argsort(np.array(sample_names(dataset))[samples], kind="stable")]
     unit = np.arange(len(samples)) if subject is None else _codes(dataset.obs[subject], samples)
     site, sites = None, ()
     if hold_out is not None:
@@ -149,15 +155,13 @@ def read_problem(
     _check_size(chosen, unit, classes, where)
     known_anyway = regressors(dataset.obs.iloc[samples], covariates, where)
     c, c_names = known_anyway.columns, known_anyway.names
-    if known_anyway.slopes:
-        slopes = ", ".join(map(repr, known_anyway.slopes))
-        notes.append(f"labels are exchanged without regard to {slopes}: numbers make no strata")
     strata = [*known_anyway.strata, *([site] if site is not None else [])]
     joint = np.column_stack(strata) if strata else np.zeros((len(samples), 1), dtype=np.intp)
     stratum = np.unique(joint, axis=0, return_inverse=True)[1].ravel().astype(np.intp)
     x = abundance(dataset)[samples]
     return Problem(
-        x, c, chosen, classes, unit, stratum, site, sites, samples, c_names, tuple(notes)
+        x, c, chosen, classes, unit, stratum, site, sites, samples, c_names,
+        tuple(at for at, name in enumerate(c_names) if name in known_anyway.slopes), tuple(notes),
     )  # fmt: skip
 
 
@@ -272,25 +276,39 @@ def judge(problem: Problem, arm: Arm, folds: IntArray) -> Concordance:
 
 
 def exchanged(problem: Problem, n: int, rng: np.random.Generator) -> Iterator[Problem]:
-    """The same problem with labels exchanged between subjects of a stratum, or within subjects that have several.
+    """The same problem with labels exchanged between subjects of a stratum, and within subjects that have several.
 
-    Where the outcome is constant within every subject, subjects are exchanged as wholes (only with subjects of
-    the same stratum); otherwise labels are exchanged among the samples of a subject and stratum.
+    Subjects with one outcome are exchanged as wholes, only with such subjects of the same stratum; within the
+    others labels are exchanged among the samples of a stratum. Each of the two would hold by itself: a subject
+    with both outcomes does not keep the others from being exchanged. Covariates that are numbers move with the
+    labels that they predict, after their share has been taken off the features (Potter 2005, Stat Med 24:693);
+    what they alone tell is then in every exchange.
     """
-    units = np.arange(problem.n_units)
-    first = np.array([int(np.flatnonzero(problem.unit == one)[0]) for one in units])
-    constant = all(np.ptp(problem.y[problem.unit == one]) == 0 for one in units)
+    rows_of = [np.flatnonzero(problem.unit == one) for one in range(problem.n_units)]
+    constant = np.array([np.ptp(problem.y[rows]) == 0 for rows in rows_of])
+    first = np.array([int(rows[0]) for rows in rows_of])
+    whole = np.flatnonzero(constant)
+    mixed = np.flatnonzero(~constant[problem.unit])
+    joint = (problem.unit * (int(problem.stratum.max()) + 1) + problem.stratum)[mixed]
+    stratum = problem.stratum[first]
+    x = problem.x
+    if problem.slopes:
+        numbers = problem.c[:, list(problem.slopes)]
+        mean = np.nanmean(numbers, axis=0)
+        away = np.where(np.isfinite(numbers), numbers - mean, 0.0)
+        x = freed_of(x, np.column_stack([np.ones(len(x)), away]))
     for _ in range(n):
-        if constant:
-            label, stratum = problem.y[first].copy(), problem.stratum[first]
-            for one in np.unique(stratum):
-                rows = np.flatnonzero(stratum == one)
-                label[rows] = label[rng.permutation(rows)]
-            y = label[problem.unit]
-        else:
-            y = problem.y.copy()
-            joint = problem.unit * (int(problem.stratum.max()) + 1) + problem.stratum
-            for one in np.unique(joint):
-                rows = np.flatnonzero(joint == one)
-                y[rows] = y[rng.permutation(rows)]
-        yield replace(problem, y=y)
+        source = first.copy()
+        for one in np.unique(stratum[whole]):
+            units = whole[stratum[whole] == one]
+            source[units] = source[rng.permutation(units)]
+        taken = source[problem.unit]
+        taken[mixed] = mixed
+        for one in np.unique(joint):
+            rows = mixed[joint == one]
+            taken[rows] = taken[rng.permutation(rows)]
+        c = problem.c
+        if problem.slopes:
+            c = c.copy()
+            c[:, list(problem.slopes)] = problem.c[taken][:, list(problem.slopes)]
+        yield replace(problem, x=x, c=c, y=problem.y[taken])

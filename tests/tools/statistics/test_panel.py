@@ -165,6 +165,50 @@ def test_labels_are_exchanged_by_subject() -> None:
     assert (folds == 1).all()
 
 
+def test_one_subject_with_both_outcomes_does_not_stop_the_exchange() -> None:
+    """A patient who converts leaves all others exchangeable: a perfect panel has a small p."""
+    given = data(n=30, p=15, informative=3, effect=4.0, seed=5, missing=0.0)
+    given.obs.loc["s1", "subject"] = "u0"  # of the other group
+    settings = {**QUICK, "n_permutations": 19}
+    result = biomarker_panel(given, contrast=CONTRAST, subject="subject", seed=1, **settings)
+    assert result.values["performance"] > 0.95
+    assert result.values["p_permutation"] == pytest.approx(0.05)
+
+
+def test_a_numeric_covariate_is_in_every_exchange() -> None:
+    """Age drives the label and all features: beside age the features are noise, and p says so."""
+    p, performance = [], []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        age = rng.normal(60, 10, 40)
+        sick = age + rng.normal(0, 7, 40) > 60
+        x = rng.normal(24, 1, (40, 15)) + 0.1 * (age[:, None] - 60) * rng.normal(0, 1, 15)
+        obs = pd.DataFrame(
+            {"group": np.where(sick, "case", "control"), "age": age}, index=[f"s{i}" for i in range(40)]
+        )
+        given = anndata.AnnData(x, obs=obs, var=pd.DataFrame(index=[f"P{i}" for i in range(15)]))
+        settings = {**QUICK, "n_permutations": 19}
+        result = biomarker_panel(given, contrast=CONTRAST, covariates=("age",), seed=seed, **settings)
+        performance.append(result.values["performance"])
+        p.append(result.values["p_permutation"])
+    assert np.mean(performance) > 0.75
+    assert np.mean(p) > 0.25
+    assert np.mean(np.array(p) <= 0.05) < 0.5
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    given = data(n=24, p=12, informative=1)
+    order = np.random.default_rng(1).permutation(given.n_obs)
+    settings = {**QUICK, "n_permutations": 3}
+    one = biomarker_panel(given, contrast=CONTRAST, **settings)
+    other = biomarker_panel(given[order].copy(), contrast=CONTRAST, **settings)
+    assert one.values == pytest.approx(other.values)
+    told = one.table("predictions").set_index("sample")
+    assert list(told.index) == list(given.obs_names)
+    again = other.table("predictions").set_index("sample").loc[told.index]
+    pd.testing.assert_frame_equal(told, again)
+
+
 def test_a_covariate_that_tells_everything_leaves_nothing_to_the_panel() -> None:
     """Site decides the group and shifts a feature: the features alone look good, and add nothing to the site."""
     rng = np.random.default_rng(8)
@@ -251,6 +295,10 @@ def test_bad_input_is_named() -> None:
     torn.obs["site"] = ["north", "south"] * 20
     with pytest.raises(InputError, match="several levels of 'site'"):
         biomarker_panel(torn, contrast=CONTRAST, subject="subject", hold_out="site")
+    twice = data(n=20)
+    twice.obs_names = ["s0", *twice.obs_names[:-1]]
+    with pytest.raises(InputError, match="1 sample names are duplicated, such as 's0'"):
+        biomarker_panel(twice, contrast=CONTRAST)
 
 
 # ------------------------------------------------------------------------------------------------- real data
