@@ -131,8 +131,7 @@ def fit_dropout_model(X: FloatArray, groups: IntArray) -> DropoutModel:
         limit, width = theta[0], np.exp(theta[1])
         random, absent = special.expit(theta[2]), special.expit(theta[3])
         centre, spread = theta[4], np.exp(theta[5])
-        prior = np.exp(-0.5 * ((grid - centre) / spread) ** 2)
-        prior = prior / prior.sum()
+        prior = _normal_on(grid, centre, spread)
         weak = special.ndtr((limit - grid) / np.hypot(width, spread_of[lacking]))
         gone = (random + (1 - random) * weak) ** n_missing[lacking, None]
         plain = seen_here @ prior
@@ -150,7 +149,14 @@ def fit_dropout_model(X: FloatArray, groups: IntArray) -> DropoutModel:
 
     starts = [
         np.array(
-            [np.quantile(known, at), np.log(sd), -4.0, -5.0, np.median(known) - 0.5, np.log(np.std(known))]
+            [
+                np.quantile(known, at),
+                np.log(sd),
+                -4.0,
+                -5.0,
+                np.median(known) - 0.5,
+                np.log(max(np.std(known), 0.1)),
+            ]
         )
         for at in _STARTS
     ]
@@ -167,6 +173,13 @@ def fit_dropout_model(X: FloatArray, groups: IntArray) -> DropoutModel:
         float(found[0]), float(np.exp(found[1])), float(special.expit(found[2])), float(special.expit(found[3])),
         float(found[4]), float(np.exp(found[5])), sd,
     )  # fmt: skip
+
+
+def _normal_on(grid: FloatArray, centre: float, spread: float) -> FloatArray:
+    """Normal density on a grid, with sum one also where its centre lies far outside."""
+    log_density = -0.5 * ((grid - centre) / spread) ** 2
+    density = np.exp(log_density - log_density.max())
+    return np.asarray(density / density.sum())
 
 
 def moderated_sd(X: FloatArray, groups: IntArray) -> tuple[FloatArray, float]:

@@ -18,7 +18,7 @@ from nereus.errors import InputError
 from nereus.tools.base import Params, Result, finite, tool
 from nereus.tools.proteomics.dropout_model import fit_dropout_model, judge
 from nereus.tools.proteomics.left_censored import censored_normal, down_shifted, lowest_probable
-from nereus.tools.proteomics.matrix import abundance, derive, obs_column
+from nereus.tools.proteomics.matrix import abundance, by_name, derive, obs_column
 from nereus.tools.statistics.levels import as_levels
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ImputeParams(Params):
 
 @tool(
     "impute",
-    version="2",
+    version="3",
     summary="Fill missing values in, and mark them in the layer `imputed`.",
     outputs=("dataset:dataset", "table:features"),
     seconds=3.0,
@@ -104,7 +104,7 @@ def impute(dataset: AnnData, params: ImputeParams, *, seed: int) -> Result:
     Raises
     ------
     InputError
-        A sample (draws) or a feature (``mean``, ``knn``, ``mixed``) has no value to start from.
+        A sample or (``mean``, ``knn``, ``mixed``) a feature has no value to start from.
 
     Examples
     --------
@@ -114,6 +114,10 @@ def impute(dataset: AnnData, params: ImputeParams, *, seed: int) -> Result:
     >>> result.values["n_imputed"], bool(result.dataset().X[0, 0] < 20)
     (1, True)
     """
+    # Draws belong to names, not to places: a table in another order gets the same values.
+    rows, columns = by_name(dataset)
+    place = np.argsort(rows), np.argsort(columns)
+    given, dataset = dataset, dataset[rows][:, columns]
     X = abundance(dataset)
     missing = np.isnan(X)
     neighbors = params.neighbors
@@ -136,6 +140,7 @@ def impute(dataset: AnnData, params: ImputeParams, *, seed: int) -> Result:
             drawn = lowest_probable(X, rng) if params.method == "min_prob" else censored_normal(X, rng)
         made[missing] = drawn[missing]
     elif params.method != "none":
+        _require_samples(dataset, missing, least=1)
         empty = np.flatnonzero(missing.all(axis=0))
         if empty.size:
             raise InputError(
@@ -161,6 +166,8 @@ def impute(dataset: AnnData, params: ImputeParams, *, seed: int) -> Result:
             by_chance = np.flatnonzero(reason == "random")
             if by_chance.size:
                 made[:, by_chance] = _from_neighbours(X, by_chance, params.n_neighbors, neighbors)
+    dataset, made, missing = given, made[np.ix_(*place)], missing[np.ix_(*place)]
+    reason, share_weak = reason[place[1]], share_weak[place[1]]
     filled = missing & ~np.isnan(made)
     per_feature = filled.sum(axis=0)
     touched = np.flatnonzero(per_feature)
@@ -202,13 +209,12 @@ def impute(dataset: AnnData, params: ImputeParams, *, seed: int) -> Result:
     )
 
 
-def _require_samples(dataset: AnnData, missing: np.ndarray) -> None:
+def _require_samples(dataset: AnnData, missing: np.ndarray, least: int = 2) -> None:
     known = (~missing).sum(axis=1)
-    if (known < 2).any():
-        lost = [str(dataset.obs_names[i]) for i in np.flatnonzero(known < 2)]
-        raise InputError(
-            f"samples {lost[:3]} have fewer than 2 values", mend="leave them out (tool remove_samples)"
-        )
+    if (known < least).any():
+        lost = [str(dataset.obs_names[i]) for i in np.flatnonzero(known < least)]
+        what = f"fewer than {least} values" if least > 1 else "no value"
+        raise InputError(f"samples {lost[:3]} have {what}", mend="leave them out (tool remove_samples)")
 
 
 def _groups(dataset: AnnData, factor: str | None) -> np.ndarray:

@@ -13,7 +13,7 @@ from scipy import special, stats
 from nereus.errors import InputError
 from nereus.tools.base import Params, Result, finite, tool
 from nereus.tools.proteomics.left_censored import down_shifted
-from nereus.tools.proteomics.matrix import abundance, obs_column
+from nereus.tools.proteomics.matrix import abundance, by_name, obs_column
 from nereus.tools.statistics.levels import as_levels
 from nereus.tools.statistics.moderated_t import benjamini_hochberg, fit_contrast
 
@@ -60,7 +60,7 @@ class InteractomeParams(Params):
 
 @tool(
     "score_interactome",
-    version="1",
+    version="2",
     summary="Score who binds each bait against controls or other baits, with a probability of interaction.",
     outputs=("table:interactors", "table:baits"),
     seconds=2.0,
@@ -138,8 +138,12 @@ def score_interactome(dataset: AnnData, params: InteractomeParams, *, seed: int)
     genes = [str(gene) for gene in dataset.var["gene"]] if "gene" in dataset.var else [""] * len(features)
     labels = levels.to_numpy()
     rng = np.random.default_rng(seed)
+    # Draws belong to names: a table in another order gets the same values.
+    order = by_name(dataset)
+    sorted_x, back = X[np.ix_(*order)], np.ix_(*(np.argsort(one) for one in order))
     draws = [
-        down_shifted(X, rng, shift=params.shift, width=params.width) for _ in range(params.n_imputations)
+        down_shifted(sorted_x, rng, shift=params.shift, width=params.width)[back]
+        for _ in range(params.n_imputations)
     ]
     filled = [np.where(np.isfinite(X), X, drawn) for drawn in draws]
     parts, rows, warnings = [], [], []

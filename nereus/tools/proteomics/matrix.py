@@ -41,6 +41,15 @@ def abundance(dataset: AnnData) -> np.ndarray:
     return values
 
 
+def by_name(dataset: AnnData) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of samples and of features by their names: what is drawn in this order does not depend on the file's."""
+    rows, columns = (
+        np.argsort(np.array([str(name) for name in names]), kind="stable")
+        for names in (dataset.obs_names, dataset.var_names)
+    )
+    return rows, columns
+
+
 def described(dataset: AnnData) -> dict[str, Any]:
     """The loader's description of the data set (``uns["nereus"]``); empty for a foreign AnnData."""
     found = dataset.uns.get("nereus", {})

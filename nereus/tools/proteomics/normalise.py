@@ -22,6 +22,9 @@ _MIN_REFERENCE = 10
 _MIN_VSN = 50
 """Features that an offset and a scale for each sample are fitted on at least."""
 
+_MOST_RANGE = 200.0
+"""log2 units that no measurement spans; raw intensities do."""
+
 
 class NormaliseParams(Params):
     """Parameters of `normalise`."""
@@ -235,6 +238,13 @@ def normalise(dataset: AnnData, params: NormaliseParams, *, seed: int) -> Result
             raise InputError(
                 f"{X.shape[1]} features cannot fit an offset and a scale for each sample",
                 mend=f"vsn needs {_MIN_VSN} or more; use method=median",
+            )
+        if X.shape[0] < 2:
+            raise InputError("one sample has no variance between samples", mend="vsn needs two or more")
+        if np.nanmax(X) - np.nanmin(X) > _MOST_RANGE:
+            raise InputError(
+                f"values span {np.nanmax(X) - np.nanmin(X):.4g} log2",
+                mend="are these raw intensities? take log2 first",
             )
         fit = stabilise_variance(X, positions if positions.size else None)
         made, offset, scale, reference = fit.values, fit.offset, fit.scale, fit.fitted

@@ -22,6 +22,10 @@ from nereus.tools.statistics.levels import as_levels
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_WEAK = 3.0
+"""Median log2 by which a reference channel, loaded like the samples, is never below them."""
+_LOST = 0.5
+"""Share of the values of a plex whose loss is told by name."""
 _UNLIKE = 0.2
 """Largest difference between plexes in the share of a factor's level up to which plex means stand for one mixture."""
 
@@ -53,7 +57,7 @@ class ReferenceScalingParams(Params):
 
 @tool(
     "internal_reference_scaling",
-    version="1",
+    version="2",
     summary="Put TMT plexes on one scale, protein by protein, by reference channels or by plex means.",
     outputs=("dataset:dataset", "table:factors", "table:plexes"),
 )
@@ -136,7 +140,36 @@ def internal_reference_scaling(dataset: AnnData, params: ReferenceScalingParams,
                 mend="name reference_column and reference_level, or reference_samples; or use method=plex_mean",
             )
         stands = is_reference
+        silent = [
+            name for i, name in enumerate(names) if not np.isfinite(X[is_reference & (codes == i)]).any()
+        ]
+        if silent:
+            raise InputError(
+                f"the reference channels of plexes {silent[:3]} hold no value",
+                where=where,
+                mend="leave these plexes out, name other channels, or use method=plex_mean",
+            )
+        weak = [
+            name for i, name in enumerate(names) if _weakness(X[codes == i], is_reference[codes == i]) > _WEAK
+        ]
+        if weak:
+            warnings.append(
+                f"the reference channels of plexes {weak[:3]} are far weaker than their samples: empty channels?"
+            )
+        if params.drop_reference and is_reference.all():
+            raise InputError(
+                "every channel is a reference: nothing would be left",
+                where=where,
+                mend="name the reference channels only",
+            )
     else:
+        alone = [name for i, name in enumerate(names) if (codes == i).sum() < 2]
+        if alone:
+            raise InputError(
+                f"plexes {alone[:3]} have one channel: their mean would take all differences out",
+                where=where,
+                mend="check that the column names plexes, not channels or samples",
+            )
         warnings += _same_mixture(dataset, plex, params.factors)
         stands = np.ones(len(X), dtype=bool)
     made = X.copy()
@@ -193,6 +226,10 @@ def internal_reference_scaling(dataset: AnnData, params: ReferenceScalingParams,
     if n_lost.sum():
         fate = "were made missing" if params.unmatched == "drop" else "stay on the scale of their plex"
         warnings.append(f"{int(n_lost.sum())} values have no reference in their plex: they {fate}")
+        n_known = np.array([np.isfinite(X[codes == code]).sum() for code in range(len(names))])
+        poor = [name for name, lost, n in zip(names, n_lost, n_known, strict=True) if lost > _LOST * n]
+        if poor:
+            warnings.append(f"plexes {poor[:3]} have a reference for less than half of their values")
     if alone.any():
         warnings.append(f"{int(alone.sum())} features were seen in one plex only and stay as they are")
     scaled = ~alone & seen.any(axis=0) & ~unmatched.any(axis=0)
@@ -221,6 +258,22 @@ def internal_reference_scaling(dataset: AnnData, params: ReferenceScalingParams,
         n_total=len(features),
         n_returned=len(features),
     )
+
+
+def _weakness(X: np.ndarray, reference: np.ndarray) -> float:
+    """Median over the features of the log2 by which the samples of a plex exceed its reference; 0 without both."""
+    if reference.all():
+        return 0.0
+    known = np.isfinite(X)
+    count = np.stack([known[reference].sum(axis=0), known[~reference].sum(axis=0)])
+    both = (count > 0).all(axis=0)
+    if not both.any():
+        return 0.0
+    filled = np.where(known, X, 0.0)
+    means = (
+        np.stack([filled[reference].sum(axis=0), filled[~reference].sum(axis=0)])[:, both] / count[:, both]
+    )
+    return float(np.median(means[1] - means[0]))
 
 
 def between_plexes(X: np.ndarray, codes: np.ndarray) -> float:

@@ -27,6 +27,10 @@ _MOST_FITTED = 3000
 _LEVELS = 10
 
 
+_NOTHING = 1e-12
+"""Sum of squares of values that do not differ: keeps the likelihood finite."""
+
+
 @dataclass(frozen=True)
 class VarianceStabilisation:
     """A fitted transformation.
@@ -119,7 +123,7 @@ def _fitted(Y: FloatArray, start: FloatArray) -> tuple[FloatArray, bool]:
         root = np.sqrt(1.0 + inside**2)
         h = np.where(seen, np.arcsinh(inside), 0.0)
         residual = np.where(seen, h - h.sum(axis=0) / count, 0.0)
-        squares = float(np.sum(residual**2))
+        squares = max(float(np.sum(residual**2)), _NOTHING)
         value = total / 2 * np.log(squares / total) - float(np.sum((theta[n:, None] - np.log(root)) * seen))
         # d/dz of both terms, z = a + b y; the mean's own derivative cancels because residuals sum to nothing.
         by_z = np.where(seen, total * residual / squares / root + inside / root**2, 0.0)

@@ -55,7 +55,7 @@ def lowess(
         fitted = np.interp(xs, xs[anchors], at)
         away = np.abs(ys - fitted)
         reach = 6.0 * float(np.median(away))
-        if step == robust_steps or reach < 1e-7 * float(np.mean(away)):
+        if step == robust_steps or reach <= 1e-7 * float(np.mean(away)):
             break
         bisquare = (1.0 - (away / reach) ** 2) ** 2
         robustness = np.where(away <= 0.001 * reach, 1.0, np.where(away <= 0.999 * reach, bisquare, 0.0))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import anndata
@@ -214,3 +215,35 @@ def test_ubiquitin_binders_are_found_on_filled_values(shared_data: Path) -> None
         proteasome = table["gene"].str.startswith("PSM")
         assert (up & proteasome).sum() >= 12, method
         assert up[proteasome].mean() > 3 * up.mean(), method
+
+
+@pytest.mark.parametrize("method", ["down_shift", "min_prob", "qrilc", "knn", "mixed"])
+def test_values_belong_to_names_not_to_places(method: str) -> None:
+    X = matrix()
+    samples, features = [f"s{i}" for i in range(len(X))], [f"P{i}" for i in range(X.shape[1])]
+    data = anndata.AnnData(X, obs=pd.DataFrame(index=samples), var=pd.DataFrame(index=features))
+    rng = np.random.default_rng(0)
+    other = data[rng.permutation(len(X))][:, rng.permutation(X.shape[1])].copy()
+    first, second = (impute(one, method=method, seed=3) for one in (data, other))
+    made = second.dataset().to_df().loc[samples, features]
+    np.testing.assert_allclose(made, first.dataset().X, rtol=0, atol=1e-9)
+    assert list(second.dataset().var_names) == list(other.var_names)
+    reasons = second.table().set_index("feature")["reason"]
+    assert reasons[first.table()["feature"]].tolist() == first.table()["reason"].tolist()
+
+
+@pytest.mark.parametrize("method", ["knn", "mean", "mixed"])
+def test_a_sample_without_values_is_not_made_up(method: str) -> None:
+    X = matrix()
+    X[2] = np.nan
+    with pytest.raises(InputError, match="have no value"):
+        impute(anndata.AnnData(X), method=method)
+
+
+def test_a_detection_curve_far_from_the_values_leaves_no_warning() -> None:
+    X = matrix()
+    X[0, ~np.isnan(X[0])] = 20.0
+    for values in (X, np.where(np.isnan(X), np.nan, 20.0)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            assert np.isfinite(impute(anndata.AnnData(values), method="mixed").dataset().X).all()

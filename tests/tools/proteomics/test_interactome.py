@@ -154,3 +154,11 @@ def test_ubiquitin_chains_bind_the_proteasome(shared_data: Path) -> None:
     binders = gentle.table("interactors")
     binders = binders[(binders["bait"] == "Ubi6") & (binders["q"] <= 0.05)]
     assert {"USP15", "IKBKG"} <= set(binders["gene"])
+
+
+def test_scores_belong_to_names_not_to_places() -> None:
+    data = pulldowns()
+    rng = np.random.default_rng(1)
+    other = data[rng.permutation(data.n_obs)][:, rng.permutation(data.n_vars)].copy()
+    first, second = (score_interactome(one, factor="bait", controls=["IgG"]) for one in (data, other))
+    pd.testing.assert_frame_equal(first.table("interactors"), second.table("interactors"), rtol=1e-6)

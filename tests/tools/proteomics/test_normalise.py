@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -200,3 +201,17 @@ def test_dilution_series_is_linear(shared_data: Path) -> None:
         made = np.asarray(normalise(small[:, strong].copy(), method=method).dataset().X)
         each = truth @ (made - made.mean(axis=0)) / (truth @ truth)
         assert abs(float(np.median(each))) < 0.05, method
+
+
+def test_vsn_refuses_what_it_cannot_fit() -> None:
+    X, _ = shifted()
+    with pytest.raises(InputError, match="one sample"):
+        normalise(anndata.AnnData(X[:1]), method="vsn")
+    with pytest.raises(InputError, match="span"):
+        normalise(anndata.AnnData(2.0**X), method="vsn")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        same = normalise(anndata.AnnData(np.full((4, 80), 20.0)), method="vsn")
+        few = normalise(anndata.AnnData(X[:, :5]), method="cyclic_loess")
+    assert np.isfinite(same.dataset().X).all()
+    assert np.isfinite(few.dataset().X).all()

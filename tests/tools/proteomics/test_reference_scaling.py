@@ -132,3 +132,31 @@ def nearest(X: np.ndarray) -> np.ndarray:
     whole = np.isfinite(X).all(axis=0)
     apart = np.linalg.norm(X[:, None, whole] - X[None, :, whole], axis=2) + np.diag([np.inf] * len(X))
     return np.asarray(apart.argmin(axis=1))
+
+
+def test_references_that_are_empty_or_all_there_is() -> None:
+    data, _ = plexes()
+    named = {"plex": "plex", "reference_column": "kind", "reference_level": "pool"}
+    silent = data.copy()
+    silent.X[5] = np.nan
+    with pytest.raises(InputError, match=r"plexes \['y'\] hold no value"):
+        internal_reference_scaling(silent, **named)
+    faint = data.copy()
+    faint.X[5] = np.random.default_rng(0).normal(8, 1, data.n_vars)
+    told = internal_reference_scaling(faint, **named).warnings
+    assert any("plexes ['y'] are far weaker" in warning for warning in told)
+    assert not any("far weaker" in w for w in internal_reference_scaling(data, **named).warnings)
+    patchy = data.copy()
+    patchy.X[5, : int(0.7 * data.n_vars)] = np.nan
+    told = internal_reference_scaling(patchy, **named).warnings
+    assert any("plexes ['y'] have a reference for less than half" in warning for warning in told)
+    pools = data[data.obs["kind"] == "pool"].copy()
+    with pytest.raises(InputError, match="nothing would be left"):
+        internal_reference_scaling(pools, **named, drop_reference=True)
+
+
+def test_a_column_of_samples_is_no_plex() -> None:
+    data, _ = plexes()
+    data.obs["run"] = [str(name) for name in data.obs_names]
+    with pytest.raises(InputError, match="one channel"):
+        internal_reference_scaling(data, plex="run")
