@@ -14,6 +14,7 @@ import typer
 from nereus import __version__
 from nereus.data_commands import data_app
 from nereus.errors import InputError, NereusError
+from nereus.judge_commands import judge, review_app
 
 if TYPE_CHECKING:
     from nereus.agents.planner.discover import Run
@@ -28,6 +29,8 @@ app = typer.Typer(
 tools_app = typer.Typer(help="The tools that agents and people can call.", no_args_is_help=False)
 app.add_typer(tools_app, name="tools")
 app.add_typer(data_app, name="data")
+app.add_typer(review_app, name="review")
+app.command("judge")(judge)
 
 Data = Annotated[
     Path, typer.Argument(help="Table of intensities: MaxQuant, DIA-NN, wide CSV/TSV/XLSX, h5ad (.gz too).")
@@ -66,6 +69,14 @@ def main(
 def discover(
     data: Data,
     samples: Annotated[Path | None, typer.Option(help="Sample sheet: one row a sample.")] = None,
+    cohort: Annotated[
+        Path | None, typer.Option(help="A second cohort, in which findings are tested again.")
+    ] = None,
+    cohort_samples: Annotated[Path | None, typer.Option(help="Sample sheet of the cohort.")] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(help="Another layer of the same samples, e.g. rna=counts.csv; repeatable."),
+    ] = None,
     question: Annotated[str | None, typer.Option(help="What you want to know, in your words.")] = None,
     policy: Annotated[
         str | None, typer.Option(help="Who decides: rules (default), llm, or hybrid:<kind>=llm,...")
@@ -100,6 +111,9 @@ def discover(
             run = start(
                 data,
                 samples,
+                cohort=cohort,
+                cohort_samples=cohort_samples,
+                layers=_assignments(layer, "--layer"),
                 question=question,
                 out=out,
                 budget=budget,
@@ -232,6 +246,12 @@ def show(
     run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="The run; default the newest.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole record as JSON.")] = False,
     events: Annotated[bool, typer.Option("--events", help="Replay the event stream.")] = False,
+    decisions: Annotated[
+        bool, typer.Option("--decisions", help="Who decided what, and where a model differs from the rules.")
+    ] = False,
+    differing: Annotated[
+        bool, typer.Option("--differing", help="Only decisions that differ, or fell back to the rules.")
+    ] = False,
 ) -> None:
     """Show a run: its plan, what it found, and where the report is."""
     with _told():
@@ -242,6 +262,11 @@ def show(
         run = load_run(run_id)
         if as_json:
             typer.echo(run.record.model_dump_json(indent=2))
+        elif decisions or differing:
+            from nereus.decision_view import decision_lines
+
+            for line in decision_lines(run.record, differing=differing):
+                typer.echo(line)
         elif events:
             with open_workspace(load_settings()) as workspace:
                 for event in workspace.events.read(run.id):

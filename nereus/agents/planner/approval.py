@@ -8,6 +8,7 @@ it was asked.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -27,6 +28,7 @@ from nereus.memory.records import Contrast, Edit, Objective, PlannedStep, Workfl
 from nereus.tools import registry
 from nereus.tools.steps import canonical_json
 
+_ADJUSTED = re.compile(r", adjusted for [^?]*")
 BY_PERSON = "asked for by a person"
 TRIGGER = "approval"
 
@@ -189,6 +191,9 @@ def objectives_request(opened: Iterable[Objective], round_: int, profile: Any) -
     levels: dict[str, list[str]] = {}
     for row in profile.tables.get("factors", []):
         levels.setdefault(str(row["factor"]), []).append(str(row["level"]))
+    for row in profile.tables.get("columns", []):  # a person may compare batches and sites as well
+        if row.get("levels") and row.get("role") not in ("identifier", "subject"):
+            levels.setdefault(str(row["column"]), [one.strip() for one in str(row["levels"]).split(";")])
     return {
         "gate": "objectives",
         "id": f"proposal {round_}",
@@ -253,6 +258,9 @@ def edited_objective(one: Objective, edit: ObjectiveEdit) -> Objective:
         changes["covariates"] = edit.covariates
         if one.contrast is not None:
             changes["contrast"] = one.contrast.model_copy(update={"covariates": edit.covariates})
+        if edit.statement is None and ", adjusted for " in one.statement:
+            told = f", adjusted for {', '.join(edit.covariates)}" if edit.covariates else ""
+            changes["statement"] = _ADJUSTED.sub(lambda _: told, one.statement)
     by_person = tuple(dict.fromkeys([*one.by_person, *changes]))
     return one.model_copy(update={**changes, "by_person": by_person})
 
