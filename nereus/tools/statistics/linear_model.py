@@ -340,6 +340,8 @@ class _Normal:
         if self.member is None:
             raise ValueError("correlations need blocks")
         y, observed, n, _ = self._centred(rows)
+        if not observed.any():
+            return np.full(len(y), np.nan)
         pattern, of = distinct_patterns(observed)
         w = pattern.astype(np.float64)
         inverse, rank, _, _, _ = self._inverses(w)

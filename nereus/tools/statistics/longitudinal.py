@@ -66,7 +66,7 @@ class LongitudinalParams(Params):
 
 @tool(
     "longitudinal_test",
-    version="1",
+    version="2",
     summary="Change over time within subjects, or its difference between groups: blocked or mixed models, or slopes.",
     outputs=("table:longitudinal",),
     seconds=1.0,
@@ -90,7 +90,8 @@ def longitudinal_test(dataset: AnnData, params: LongitudinalParams, *, seed: int
     -------
     Result
         Table ``longitudinal``: the columns of every test table with effect = modelled change from the first to the
-        last time (log2), or with groups the change in a minus the change in b; statistic is t, or F for ordered time
+        last time (log2), or with groups the change in a minus the change in b (ordered
+        time: between the first and last time at which both were sampled); statistic is t, or F for ordered time
         (df is then the second one); n_a and n_b = subjects with values at two or more times in a and b (or: all, 0);
         then ``slope`` (effect per unit of time; NaN for ordered time), ``correlation`` (within subjects),
         ``peak_time`` and ``peak_effect`` (ordered time: the time point that differs most from the first) and

@@ -136,7 +136,8 @@ def read_problem(
     # By name, so that folds do not depend on the order of the rows.
     samples = samples[np.argsort(np.array(sample_names(dataset))[samples], kind="stable")]
     unit = np.arange(len(samples)) if subject is None else _codes(dataset.obs[subject], samples)
-    site, sites = None, ()
+    site: IntArray | None = None
+    sites: tuple[str, ...] = ()
     if hold_out is not None:
         site = _codes(dataset.obs[hold_out], samples)
         sites = tuple(sorted(set(as_levels(dataset.obs[hold_out]).iloc[samples])))

@@ -44,7 +44,7 @@ class Course:
     span
         Last minus first time.
     levels
-        Names of the time points in order; empty where time is continuous.
+        Names of the time points compared, in order; empty where time is continuous.
     subject
         Integer code of the subject of each sample, shape (samples,).
     group
@@ -135,13 +135,26 @@ def read_course(
     span = float(np.ptp(t))
     place = (t - t.mean()) / span
     others = [c for c, n in zip(design.matrix.T[2:], design.names[2:], strict=True) if n not in mains]
+    moments = np.unique(t)
+    shared = _shared(moments, t, group)
     if ordered:
-        moments = np.unique(t)
+        compared = moments[shared]
+        if len(compared) < 2:
+            raise InputError(
+                f"{len(compared)} time points have samples of both groups",
+                where=where,
+                mend="two or more are needed; use time_scale='linear', or group visits into common time points",
+            )
+        if not shared.all():
+            alone = ", ".join(levels[i] for i in np.flatnonzero(~shared))
+            notes.append(f"time points sampled in one group only are not compared: {alone}")
         steps = np.stack([(t == moment).astype(float) for moment in moments[1:]], axis=1)
+        changes = np.stack([(t == moment).astype(float) for moment in compared[1:]], axis=1)
+        levels = tuple(level for level, both in zip(levels, shared, strict=True) if both)
     else:
-        steps = place[:, None]
-    n_steps = steps.shape[1]
-    tested = steps if group is None else steps * group[:, None]
+        steps = changes = place[:, None]
+    n_steps = changes.shape[1]
+    tested = changes if group is None else changes * group[:, None]
     rest = others if group is None else [*steps.T, group, *others]
     matrix = np.column_stack([np.ones(len(t)), tested, *rest])
     effect = np.zeros(matrix.shape[1])
@@ -158,6 +171,13 @@ def read_course(
         group,
         (*design.warnings, *notes),
     )
+
+
+def _shared(moments: FloatArray, t: FloatArray, group: FloatArray | None) -> npt.NDArray[np.bool_]:
+    """Which time points both groups were sampled at; all of them without groups."""
+    if group is None:
+        return np.ones(len(moments), dtype=bool)
+    return np.isin(moments, t[group == 1.0]) & np.isin(moments, t[group == 0.0])
 
 
 def _times(
@@ -187,8 +207,11 @@ def _times(
                 mend=f"use time_scale='linear', or round the times to {_MOST_LEVELS} or fewer",
             )
         return numbers, tuple(f"{x:g}" for x in known), []
-    found = {level: re.findall(r"-?\d+(?:\.\d+)?", level) for level in present}
-    stems = {level: re.sub(r"-?\d+(?:\.\d+)?", "", level) for level in present}
+    # "day-0, day-7": a hyphen before every number joins it to its word; "day-7, day0, day7": a minus.
+    joined = all(re.search(r"[^\W\d]-\d", level) for level in present)
+    pattern = r"\d+(?:\.\d+)?" if joined else r"-?\d+(?:\.\d+)?"
+    found = {level: re.findall(pattern, level) for level in present}
+    stems = {level: re.sub(pattern, "", level) for level in present}
     if present and all(len(f) == 1 for f in found.values()) and len(set(stems.values())) == 1:
         value = {level: float(found[level][0]) for level in present}
         names = tuple(sorted(present, key=lambda level: value[level]))

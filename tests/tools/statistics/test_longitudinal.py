@@ -239,6 +239,52 @@ def test_text_times_are_put_in_order() -> None:
         longitudinal_test(data, time="visit", subject="mouse", order=words[1:])
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_a_hyphen_before_every_time_is_no_minus(before: bool) -> None:
+    """``day-0, day-7`` are days after the start; beside ``day0`` or ``day7`` the hyphen is a minus."""
+    data = followed(n_features=20, slope=0.8)
+    base = longitudinal_test(data, time="week", subject="mouse").table()
+    shift = 2 if before else 0
+    words = [f"day{week - shift:g}" if before else f"day-{week:g}" for week in data.obs["week"]]
+    data.obs["visit"] = words
+    named = longitudinal_test(data, time="visit", subject="mouse").table()
+    np.testing.assert_allclose(named["slope"], base["slope"])
+
+
+@pytest.mark.parametrize("method", ["blocked", "mixed"])
+def test_times_of_one_group_only_are_not_compared(method: str) -> None:
+    rng = np.random.default_rng(3)
+    weeks = {"drug": [0, 1, 2, 3], "placebo": [0, 1, 2]}
+    rows = [(arm, week, f"{arm}{i}") for arm, times in weeks.items() for i in range(6) for week in times]
+    obs = pd.DataFrame(rows, columns=["arm", "week", "mouse"], index=[f"s{i}" for i in range(len(rows))])
+    X = rng.normal(20, 0.5, (len(obs), 30))
+    data = anndata.AnnData(X, obs=obs, var=pd.DataFrame(index=[f"P{i}" for i in range(30)]))
+    result = longitudinal_test(
+        data, time="week", subject="mouse", contrast=ARMS, time_scale="ordered", method=method
+    )
+
+    def change(arm: str) -> np.ndarray:
+        here = (obs["arm"] == arm).to_numpy()
+        return X[here & (obs["week"] == 2)].mean(axis=0) - X[here & (obs["week"] == 0)].mean(axis=0)
+
+    np.testing.assert_allclose(result.table()["effect"], change("drug") - change("placebo"), atol=1e-9)
+    assert result.values["n_tested"] == 30
+    assert set(result.table()["peak_time"]) == {"1", "2"}
+    assert any("one group only are not compared: 3" in note for note in result.warnings)
+    apart = data[((obs["arm"] == "drug") & (obs["week"] > 0)) | (obs["arm"] == "placebo")].copy()
+    apart = apart[~((apart.obs["arm"] == "placebo") & (apart.obs["week"] == 2))].copy()
+    with pytest.raises(InputError, match="1 time points have samples of both groups"):
+        longitudinal_test(apart, time="week", subject="mouse", contrast=ARMS, time_scale="ordered")
+
+
+def test_too_few_values_for_any_feature_are_said() -> None:
+    data = followed(n_features=20)
+    data.X[np.random.default_rng(2).random(data.shape) < 0.9] = np.nan
+    result = longitudinal_test(data, time="week", subject="mouse", contrast=ARMS)
+    assert result.values["n_tested"] == 0
+    assert any("20 of 20 features were not tested" in note for note in result.warnings)
+
+
 def test_subject_slopes_are_least_squares() -> None:
     data = followed(n_features=10)
     course = read_course(data.obs, "week", "mouse")
