@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
+from scipy.linalg.blas import dsyrk
 from scipy.spatial.distance import squareform
 
 from nereus.tools.statistics.moderated_t import benjamini_hochberg
@@ -138,8 +139,10 @@ def _scale_free_fit(connectivity: FloatArray) -> float:
 
 def topological_overlap(adjacency: FloatArray) -> FloatArray:
     """Share of neighbours that two features have in common (Ravasz et al. 2002; Zhang & Horvath 2005)."""
-    a = adjacency - np.diag(np.diag(adjacency))
-    shared = a @ a
+    a = np.array(adjacency)
+    np.fill_diagonal(a, 0.0)
+    half = np.triu(dsyrk(1.0, a))  # a is symmetric: a @ a for half of the work
+    shared = half + np.triu(half, 1).T
     connectivity = a.sum(axis=1)
     least = np.minimum(connectivity[:, None], connectivity[None, :])
     overlap = (shared + a) / np.maximum(least + 1.0 - a, 1e-12)
@@ -173,29 +176,31 @@ def modules_of(r: FloatArray, power: int, sign: Sign, min_size: int) -> Modules:
 
 
 def _best_cut(tree: FloatArray, adjacency: FloatArray, min_size: int) -> IntArray:
-    connectivity = adjacency.sum(axis=1)
-    total = connectivity.sum()
-    heights = np.unique(np.quantile(tree[:, 2], np.linspace(0.02, 1.0, _CUTS)))
-    best, most = np.full(len(adjacency), -1, dtype=np.intp), 0.0
+    """Labels at the height of largest modularity, -1 for none.
+
+    In the order of the leaves every part of the tree is a run of neighbours, so that the weight within a part is
+    read off the summed-area table of the adjacency, and a height costs no more than its parts.
+    """
+    n = len(adjacency)
+    best, most = np.full(n, -1, dtype=np.intp), 0.0
+    order = leaves_list(tree)
+    area = np.zeros((n + 1, n + 1))
+    np.cumsum(np.cumsum(adjacency[np.ix_(order, order)], axis=0), axis=1, out=area[1:, 1:])
+    degree = np.concatenate([[0.0], np.cumsum(adjacency.sum(axis=1)[order])])
+    total = degree[-1]
     if total <= 0:
         return best
-    for height in heights:
+    for height in np.unique(np.quantile(tree[:, 2], np.linspace(0.02, 1.0, _CUTS))):
         labels = fcluster(tree, height, criterion="distance").astype(np.intp) - 1
-        sizes = np.bincount(labels)
-        labels = np.where(sizes[labels] >= min_size, labels, -1)
-        inside = np.flatnonzero(labels >= 0)
-        if not len(inside):
-            continue
-        _, codes = np.unique(labels[inside], return_inverse=True)
-        member = np.zeros((len(inside), int(codes.max()) + 1))
-        member[np.arange(len(inside)), codes] = 1.0
-        within = float(
-            np.einsum("ik,ij,jk->", member, adjacency[np.ix_(inside, inside)], member, optimize=True)
-        )
-        degree = member.T @ connectivity[inside]
-        modularity = within / total - float(((degree / total) ** 2).sum())
+        starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+        ends = np.append(starts[1:], n)
+        large = ends - starts >= min_size
+        first, last = starts[large], ends[large]
+        within = area[last, last] - area[first, last] - area[last, first] + area[first, first]
+        modularity = float((within / total - ((degree[last] - degree[first]) / total) ** 2).sum())
         if modularity > most + 1e-12:
-            best, most = labels, modularity
+            sizes = np.bincount(labels)
+            best, most = np.where(sizes[labels] >= min_size, labels, -1), modularity
     return best
 
 

@@ -72,7 +72,7 @@ class ModuleParams(Params):
 
 @tool(
     "coexpression_modules",
-    version="1",
+    version="2",
     summary="Modules of features that move together: tested against shuffled data, with eigen-features and hubs.",
     outputs=("table:modules", "table:module_table", "dataset:eigen"),
     seconds=20.0,

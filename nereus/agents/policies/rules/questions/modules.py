@@ -20,6 +20,8 @@ from nereus.memory.records import Contrast, Objective, ObjectiveKind
 MODULE_SUBJECTS = 20
 """Subjects below which correlations are noise."""
 _WORDS = ["module", "modules", "network", "coexpression", "correlate", "correlated", "together"]
+MAX_FEATURES = 2000
+"""Most variable features that a network is made of: its time grows with the third power."""
 
 
 def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[ObjectiveDraft]:
@@ -82,6 +84,7 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         "find features that move together beyond shuffled data, without a look at the groups",
         {"dataset": "run/prepared"},
         covariates=[],
+        max_features=MAX_FEATURES,
     )
     data: Inputs = {"dataset": f"{found}/eigen"}
     plan.add("differential_abundance", "test each module as a whole", data, contrast=described)
