@@ -184,6 +184,27 @@ def test_a_feature_that_separates_the_events_has_no_hazard_ratio() -> None:
     assert any("P0" in text for text in result.warnings)
 
 
+@pytest.mark.filterwarnings("ignore:Maximum Likelihood:Warning")  # what runs away here is what is tested
+def test_a_level_without_events_does_not_stop_the_screen() -> None:
+    """One rare site all of whose patients live: the likelihood's limit, which statsmodels runs towards."""
+    data = patients(n_features=6, effect=0.4)
+    rare = np.arange(120) < 6
+    data.obs["site"] = np.where(rare, "a rare one", data.obs["site"])
+    data.obs.loc[rare, "status"] = "alive"
+    result = survival_screen(data, time="days", event="status", covariates=["site"])
+    assert result.values["n_tested"] == 6
+    assert result.values["n_dropped_samples"] == 6
+    assert any("6 samples with site = 'a rare one' saw no event" in note for note in result.warnings)
+    sites = [(data.obs["site"] == level).to_numpy(float) for level in ("a rare one", "y", "z")]
+    for row in range(3):
+        x = data.X[:, row]
+        model = sm.PHReg(
+            data.obs["days"], np.column_stack([x, *sites]), (data.obs["status"] == "dead"), ties="efron"
+        )
+        fit = model.fit(disp=0, maxiter=200)
+        assert result.table().loc[row, "slope"] == pytest.approx(fit.params[0], rel=1e-4)
+
+
 def test_units_and_levels_do_not_matter() -> None:
     data = patients(n_features=30, missing=0.1)
     base = survival_screen(data, time="days", event="status").table()
@@ -274,12 +295,25 @@ def test_a_drifting_hazard_is_seen() -> None:
         (["TRUE", "FALSE"], (True, False)),
         ([2, 1], (True, False)),
         (["event", "censored"], (True, False)),
+        (["dead, no recurrence", "alive, no evidence of disease"], (True, False)),
     ],
 )
 def test_event_codings(levels, events) -> None:
     found, yes, no, _ = read_events(pd.Series(levels, name="status"), None, "here")
     assert tuple(found) == events
     assert len(yes) == len(no) == 1
+
+
+@pytest.mark.parametrize("free", ["relapse free", "Recurrence-free", "event free", "progression free"])
+def test_free_of_an_event_is_no_event(free) -> None:
+    found = read_events(pd.Series([free, "yes"], name="status"), None, "here")[0]
+    assert tuple(found) == (False, True)
+
+
+@pytest.mark.parametrize("denied", ["relapse not observed", "event: no", "death never", "event 0"])
+def test_an_event_that_is_denied_is_not_guessed(denied) -> None:
+    with pytest.raises(InputError, match="does not say which level is the event"):
+        read_events(pd.Series([denied, "yes"], name="status"), None, "here")
 
 
 def test_coding_one_and_two_is_said() -> None:

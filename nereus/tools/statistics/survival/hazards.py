@@ -37,7 +37,7 @@ class HazardsParams(OutcomeParams):
 
 @tool(
     "check_hazards",
-    version="1",
+    version="2",
     summary="Whether hazard ratios stay the same over time: Grambsch-Therneau score test of every feature.",
     outputs=("table:hazards",),
     seconds=1.0,

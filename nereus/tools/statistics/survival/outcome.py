@@ -37,6 +37,9 @@ CENSORED_WORDS = frozenset(
      "diseasefree", "lost", "ongoing")
 )  # fmt: skip
 """Lower-case words that say that it was not seen until the end of observation."""
+_NOUNS = frozenset(("event", "death", "relapse", "recurrence", "progression", "failure", "metastasis"))
+_NEGATIONS = frozenset(("no", "not", "none", "never", "without", "0", "false"))
+"""Words behind the name of an event that may deny it: nothing is guessed."""
 
 
 class OutcomeParams(Params):
@@ -161,13 +164,13 @@ def read_outcome(obs: pd.DataFrame, params: OutcomeParams) -> Outcome:
     usable = kept & known & np.isfinite(time)
     for levels in strata:
         usable &= levels.notna().to_numpy()
-    chosen, matrix, names, notes = _covariates(obs, usable, params, where)
-    warnings += notes
+    unknown = int(kept.sum() - usable.sum())
+    usable, notes = _with_events(obs, usable, seen, params)
+    chosen, matrix, names, more = _covariates(obs, usable, params, where)
+    warnings += [*notes, *more]
     n_dropped = int(kept.sum()) - len(chosen)
-    if int(kept.sum()) > int(usable.sum()):
-        warnings.append(
-            f"{int(kept.sum() - usable.sum())} samples without a time, an event state or a stratum were left out"
-        )
+    if unknown:
+        warnings.append(f"{unknown} samples without a time, an event state or a stratum were left out")
     n, n_events = len(chosen), int(seen[chosen].sum())
     if not n_events:
         raise InputError(
@@ -242,7 +245,13 @@ def _meaning(level: str) -> bool | None:
         return match.group(1) == "1"
     if text.startswith(("no ", "not ", "without ", "disease free")):
         return False
-    first = re.split(r"[\s,;/(]", text)[0]
+    if re.search(r"[\s-]free$", text):  # "recurrence free"
+        return False
+    first, *rest = re.split(r"[\s,;/(]+", text)
+    if (
+        first in _NOUNS and rest and rest[0] in _NEGATIONS
+    ):  # "relapse not observed", beside "dead, no relapse"
+        return None
     for words, meaning in ((EVENT_WORDS, True), (CENSORED_WORDS, False)):
         if text in words or first in words:
             return meaning
@@ -288,6 +297,34 @@ def _covariates(
     except InputError as error:
         raise InputError(error.what, where=where, mend=error.mend) from None
     return rows[design.samples], design.matrix[:, 2:], design.names[2:], list(design.warnings)
+
+
+def _with_events(
+    obs: pd.DataFrame, usable: BoolArray, seen: BoolArray, params: OutcomeParams
+) -> tuple[BoolArray, list[str]]:
+    """Samples without those of a covariate's level that saw no event.
+
+    The likelihood of such a level has no maximum: its hazard goes to zero, and with it the weight of its samples in
+    every risk set. Without them the other coefficients are those of that limit.
+    """
+    complete = usable.copy()
+    for name in params.covariates:
+        complete &= as_levels(obs[name]).notna().to_numpy()
+    notes = []
+    left = usable.copy()
+    for name in params.covariates:
+        if pd.api.types.is_numeric_dtype(obs[name]) and not pd.api.types.is_bool_dtype(obs[name]):
+            continue
+        levels = as_levels(obs[name])
+        with_event = set(levels[complete & seen])
+        for level in sorted(set(levels[complete]) - with_event):
+            here = (levels == level).to_numpy() & complete
+            notes.append(
+                f"{int(here.sum())} samples with {name} = {level!r} saw no event: beside this covariate they tell "
+                "nothing and were left out"
+            )
+            left &= ~here
+    return (left if (left & seen).any() else usable), (notes if (left & seen).any() else [])
 
 
 def _one_sample_each(obs: pd.DataFrame, chosen: IntArray, params: OutcomeParams, where: str) -> None:

@@ -128,7 +128,7 @@ class SurvivalTest:
 
 @tool(
     "survival_screen",
-    version="1",
+    version="2",
     summary="Whose abundance goes with the hazard: Cox regression of every feature with covariates and strata.",
     outputs=("table:survival",),
     seconds=1.0,
@@ -278,7 +278,8 @@ def _notes(
     if separated.any():
         shown = ", ".join(map(str, dataset.var_names[separated][:3]))
         notes.append(
-            f"{int(separated.sum())} features separate the events from the rest, so that no hazard ratio exists: {shown}"
+            f"{int(separated.sum())} features have no hazard ratio, because they, or a covariate among the samples "
+            f"with a value, separate the events from the rest: {shown}"
         )
     if drifting.any():
         notes.append(
