@@ -14,6 +14,7 @@ import pytest
 from nereus import doctor
 from nereus.doctor import Check, check_gpu, check_llm, checks
 from nereus.memory.database import Database
+from nereus.memory.database.engine import SCHEMA
 from nereus.memory.runs import RunRepository
 from nereus.memory.vectors import VectorIndex
 from nereus.settings import Settings, load_settings
@@ -39,7 +40,7 @@ def test_a_fresh_machine_is_well(settings: Settings) -> None:
     assert all(check.detail for check in found.values())
     assert all(check.mend == "" for check in found.values() if check.ok)
     assert str(settings.home) in found["home"].detail
-    assert "schema 0001, 0 runs" in found["database"].detail
+    assert f"schema {SCHEMA}, 0 runs" in found["database"].detail
     assert "nothing is remembered yet" in found["vectors"].detail
     assert found["language model"].detail.startswith("no:")
     assert "torch" not in sys.modules

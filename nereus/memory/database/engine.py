@@ -35,7 +35,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from nereus.errors import NereusError, StoreError
 from nereus.memory.database.unit import Unit, Write
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """Revision of the newest migration: what this version of Nereus reads and writes."""
 
 BUSY_S = 60.0
@@ -123,11 +123,16 @@ class Database:
             raise self._broken(error) from error
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, references: bool = True) -> Iterator[Connection]:
         """Open a transaction that may write: all of it is kept, or nothing.
 
         Calls nest: the outermost one commits, so that several records can be written as one. What waits in the
         thread's `unit` is written first, by the same transaction.
+
+        Parameters
+        ----------
+        references
+            False leaves it to the caller to see that rows refer to rows that exist (SQLite only), as a migration must.
         """
         current = self._current()
         if current is not None:
@@ -138,7 +143,7 @@ class Database:
         pending: list[Callable[[], None]] = []
         try:
             with self.engine.connect() as plain:
-                connection = plain.execution_options(nereus_writes=True)
+                connection = plain.execution_options(nereus_writes=True, nereus_references=references)
                 with connection.begin():
                     self._thread.connection, self._thread.pending = connection, pending
                     try:
@@ -265,10 +270,7 @@ class Database:
                 connection.execute(text("SELECT 1"))
                 return []
             found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check")]
-            dangling = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA foreign_key_check")]
-        return [line for line in found if line != "ok"] + [
-            f"a row of {table} refers to nothing" for table in dangling
-        ]
+            return [line for line in found if line != "ok"] + _dangling(connection)
 
     def size(self) -> int | None:
         """Measure the bytes on disk with the write-ahead log; None for a server."""
@@ -286,12 +288,27 @@ class Database:
                 if self.is_sqlite:
                     self._write_ahead()
                 if not self._is_current():
-                    from nereus.memory.database.migrations.upgrade import upgrade
-
-                    with self.write() as connection:
-                        upgrade(connection)
+                    self._upgrade()
         except (DBAPIError, sqlite3.Error, OSError) as error:  # the lock's timeout is an OSError
             raise self._broken(error) from error
+
+    def _upgrade(self) -> None:
+        """Run the missing migrations in one transaction: a killed or failed one leaves the old schema."""
+        from nereus.memory.database.migrations.upgrade import upgrade
+
+        try:
+            # SQLite alters a table by copying it and dropping the old one, which would take the rows of other tables
+            # that refer to it along. So references are looked at once, at the end.
+            with self.write(references=False) as connection:
+                upgrade(connection)
+                if self.is_sqlite and (dangling := _dangling(connection)):
+                    raise StoreError(
+                        f"its schema cannot be brought up to date: {dangling[0]}",
+                        where=self.shown_url,
+                        mend="go on with the Nereus that wrote it, or name another file with NEREUS_DATABASE_URL",
+                    )
+        finally:
+            self.engine.dispose()  # connections that do not look at references are not used again
 
     def _is_current(self) -> bool:
         found = self.revision()
@@ -350,8 +367,11 @@ class Database:
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
-            writes = connection.get_execution_options().get("nereus_writes", False)
+            options = connection.get_execution_options()
+            writes = options.get("nereus_writes", False)
             driver: Any = connection.connection.driver_connection  # a tenth of the way through SQLAlchemy
+            if not options.get("nereus_references", True):
+                driver.execute("PRAGMA foreign_keys=OFF")  # has no effect inside a transaction
             driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
         return engine
@@ -388,3 +408,9 @@ class Database:
         if "malformed" in reason or "not a database" in reason:
             mend = "move the file away; `nereus doctor` checks the new one"
         return StoreError(f"the database cannot be used: {reason}", where=self.shown_url, mend=mend)
+
+
+def _dangling(connection: Connection) -> list[str]:
+    """Name the tables of a SQLite file with rows that refer to nothing."""
+    found = connection.exec_driver_sql("PRAGMA foreign_key_check")
+    return [f"a row of {row[0]} refers to nothing" for row in found]

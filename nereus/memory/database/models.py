@@ -64,7 +64,7 @@ class RunRow(_Made):
     fingerprint: Mapped[str] = mapped_column(String(64), index=True)
     data_id: Mapped[str] = mapped_column(String(64), index=True)
     """Artifact id of the data file; empty where the run has none."""
-    policy: Mapped[str] = mapped_column(String(64))
+    policy: Mapped[str] = mapped_column(Text)
     out_dir: Mapped[str] = mapped_column(Text)
     last_seq: Mapped[int] = mapped_column(Integer)
     """Number of the newest event, counted in the transaction that adds the event: there are no gaps."""
@@ -240,7 +240,7 @@ class DecisionRow(_OfRun):
 
     kind: Mapped[str] = mapped_column(String(32))
     subject: Mapped[str] = mapped_column(Text)
-    policy: Mapped[str] = mapped_column(String(64))
+    policy: Mapped[str] = mapped_column(Text)
     fallback: Mapped[bool]
     tokens: Mapped[int] = mapped_column(Integer)
     ms: Mapped[float] = mapped_column(Float)
