@@ -312,6 +312,7 @@ def _null_shares(masks: BoolArray, grid: Grid, n_draws: int) -> FloatArray:
     rng = np.random.default_rng(_NULL_SEED)
     drawn = rng.normal(size=(n_draws, len(grid.dose)))
     if not masks.all():
+        masks = masks[np.lexsort(masks.T)]  # whatever the order of the features
         drawn = np.where(masks[np.arange(n_draws) % len(masks)], drawn, np.nan)
     share = fit_grid(drawn, grid, profile=False).share
     return np.sort(share[np.isfinite(share)])

@@ -133,7 +133,7 @@ class DoseTest:
 
 @tool(
     "dose_response",
-    version="1",
+    version="2",
     summary="Which features follow a dose along a log-logistic curve: F test against flat, ec50 with interval.",
     outputs=("table:dose_response",),
     seconds=2.0,
@@ -187,12 +187,15 @@ def dose_response(dataset: AnnData, params: DoseResponseParams, *, seed: int) ->
     ('P2', True)
     """
     design = dose_design(dataset.obs, params.dose, params.subset, 4 if params.curve == "four" else 3)
-    test = DoseTest(feature_values(dataset, design), design.group, params)
+    # By dose and name, so that nothing that is simulated or drawn depends on the order of the rows.
+    names = dataset.obs_names.astype(str).to_numpy()[design.samples]
+    order = np.lexsort((names, design.group))
+    test = DoseTest(feature_values(dataset, design)[:, order], design.group[order], params)
     grid, shown, found, p = test.best()
     fit = refine(shown, grid, found)
     tested = np.isfinite(p)
     df = np.where(tested, fit.n - grid.n_parameters, np.nan).astype(np.float64)
-    effect, se = _effects(fit, df, design.group, grid)
+    effect, se = _effects(fit, df, test.dose, grid)
     q = benjamini_hochberg(p)
     reach = t_quantile(0.975, np.where(df > 0, df, np.nan)) * se
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -229,7 +232,7 @@ def dose_response(dataset: AnnData, params: DoseResponseParams, *, seed: int) ->
             "span": only(fit.span),
             "r2": only(r2),
             "residual_sd": only(residual_sd),
-            "lack_of_fit_p": only(lack_of_fit(shown, design.group, fit.rss, grid.n_parameters)),
+            "lack_of_fit_p": only(lack_of_fit(shown, test.dose, fit.rss, grid.n_parameters)),
             "stability": share,
         },
     )

@@ -149,6 +149,18 @@ def test_units_of_the_dose_do_not_matter() -> None:
     np.testing.assert_allclose(other.loc[:9, "ec50"] * 1000, base.loc[:9, "ec50"], rtol=1e-3)
 
 
+@pytest.mark.parametrize("turned", ["samples", "features"])
+def test_the_order_of_the_table_does_not_matter(turned: str) -> None:
+    data = treated(n_features=60, missing=0.2)
+    rng = np.random.default_rng(4)
+    other = data[rng.permutation(data.n_obs)] if turned == "samples" else data[:, rng.permutation(60)]
+    settings = {"dose": "pM", "n_permutations": 3, "n_subsamples": 3}
+    one, two = dose_response(data, **settings), dose_response(other.copy(), **settings)
+    again = two.table().set_index("feature").loc[data.var_names].reset_index(names="feature")
+    pd.testing.assert_frame_equal(one.table(), again, rtol=1e-9)
+    assert one.values == pytest.approx(two.values)
+
+
 def test_features_with_few_doses_are_not_tested() -> None:
     data = treated(5)
     data.X[DOSES > 100, 0] = np.nan
