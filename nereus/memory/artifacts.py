@@ -21,6 +21,7 @@ from threading import Lock, local
 from typing import TYPE_CHECKING, Any
 
 from nereus.errors import StoreError
+from nereus.memory.folder_archive import archive_folder
 from nereus.memory.records import ArtifactKind, ArtifactRef
 
 if TYPE_CHECKING:
@@ -70,7 +71,14 @@ class ArtifactStore:
     # ------------------------------------------------------------------ writing
 
     def put_file(self, path: Path, name: str | None = None) -> ArtifactRef:
-        """Keep a user's file byte for byte."""
+        """Keep a user's file byte for byte; a folder as one archive of its files, equal for equal files."""
+        if path.is_dir():
+            return self._keep(
+                ArtifactKind.FILE,
+                name or f"{path.resolve().name}.zip",
+                lambda at: archive_folder(path, at),
+                "",
+            )
         return self._keep(ArtifactKind.FILE, name or path.name, lambda target: _copy(path, target), "")
 
     def put_table(self, table: pd.DataFrame, name: str) -> ArtifactRef:

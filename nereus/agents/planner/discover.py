@@ -29,6 +29,7 @@ from nereus.memory.checkpoints import ahead, open_checkpoints, prune
 from nereus.memory.database import Database, DatabaseLedger
 from nereus.memory.events import EventStream, Listener
 from nereus.memory.fingerprint import check_resume, fingerprint, fingerprint_parts
+from nereus.memory.folder_archive import files_of
 from nereus.memory.progress import Progress
 from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, RunHeader, RunRecord
 from nereus.memory.runs import RESUMABLE, RunRepository
@@ -187,7 +188,8 @@ def discover(
     Parameters
     ----------
     data
-        Table of intensities (MaxQuant, DIA-NN, any wide CSV/TSV/XLSX, h5ad); the software is recognised from content.
+        Table of intensities (MaxQuant, DIA-NN, any wide CSV/TSV/XLSX, h5ad) or of cells, or a folder of files of cells
+        (FCS, CSV), which is kept as one archive; the software is recognised from content.
     samples
         Sample sheet: one row a sample. Without one, groups are guessed from the sample names.
     question
@@ -548,8 +550,14 @@ def _existing(path: str | Path, what: str) -> Path:
     found = Path(path).expanduser()
     if not found.exists():
         raise InputError(f"there is no file {os.fspath(path)!r}", where=what, mend="check the path")
-    if found.is_dir():
+    if found.is_dir() and what != "data":
         raise InputError(f"{os.fspath(path)!r} is a folder", where=what, mend="name the table inside it")
+    if found.is_dir() and not files_of(found):
+        raise InputError(
+            f"the folder {os.fspath(path)!r} holds no files",
+            where=what,
+            mend="name the folder of the files itself",
+        )
     return found
 
 
