@@ -15,6 +15,7 @@ from nereus.tools.base import Result, finite, tool
 from nereus.tools.statistics.contrast_test import ComparisonOptions, comparison, feature_columns
 from nereus.tools.statistics.expected_replication import corrected_z, replication_power
 from nereus.tools.statistics.feature_match import Match, match_features
+from nereus.tools.statistics.levels import as_numbers
 from nereus.tools.statistics.moderated_t import benjamini_hochberg, t_quantile
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class ReplicationParams(ComparisonOptions):
 
 @tool(
     "replicate_externally",
-    version="1",
+    version="2",
     summary="Test findings again in a second cohort: sign, q, prediction interval, and the rate power predicts.",
     outputs=("table:replication",),
     seconds=10.0,
@@ -113,12 +114,7 @@ def replicate_externally(
     >>> result.values["n_carried"], result.values["n_replicated"]
     (5, 5)
     """
-    if lacking := [column for column in _NEEDED if column not in table.columns]:
-        raise InputError(
-            f"columns {lacking} are missing",
-            where="test table of the discovery",
-            mend="give the table of a test with effects and standard errors",
-        )
+    table = _checked(table)
     compared = comparison(dataset, params)
     fit = compared.test()
     q_first = table["q"].to_numpy(dtype=np.float64)
@@ -129,8 +125,8 @@ def replicate_externally(
     replicated = made["replicated"].to_numpy(dtype=bool)
     tested = np.isfinite(made["p"].to_numpy(dtype=np.float64))
     expected = _expected(carried, made, tested, table, params)
-    chance = _by_chance(compared, carried, place.place, params, int(replicated.sum()), seed)
     agreement = _agreement(table[usable], everything, fit, made, tested)
+    chance = _by_chance(compared, carried, place.place, params, made, seed)
     warnings = list(compared.design.warnings)
     lost = int((place.place < 0).sum())
     if carried.empty:
@@ -176,6 +172,32 @@ def replicate_externally(
         n_total=len(carried),
         n_returned=len(carried),
     )
+
+
+def _checked(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with numbers as float64, or what is wrong with it."""
+    where = "test table of the discovery"
+    if lacking := [column for column in _NEEDED if column not in table.columns]:
+        raise InputError(
+            f"columns {lacking} are missing",
+            where=where,
+            mend="give the table of a test with effects and standard errors",
+        )
+    features = table["feature"].astype(str)
+    if features.duplicated().any():
+        raise InputError(
+            f"{int(features.duplicated().sum())} features are duplicated, such as "
+            f"{features[features.duplicated()].iloc[0]!r}",
+            where=where,
+            mend="give the table of one comparison",
+        )
+    numbers = {}
+    for column in (*_NEEDED[1:], *(["df"] if "df" in table else [])):
+        numbers[column] = as_numbers(table[column])
+        if numbers[column] is None and table[column].notna().any():
+            raise InputError(f"column {column!r} is not numeric", where=where, mend="give it as numbers")
+    blank = pd.Series(np.nan, index=table.index)
+    return table.assign(**{name: blank if column is None else column for name, column in numbers.items()})
 
 
 def _matched(
@@ -322,11 +344,16 @@ def _by_chance(
     carried: pd.DataFrame,
     place: IntArray,
     params: ReplicationParams,
-    observed: int,
+    made: pd.DataFrame,
     seed: int,
 ) -> dict[str, float | int | None]:
-    """Number of findings that replicate when the cohort's labels are exchanged between subjects."""
-    counts = []
+    """Findings that replicate, and that keep their sign, when the cohort's labels are exchanged between subjects.
+
+    Features keep their correlations: that most of them share a sign by chance is in the null, which a binomial test
+    of independent signs would leave out.
+    """
+    observed, kept = int(made["replicated"].sum()), int(made["same_sign"].sum())
+    counts, signs = [], []
     there = place >= 0
     sign = np.sign(carried["effect"].to_numpy(dtype=np.float64))[there]
     if there.any() and params.n_permutations:
@@ -337,8 +364,11 @@ def _by_chance(
                 counts.append(
                     int(np.sum((benjamini_hochberg(p) <= params.level) & (np.sign(effect) == sign)))
                 )
+                signs.append(int(np.sum(np.isfinite(p) & (np.sign(effect) == sign))))
     drawn = np.array(counts, dtype=np.float64)
+    sign_p = (1 + float(np.sum(np.array(signs) >= kept))) / (1 + len(signs)) if signs else None
     return {
+        "sign_p": finite(sign_p),
         "null_mean": finite(float(drawn.mean())) if len(drawn) else None,
         "null_p95": finite(float(np.quantile(drawn, 0.95))) if len(drawn) else None,
         "p_permutation": finite((1 + float(np.sum(drawn >= observed))) / (1 + len(drawn)))
@@ -358,7 +388,9 @@ def _agreement(
     first = usable["effect"].to_numpy(dtype=np.float64)[there]
     second = fit.effect[match.place[there]]
     both = np.isfinite(first) & np.isfinite(second)
-    rho = float(stats.spearmanr(first[both], second[both]).statistic) if both.sum() >= 4 else float("nan")
+    rho = float("nan")
+    if both.sum() >= 4 and np.ptp(first[both]) > 0 and np.ptp(second[both]) > 0:
+        rho = float(stats.spearmanr(first[both], second[both]).statistic)
     slope = float("nan")
     if n >= 3:
         x = made.loc[tested, "discovery_effect"].to_numpy(dtype=np.float64)
@@ -366,7 +398,6 @@ def _agreement(
     return {
         "n_same_sign": same,
         "sign_agreement": finite(same / n) if n else None,
-        "sign_p": finite(float(stats.binomtest(same, n, 0.5, alternative="greater").pvalue)) if n else None,
         "within_rate": finite(float(made.loc[tested, "within"].mean())) if n else None,
         "slope": finite(slope),
         "effect_correlation": finite(rho),

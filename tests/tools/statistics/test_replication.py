@@ -72,6 +72,23 @@ def test_false_findings_do_not_replicate() -> None:
     assert 0.4 < signs / carried < 0.6
 
 
+def test_shared_signs_of_correlated_features_are_no_evidence() -> None:
+    """Sixty findings that move together are one coin: their common sign in the second cohort is p = 1/2."""
+    p = []
+    for seed in range(16):
+        rng = np.random.default_rng(seed)
+        shared = rng.normal(0, 1.5, 60)
+        table, second = found_in(cohort(seed, changed=60, effect=3, p=80)), cohort(90 + seed, changed=0, p=80)
+        second.X[:, :60] += np.abs(shared) * rng.normal(0, 1, (24, 1))
+        p.append(
+            replicate_externally(table, second, contrast=CONTRAST, n_permutations=39, seed=seed).values[
+                "sign_p"
+            ]
+        )
+    assert np.mean(np.array(p) <= 0.1) <= 0.25
+    assert replicate_externally(table, second, contrast=CONTRAST, n_permutations=0).values["sign_p"] is None
+
+
 def test_prediction_interval_covers_where_nothing_was_selected() -> None:
     inside = []
     for seed in range(5):
@@ -128,6 +145,10 @@ def test_bad_input_and_no_findings() -> None:
     table = found_in(cohort(1, changed=0))
     with pytest.raises(InputError, match="'se'"):
         replicate_externally(table.drop(columns="se"), cohort(2), contrast=CONTRAST)
+    with pytest.raises(InputError, match="1 features are duplicated, such as 'P0'"):
+        replicate_externally(pd.concat([table, table[:1]]), cohort(2), contrast=CONTRAST)
+    with pytest.raises(InputError, match="column 'q' is not numeric"):
+        replicate_externally(table.assign(q="low"), cohort(2), contrast=CONTRAST)
     with pytest.raises(InputError, match="no level 'sick'"):
         replicate_externally(table, cohort(2), contrast={"factor": "group", "a": "sick", "b": "control"})
     nothing = replicate_externally(table, cohort(2), contrast=CONTRAST, discovery_level=1e-9)
