@@ -269,9 +269,10 @@ class PlanAnswers:
             changes["priority"] = one.priority
         if one.statement != before.statement and "statement" not in known:
             changes["statement"] = one.statement
-        of_contrast = one.contrast.covariates if one.contrast else ()
-        wanted = one.covariates if one.covariates != before.covariates else of_contrast
-        if wanted != before.covariates and "covariates" not in known and (one.contrast or one.covariates):
+        wanted = one.covariates
+        if wanted == before.covariates and one.contrast is not None:  # changed in the contrast only
+            wanted = one.contrast.covariates
+        if wanted != before.covariates and "covariates" not in known:
             changes["covariates"] = list(wanted)
         return changes
 

@@ -52,6 +52,8 @@ SYNTHESIS_STEPS = 2
 """Steps that are kept for stating the claims, beside one a tested objective: a run that its budget stops states them."""
 
 ROUND_SIZE = 2
+_AT_GATE = "at the approval gate"
+"""How the outcome of an objective ends that a person took out: it used nothing of the budget."""
 MAX_DEPTH = 2
 
 
@@ -117,7 +119,10 @@ def select(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
         chosen = [ready[0].id]
     else:
         chosen = []
-        started = sum(one.status != "open" and one.kind not in FIXED_KINDS for one in objectives.values())
+        started = sum(
+            one.status != "open" and one.kind not in FIXED_KINDS and not one.outcome.endswith(_AT_GATE)
+            for one in objectives.values()
+        )
         room = int(state["limits"]["objectives"]) - started
         if room <= 0 and not stop:
             stop = "the budget of objectives is used up"
@@ -247,7 +252,7 @@ def propose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
                     same.id,
                     changed=sorted(revised),
                     before=same.priority,
-                    after=draft.priority,
+                    after=ranked.priority,
                 )
                 objectives[same.id] = ranked
                 update["objectives"][same.id] = ranked.model_dump(mode="json")
@@ -296,13 +301,13 @@ def amend(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
         if one.status != "open":
             continue
         if one.id in answer.drop or (not answer.approve and one.kind is not ObjectiveKind.QUALITY):
-            close(one, "dropped at the approval gate")
+            close(one, f"dropped {_AT_GATE}")
         elif edit is not None and edit.contrast is not None:
             fresh = _open(
                 other_contrast(one, edit), len(objectives) + len(set(changed) - set(objectives)), services
             )
             changed[fresh.id] = fresh
-            close(one, f"replaced by {fresh.id} at the approval gate")
+            close(one, f"replaced by {fresh.id} {_AT_GATE}")
         elif edit is not None:
             changed[one.id] = edited_objective(one, edit)
             services.repository.save_objectives(services.run_id, [changed[one.id]])
