@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock, Timeout
 
 from nereus import __version__
 from nereus.agents.planner.approval import RunWaits, Stops, checked_answer, question_id
@@ -29,6 +27,7 @@ from nereus.memory.checkpoints import ahead, open_checkpoints, prune
 from nereus.memory.database import Database, DatabaseLedger
 from nereus.memory.events import EventStream, Listener
 from nereus.memory.fingerprint import check_resume, fingerprint, fingerprint_parts
+from nereus.memory.locks import STORE, held
 from nereus.memory.folder_archive import files_of
 from nereus.memory.progress import Progress
 from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, RunHeader, RunRecord
@@ -45,6 +44,11 @@ if TYPE_CHECKING:
 
 Ask = Callable[[Mapping[str, Any]], Any]
 """Answers a question of an approval gate: True, False, or a dictionary of edits."""
+
+LOCKS = "locks"
+"""Folder of the home with locks of runs."""
+_KILLED_S = 2.0
+_PRUNED_S = 60.0
 
 _ENDS_EARLY = (
     "the record ends before the checkpoints, as after a power cut: recorded steps are gone through again"
@@ -158,7 +162,13 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
             mend="set NEREUS_HOME to a folder where you may write",
         ) from error
     database = Database(settings.database_url)
-    try:
+    with closing(database), held(database, settings.home / LOCKS, STORE, shared=True, wait_s=_PRUNED_S) as mine:
+        if not mine:
+            raise StoreError(
+                "old runs are being pruned",
+                where=str(settings.home),
+                mend="try again when `nereus runs prune` has ended",
+            )
         yield Workspace(
             settings,
             database,
@@ -166,8 +176,6 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
             EventStream(database),
             ArtifactStore(settings.artifact_root, durable=True),
         )
-    finally:
-        database.close()
 
 
 def discover(
@@ -374,7 +382,7 @@ def _drive(
     settings, repository = workspace.settings, workspace.repository
     keeper = BudgetKeeper(header.budget, header.wall_s)
     with ExitStack() as stack:
-        stack.enter_context(_only_process(settings, header.id))
+        stack.enter_context(_only_process(workspace, header.id))
         if on_event is not None:
             stack.callback(workspace.events.subscribe(on_event))
         progress = Progress(repository.mark(header.id), workspace.events.kept)
@@ -489,20 +497,17 @@ def _answer(workspace: Workspace, run_id: str, request: Mapping[str, Any], ask: 
 
 
 @contextmanager
-def _only_process(settings: Settings, run_id: str) -> Iterator[None]:
-    folder = settings.home / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{run_id}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ResumeRefused(
-            "another process is working on it", where=f"run {run_id}", mend="wait for it, or end that process"
-        ) from None
-    try:
+def _only_process(workspace: Workspace, run_id: str) -> Iterator[None]:
+    folder = workspace.settings.home / LOCKS
+    # A killed process may take a moment to be gone.
+    with held(workspace.database, folder, run_id, wait_s=_KILLED_S) as mine:
+        if not mine:
+            raise ResumeRefused(
+                "another process is working on it",
+                where=f"run {run_id}",
+                mend="wait for it, or end that process",
+            )
         yield
-    finally:
-        lock.release()
 
 
 def _read_once(
