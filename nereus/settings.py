@@ -53,6 +53,16 @@ def _sqlite_in_home(name: str) -> Callable[[dict[str, Any]], str]:
     return lambda values: f"sqlite:///{values.get('home', default_home()) / name}"
 
 
+def _beside_the_database(values: dict[str, Any]) -> str:
+    """Checkpoints are in the run database's server, or in a file of their own."""
+    url = str(values.get("database_url", ""))
+    return url if _kind(url) == "postgresql" else _sqlite_in_home("checkpoints.sqlite")(values)
+
+
+def _kind(url: str) -> str:
+    return url.partition(":")[0].partition("+")[0]
+
+
 class Settings(BaseSettings):
     """All settings; immutable. `load_settings` makes one, and explains what is wrong with a bad value."""
 
@@ -67,8 +77,8 @@ class Settings(BaseSettings):
 
     database_url: str = Field(default_factory=_sqlite_in_home("nereus.sqlite"))
     """SQLAlchemy URL of the run database: ``sqlite:///file`` or ``postgresql://...``."""
-    checkpoint_url: str = Field(default_factory=_sqlite_in_home("checkpoints.sqlite"))
-    """URL of the graph checkpoints: a SQLite file of its own, or PostgreSQL."""
+    checkpoint_url: str = Field(default_factory=_beside_the_database)
+    """URL of the graph checkpoints: a SQLite file of its own, or PostgreSQL (by default that of `database_url`)."""
     vector_path: Path = Field(default_factory=_in_home("vectors"))
     """Folder of the embedded vector index."""
     vector_url: str | None = None
@@ -137,7 +147,7 @@ class Settings(BaseSettings):
     @field_validator("database_url", "checkpoint_url", mode="after")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        kind = url.partition(":")[0].partition("+")[0]
+        kind = _kind(url)
         if kind not in ("sqlite", "postgresql"):
             raise ValueError("write sqlite:///path/to/file or postgresql://user:password@host/name")
         if kind == "sqlite" and sqlite_file(url) is None:
@@ -181,6 +191,11 @@ class Settings(BaseSettings):
         ):
             raise ValueError(
                 "database_url and checkpoint_url are one SQLite file: give each a file of its own"
+            )
+        if sqlite_file(self.database_url) and not sqlite_file(self.checkpoint_url):
+            # After a power cut the file may lack its end, which checkpoints in a server would take for done.
+            raise ValueError(
+                "checkpoint_url is PostgreSQL but database_url is a SQLite file: put both into PostgreSQL"
             )
         if self.offline:
             for name in ("llm_base_url", "vector_url", "database_url", "checkpoint_url"):

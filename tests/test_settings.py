@@ -130,6 +130,7 @@ def test_the_place_of_a_bad_value_is_where_it_was_set(clean: Path, monkeypatch: 
             "vector_path and vector_url are both set",
         ),
         ({"database_url": "sqlite:////d/a", "checkpoint_url": "sqlite:////d/a"}, "one SQLite file"),
+        ({"checkpoint_url": "postgresql://h/n"}, "put both into PostgreSQL"),
         ({"offline": True, "llm_base_url": "https://api.example.org/v1"}, "offline is set but llm_base_url"),
         ({"offline": True, "vector_url": "http://chroma:8000"}, "names the host 'chroma'"),
         ({"offline": True, "database_url": "postgresql://u:secret@db/n"}, "names the host 'db'"),
@@ -151,6 +152,14 @@ def test_contradicting_settings_are_named_with_their_places(
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert caught.value.where == "vector_path (environment), vector_url (nereus.toml)"
+
+
+def test_checkpoints_are_where_the_runs_are_unless_set() -> None:
+    server = "postgresql+psycopg://nereus@localhost/nereus"
+    assert load_settings(database_url=server).checkpoint_url == server
+    assert load_settings(database_url="sqlite:////d/a").checkpoint_url.endswith("/checkpoints.sqlite")
+    beside = load_settings(database_url=server, checkpoint_url="sqlite:////d/c")
+    assert beside.checkpoint_url == "sqlite:////d/c"
 
 
 def test_offline_allows_this_machine() -> None:

@@ -8,6 +8,7 @@ own small types (messages, `Send`, `Interrupt`, dates, sets ...) are rebuilt.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
     from nereus.memory.progress import Mark
 
 BUSY_S = 60.0
+_SETUP_LOCK = 7306
+_UNUSED_VALUES = """
+DELETE FROM checkpoint_blobs
+WHERE thread_id = %s AND NOT EXISTS (
+    SELECT 1 FROM checkpoints
+    WHERE checkpoints.thread_id = checkpoint_blobs.thread_id
+    AND checkpoints.checkpoint_ns = checkpoint_blobs.checkpoint_ns
+    AND checkpoints.checkpoint -> 'channel_versions' ->> checkpoint_blobs.channel = checkpoint_blobs.version
+)
+"""
+"""In PostgreSQL values lie beside the checkpoints that name them."""
 
 
 def serializer() -> JsonPlusSerializer:
@@ -110,9 +122,39 @@ def _postgres(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
             mend="check that the server runs and the URL is right",
         ) from error
     with closing(connection):
-        saver = PostgresSaver(connection, serde=serializer())
+        try:
+            saver = PostgresSaver(connection, serde=serializer())
+            _set_up_in_turn(saver, connection)
+            yield saver
+        except OperationalError as error:
+            raise StoreError(
+                f"the checkpoints were lost on the way: {error}",
+                where="checkpoint_url",
+                mend="when the server runs again: nereus resume --last",
+            ) from error
+
+
+def _set_up_in_turn(saver: Any, connection: Any) -> None:
+    """Make the tables; processes that start at once do so one after the other.
+
+    They ask again and again in place of waiting at the lock: LangGraph makes an index beside running transactions, for
+    which PostgreSQL waits until every statement that runs now has ended, that of a waiting process, too.
+    """
+    ends = time.monotonic() + BUSY_S
+    while not connection.execute("SELECT pg_try_advisory_lock(%s) AS mine", (_SETUP_LOCK,)).fetchone()[
+        "mine"
+    ]:
+        if time.monotonic() > ends:
+            raise StoreError(
+                "another process has been making the tables of the checkpoints for a minute",
+                where="checkpoint_url",
+                mend="end that process, then try again",
+            )
+        time.sleep(0.02)
+    try:
         saver.setup()
-        yield saver
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(%s)", (_SETUP_LOCK,))
 
 
 def ahead(saver: BaseCheckpointSaver[Any], recorded: Mark) -> bool:
@@ -148,6 +190,8 @@ def prune(saver: BaseCheckpointSaver[Any], run_id: str) -> int:
                     (run_id, space, newest),
                 )
             dropped += cursor.rowcount
+        if mark == "%s":
+            cursor.execute(_UNUSED_VALUES, (run_id,))
     return dropped
 
 
