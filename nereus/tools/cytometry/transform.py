@@ -161,7 +161,9 @@ def transform_cells(dataset: AnnData, params: TransformParams, *, seed: int) -> 
             f"many cells are far below zero in {', '.join(below[:6])}: check compensation and background"
         )
     if facts.get("spillover") is True and method in ("arcsinh", "logicle"):
-        warnings.append("the file holds a spillover matrix: compensate its values first if that was not done")
+        warnings.append(
+            "the file holds a spillover matrix: load with compensate=True if its values were not compensated"
+        )
     named = f"arcsinh(x / {cofactor:g})" if method == "arcsinh" else method
     derived = derive(dataset, f"transform_cells: {named}", X)
     if method != "none":

@@ -155,7 +155,7 @@ def fit_dropout_model(X: FloatArray, groups: IntArray) -> DropoutModel:
                 -4.0,
                 -5.0,
                 np.median(known) - 0.5,
-                np.log(max(np.std(known), 0.1)),
+                np.log(max(float(np.std(known)), 0.1)),
             ]
         )
         for at in _STARTS

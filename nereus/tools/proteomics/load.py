@@ -63,6 +63,9 @@ class LoadParams(Params):
     column of distinct entries, so that layers loaded with one sheet match."""
     sample_pattern: str | None = None
     """Regular expression over file names of cells, with a group ``sample``: ``(?P<sample>.+)_(?P<gate>.+)``."""
+    compensate: bool = False
+    """Take the spillover between fluorochromes out of FCS files by the matrix that each of them holds. Only for values that
+    were not compensated before."""
     drop: Drop = Drop()
     """What is removed."""
     max_missing: float = Field(default=0.8, ge=0, le=1)
@@ -77,7 +80,7 @@ class LoadParams(Params):
 
 @tool(
     "load_dataset",
-    version="2",
+    version="3",
     summary="Read quantities of any common proteomics software, site or Olink tables, or cells (FCS, CSV), with their sheets.",
     outputs=("dataset:dataset", "table:removed_rows", "table:sample_match"),
     capability=Capability.READ,
@@ -211,14 +214,14 @@ def _sheet(file: SourceFile | None, params: LoadParams) -> Table | None:
 def _read(data: SourceFile, sheet: Table | None, params: LoadParams) -> Quantification | Bundle:
     """Recognise the content and read it with its reader."""
     if data.path.is_dir():
-        return read_folder(data.path, params.max_megabytes, params.decimal)
+        return read_folder(data.path, params.max_megabytes, params.decimal, params.compensate)
     source = open_source(data.path, data.name, params.max_megabytes)
     if source.content == "hdf5":
         return h5ad.read_h5ad(data.path, data.name)
     if source.content == "fcs":
-        return Bundle([read_fcs(source.data, sample_name(data.name), source.where)])
+        return Bundle([read_fcs(source.data, sample_name(data.name), source.where, params.compensate)])
     if source.content == "workbook" and is_archive(source.data):
-        return read_archive(source, params.max_megabytes, params.decimal)
+        return read_archive(source, params.max_megabytes, params.decimal, params.compensate)
     if (start := recognise_start(source.data)) is not None:
         raise _unsupported(start, source.where)
     options = ReadOptions(

@@ -52,7 +52,9 @@ def is_archive(data: bytes) -> bool:
     return bool(names) and not any(name.startswith("xl/") for name in names)
 
 
-def read_folder(folder: Path, max_megabytes: int, decimal: Decimal = "auto") -> Bundle:
+def read_folder(
+    folder: Path, max_megabytes: int, decimal: Decimal = "auto", compensate: bool = False
+) -> Bundle:
     """The files of a folder, by name; folders inside it are not searched.
 
     Raises
@@ -69,10 +71,12 @@ def read_folder(folder: Path, max_megabytes: int, decimal: Decimal = "auto") -> 
         left -= len(sources[-1].data)
         if left < 0:
             raise _too_large(folder.name, max_megabytes)
-    return _sorted_out(sources, folder.name, "a folder", max_megabytes, decimal)
+    return _sorted_out(sources, folder.name, "a folder", max_megabytes, decimal, compensate)
 
 
-def read_archive(source: Source, max_megabytes: int, decimal: Decimal = "auto") -> Bundle:
+def read_archive(
+    source: Source, max_megabytes: int, decimal: Decimal = "auto", compensate: bool = False
+) -> Bundle:
     """The files of a zip archive. Nothing is written to disk; sizes are checked before anything is unpacked.
 
     Raises
@@ -109,7 +113,7 @@ def read_archive(source: Source, max_megabytes: int, decimal: Decimal = "auto") 
                     raise _too_large(where, max_megabytes)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError) as error:
         raise InputError(f"the archive is broken ({error})", where=where, mend="pack it again") from None
-    return _sorted_out(sources, where, "a zip archive", max_megabytes, decimal)
+    return _sorted_out(sources, where, "a zip archive", max_megabytes, decimal, compensate)
 
 
 def _megabytes(left: int) -> int:
@@ -136,12 +140,14 @@ def _too_large(where: str, max_megabytes: int) -> InputError:
     )
 
 
-def _sorted_out(sources: list[Source], where: str, what: str, max_megabytes: int, decimal: Decimal) -> Bundle:
+def _sorted_out(
+    sources: list[Source], where: str, what: str, max_megabytes: int, decimal: Decimal, compensate: bool
+) -> Bundle:
     bundle = Bundle()
     for source in sources:
         name = sample_name(source.where)
         if is_fcs(source.data):
-            bundle.events.append(read_fcs(source.data, name, source.where))
+            bundle.events.append(read_fcs(source.data, name, source.where, compensate))
         elif source.content in ("text", "workbook", "parquet"):
             table = read_table(source, None, max_megabytes=max_megabytes)
             if only_numbers(table):

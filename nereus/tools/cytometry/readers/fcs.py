@@ -14,6 +14,7 @@ import numpy as np
 
 from nereus.errors import InputError
 from nereus.tools.cytometry.readers.events import Events
+from nereus.tools.cytometry.readers.spillover import compensated, read_spillover
 
 _SPILLOVER = ("spillover", "spill", "comp", "$spillover", "$comp")
 _MOST_CHANNELS = 2000
@@ -24,16 +25,16 @@ def is_fcs(data: bytes) -> bool:
     return data[:3] == b"FCS" and bool(re.match(rb"FCS\d\.\d", data[:6]))
 
 
-def read_fcs(data: bytes, name: str, where: str) -> Events:
+def read_fcs(data: bytes, name: str, where: str, compensate: bool = False) -> Events:
     """Events on the linear scale: logarithmic amplifiers are undone and gains divided out, as the standard says.
 
-    A spillover matrix is not applied (flow cytometers often store it beside values that are not compensated); it is
-    reported.
+    The file's own spillover matrix is applied with `compensate`; else it is reported (flow cytometers often store it
+    beside values that are not compensated).
 
     Raises
     ------
     InputError
-        A damaged file, one without events, or values that are not finite.
+        A damaged file, one without events, values that are not finite, or nothing to compensate with.
     """
     import flowio  # type: ignore[import-untyped]
 
@@ -83,10 +84,24 @@ def read_fcs(data: bytes, name: str, where: str) -> Events:
         )
     notes = []
     facts: dict[str, str | bool | float] = {"instrument": text.get("cyt", text.get("$cyt", ""))}
-    if any(key in text for key in _SPILLOVER):
+    if compensate:
+        spillover = read_spillover(text, where)
+        if spillover is None:
+            raise InputError(
+                "the FCS file holds no spillover matrix", where=where, mend="leave `compensate` out"
+            )
+        values = compensated(values, names, spillover, where)
+        facts["spillover"] = "none" if spillover.is_identity else "applied"
+        notes.append(
+            "the spillover matrix is the identity: the values were compensated before"
+            if spillover.is_identity
+            else f"compensated with the file's spillover matrix of {len(spillover.channels)} channels"
+        )
+    elif any(key in text for key in _SPILLOVER):
         facts["spillover"] = True
         notes.append(
-            "the FCS file holds a spillover matrix, which is not applied: check that the values are compensated"
+            "the FCS file holds a spillover matrix, which is not applied: check that the values are compensated, or load "
+            "with compensate=True"
         )
     version = data[:6].decode("ascii")
     return Events(name, values, names, markers, f"FCS {version[3:]}", where, notes=notes, facts=facts)

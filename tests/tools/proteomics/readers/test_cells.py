@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zipfile
 from pathlib import Path
 
 import anndata
+import flowio
 import numpy as np
 import pytest
 
@@ -217,3 +219,53 @@ def test_a_sheet_that_names_other_files(tmp_path: Path) -> None:
     assert data.n_obs == 41
     with pytest.raises(InputError, match="neither of the two sheets is a panel"):
         load(folder, sheet, sheet)
+
+
+def spilt_file(matrix: str | None, values: np.ndarray) -> bytes:
+    """An FCS file of two fluorochromes beside a scatter, with a spillover matrix."""
+    stream = io.BytesIO()
+    metadata = {} if matrix is None else {"SPILL": matrix}
+    flowio.create_fcs(
+        stream, values.astype(float).ravel().tolist(), ["FSC-A", "FITC-A", "PE-A"], metadata_dict=metadata
+    )
+    return stream.getvalue()
+
+
+def test_spillover_is_taken_out_on_request(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.gamma(2, 500, (50, 3))
+    spill = np.array([[1.0, 0.2], [0.05, 1.0]])  # FITC into PE, PE into FITC
+    seen = truth.copy()
+    seen[:, 1:] = truth[:, 1:] @ spill
+    path = put(tmp_path / "a.fcs", spilt_file("2,FITC-A,PE-A,1,0.2,0.05,1", seen))
+    as_written = load(path)
+    np.testing.assert_allclose(as_written.dataset().X, seen, rtol=1e-5)
+    assert as_written.dataset().uns["nereus"]["spillover"] is True
+    result = load(path, compensate=True)
+    np.testing.assert_allclose(result.dataset().X, truth, rtol=1e-4)
+    assert result.dataset().uns["nereus"]["spillover"] == "applied"
+    flowutils = pytest.importorskip("flowutils")
+    own = flowutils.compensate.compensate(seen, spill, fluoro_indices=[1, 2])
+    np.testing.assert_allclose(result.dataset().X, own, rtol=1e-4)
+    # In an archive each file is compensated by its own matrix, whatever the order of its channels.
+    other = spilt_file("2,PE-A,FITC-A,1,0.05,0.2,1", seen)
+    archive = put(tmp_path / "two.zip", archive_bytes({"a.fcs": path.read_bytes(), "b.fcs": other}))
+    both = load(archive, compensate=True).dataset()
+    np.testing.assert_allclose(both.X, np.concatenate([truth, truth]), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "word"),
+    [
+        (None, "holds no spillover matrix"),
+        ("2,FITC-A,PE-A,1,0.2,0.05", "is not n, n names"),
+        ("2,FITC-A,APC-A,1,0.2,0.05,1", "does not have"),
+        ("2,FITC-A,PE-A,1,1,1,1", "cannot be solved"),
+        ("2,FITC-A,FITC-A,1,0,0,1", "twice"),
+        ("x", "is not n, n names"),
+    ],
+)
+def test_spillover_that_cannot_be_used(tmp_path: Path, matrix: str | None, word: str) -> None:
+    path = put(tmp_path / "a.fcs", spilt_file(matrix, np.ones((5, 3)) * np.arange(1, 6)[:, None]))
+    with pytest.raises(InputError, match=word):
+        load(path, compensate=True)
