@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from nereus.agents.planner.companions import is_file
 from nereus.agents.policies.base import StepDraft, WorkflowDraft
 from nereus.errors import PlanError
 from nereus.memory.records import PlannedStep, Workflow
@@ -152,9 +153,9 @@ def _check_reference(
 ) -> list[str]:
     owner, _, output = reference.partition("/")
     if owner == "run":
-        if output not in run_outputs and output not in ("data", "samples"):
+        if output not in run_outputs and not is_file(output):
             return [f"the run holds no {output!r} yet; it holds {sorted(run_outputs)}"]
-        if output in ("data", "samples"):
+        if is_file(output):
             return (
                 []
                 if spec.kind == "file"

@@ -7,17 +7,20 @@ A file has a *role*: ``data``, ``samples``, ``cohort``, ``cohort_samples`` or ``
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nereus.errors import InputError
+from nereus.memory.records import ArtifactRef
 
 COHORT = "cohort"
 COHORT_SAMPLES = "cohort_samples"
 LAYER = "layer:"
 FIRST_LAYER = "first"
 """What the layer of the data itself is called in its record."""
+LEAST_SHARED = 6
+"""Fewest samples that a layer must share with the data."""
 LOADED, PREPARED = "loaded", "prepared"
 _FILES = ("data", "samples", COHORT, COHORT_SAMPLES)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}\Z")
@@ -30,7 +33,9 @@ def is_file(role: str) -> bool:
 
 def companions(roles: Iterable[str]) -> list[str]:
     """The tables beside the data, in order: the cohort, then the layers."""
-    return sorted((one for one in roles if one == COHORT or one.startswith(LAYER)), key=lambda r: (r != COHORT, r))
+    return sorted(
+        (one for one in roles if one == COHORT or one.startswith(LAYER)), key=lambda r: (r != COHORT, r)
+    )
 
 
 def sheet_of(role: str) -> str:
@@ -106,3 +111,40 @@ def named_files(
             )
         found[f"{LAYER}{name}"] = path
     return found
+
+
+def refuse_equal_files(inputs: Mapping[str, ArtifactRef]) -> None:
+    """Refuse a cohort or a layer that is the data itself.
+
+    Raises
+    ------
+    InputError
+        Naming the file. One table with two sample sheets may hold two cohorts.
+    """
+    for role in companions(inputs):
+        same_sheet = inputs.get(sheet_of(role)) == inputs.get("samples") or sheet_of(role) not in inputs
+        if inputs[role].id == inputs["data"].id and same_sheet:
+            raise InputError(
+                f"the {role.replace(':', ' ')} is the data table itself",
+                where=inputs[role].name,
+                mend="give another file, or leave it out",
+            )
+
+
+def refuse_strange_layers(samples: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a layer that shares too few samples with the data for anything to be said across them.
+
+    Raises
+    ------
+    InputError
+        Naming samples of both.
+    """
+    for role, names in samples.items():
+        shared = set(names) & set(samples["data"])
+        if role.startswith(LAYER) and len(shared) < LEAST_SHARED:
+            raise InputError(
+                f"the layer shares {len(shared)} samples with the data; the data have {list(samples['data'][:3])}, "
+                f"the layer has {list(names[:3])}",
+                where=role,
+                mend="give a sample sheet that names the samples of each layer in a column of its own",
+            )

@@ -15,6 +15,16 @@ from typing import TYPE_CHECKING, Any
 from nereus import __version__
 from nereus.agents.planner.approval import RunWaits, Stops, checked_answer, question_id
 from nereus.agents.planner.budget import BudgetKeeper, parse_budget, refuse_other_limits
+from nereus.agents.planner.companions import (
+    companions,
+    named_files,
+    options_of,
+    reader_params,
+    refuse_equal_files,
+    refuse_strange_layers,
+    sheet_of,
+    stem,
+)
 from nereus.agents.planner.refusal import refuse_design
 from nereus.agents.planner.research_graph import GRAPH_VERSION, build_research_graph
 from nereus.agents.planner.services import Services
@@ -30,7 +40,7 @@ from nereus.memory.fingerprint import check_resume, fingerprint, fingerprint_par
 from nereus.memory.locks import STORE, held
 from nereus.memory.folder_archive import files_of
 from nereus.memory.progress import Progress
-from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, RunHeader, RunRecord
+from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, RunHeader, RunRecord, ToolCall
 from nereus.memory.runs import RESUMABLE, RunRepository
 from nereus.memory.vectors import open_vectors
 from nereus.settings import Settings, load_settings
@@ -182,6 +192,9 @@ def discover(
     data: str | Path,
     samples: str | Path | None = None,
     *,
+    cohort: str | Path | None = None,
+    cohort_samples: str | Path | None = None,
+    layers: Mapping[str, str | Path] | None = None,
     question: str | None = None,
     out: str | Path | None = None,
     budget: list[str] | Budget | None = None,
@@ -200,6 +213,13 @@ def discover(
         (FCS, CSV), which is kept as one archive; the software is recognised from content.
     samples
         Sample sheet: one row a sample. Without one, groups are guessed from the sample names.
+    cohort
+        A second cohort, in a file of the same kind: what is found is tested again there.
+    cohort_samples
+        Sample sheet of the cohort.
+    layers
+        Other layers of the same samples, name -> file (``{"rna": "counts.csv"}``), named by the same sample sheet:
+        features are correlated with their own of each layer.
     question
         What you want to know, in your words; objectives that match it come first.
     out
@@ -207,7 +227,8 @@ def discover(
     budget
         Limits: ``["steps=40", "wall_s=300"]`` or a `Budget`.
     load
-        Parameters of the reader where it should not decide alone, e.g. ``{"subject": "MouseID"}``.
+        Parameters of the reader where it should not decide alone, e.g. ``{"subject": "MouseID"}``. They are also the
+        cohort's; ``cohort.subject`` and ``rna.scale`` are for the cohort and for the layer of that name only.
     ask
         Answers approval gates; without one, every gate is answered with its default.
     on_event
@@ -232,7 +253,9 @@ def discover(
     files = {"data": _existing(data, "data")}
     if samples is not None:
         files["samples"] = _existing(samples, "sample sheet")
-    out_dir = Path(out) if out is not None else Path(f"nereus-{_stem(files['data'])}")
+    beside = named_files(cohort, cohort_samples, layers)
+    files |= {role: _existing(path, role.replace("_", " ")) for role, path in beside.items()}
+    out_dir = Path(out) if out is not None else Path(f"nereus-{stem(files['data'].name) or 'report'}")
     refuse_foreign_folder(out_dir)
     refuse_unwritable_folder(out_dir)
     chosen = chosen or make_policy(loaded, limits)
@@ -246,6 +269,7 @@ def discover(
                 mend="give a table with one row a sample, or leave --samples out",
             )
         options = dict(load or {})
+        refuse_equal_files(inputs)
         _read_once(workspace, inputs, options, loaded.seed)
         parts = _parts(loaded, chosen, question, options, limits, inputs)
         header = workspace.repository.create_run(
@@ -515,9 +539,15 @@ def _read_once(
 ) -> None:
     """Read and profile the data before a run is opened: bad input leaves nothing behind, the run finds the steps recorded."""
     runner = StepRunner(workspace.artifacts, DatabaseLedger(workspace.database), seed)
-    call = runner.run(registry.get("load_dataset"), options, inputs)
-    if call.status is CallStatus.FAILED:
-        raise InputError(call.error or call.summary)
+    call, *beside = (_read(runner, role, inputs, options) for role in ("data", *companions(inputs)))
+    layers = {"data": call, **dict(zip(companions(inputs), beside, strict=True))}
+    refuse_strange_layers(
+        {
+            role: [str(name) for name in workspace.artifacts.dataset(one.outputs["dataset"]).obs_names]
+            for role, one in layers.items()
+            if len(layers) > 1
+        }
+    )
     if "samples" not in inputs:
         return
     for name in ("annotate_genes", "profile_dataset"):
@@ -529,6 +559,20 @@ def _read_once(
         for one in ("columns", "samples", "contrasts", "associations", "notices")
     }
     refuse_design(tables, inputs["samples"].name)
+
+
+def _read(
+    runner: StepRunner, role: str, inputs: Mapping[str, ArtifactRef], options: Mapping[str, Any]
+) -> ToolCall:
+    """Read one table with its sheet, as the run will."""
+    files = {"data": inputs[role]}
+    if sheet_of(role) in inputs:
+        files["samples"] = inputs[sheet_of(role)]
+    params = {**reader_params(role, inputs), **options_of(role, options, inputs)}
+    call = runner.run(registry.get("load_dataset"), params, files)
+    if call.status is CallStatus.FAILED:
+        raise InputError(call.error or call.summary, where="" if role == "data" else role)
+    return call
 
 
 def _parts(
@@ -564,13 +608,6 @@ def _existing(path: str | Path, what: str) -> Path:
             mend="name the folder of the files itself",
         )
     return found
-
-
-def _stem(path: Path) -> str:
-    name = path.name
-    while (suffix := Path(name).suffix) and len(suffix) <= 8:
-        name = name[: -len(suffix)]
-    return name or "report"
 
 
 __all__ = ["Run", "StoreError", "discover", "load_run", "resume", "versions"]

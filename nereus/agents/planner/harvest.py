@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from nereus.agents.planner.companions import COHORT
 from nereus.agents.planner.evidence import EvidenceBook, in_order
 from nereus.agents.planner.grouping import cross_groups, missing, number, set_groups, whole_groups
 from nereus.agents.planner.questions import TESTED, Tested
@@ -58,6 +59,8 @@ class Source:
     """Output name -> step id, of this objective and of the synthesis about it."""
     entity: EntityKind = "protein"
     """What a feature of the data set is."""
+    cohort: str = ""
+    """Second cohort in which its findings were tested again."""
 
     @property
     def main(self) -> str:
@@ -107,11 +110,13 @@ def sources(
             if name.startswith(f"{one}:")
         }
         references["claims"] = claims[one]
+        cohort = ""
         for child in in_order(objectives):
             again = outputs.get(f"{child}:{REPLICATION}")
             if again and objectives[child].parent_id == one:
                 references[REPLICATION] = again.partition("/")[0]
-        found.append(Source(objective, asked, references, features_of(data_kind)[1]))
+                cohort = objectives[child].design.get(COHORT, "")
+        found.append(Source(objective, asked, references, features_of(data_kind)[1], cohort))
     return found
 
 
@@ -237,10 +242,18 @@ def _cite_replication(
     if step_id is None or not book.has(step_id, REPLICATION):
         return
     table = book.table(step_id, REPLICATION)
-    rows = table[(table.iloc[:, 0] == feature) & table["q"].notna()]
+    rows = table[table.iloc[:, 0] == feature]
     if rows.empty:
         return
-    cited = book.cell(step_id, REPLICATION, feature, "q", "q in subjects kept aside")
+    if source.cohort:
+        values[COHORT] = source.cohort
+        values["replication_status"] = str(rows["status"].iloc[0])
+    if rows["q"].isna().all():
+        return
+    where = source.cohort or "subjects kept aside"
+    effect = book.cell(step_id, REPLICATION, feature, "effect", f"effect in {where}")
+    evidence["replication_effect"], values["replication_effect"] = effect.id, effect.value
+    cited = book.cell(step_id, REPLICATION, feature, "q", f"q in {where}")
     evidence["replication_q"], values["replication_q"] = cited.id, cited.value
     values["replicated"] = bool(rows["replicated"].iloc[0])
 
@@ -358,7 +371,7 @@ def _cite_source(
                 continue
             if cited.value is not None:
                 evidence[name], values[name] = cited.id, cited.value
-    if source.asked.own_checks and "null_p95" in values and "n_significant" in values:
+    if "observed" not in values and {"null_p95", "n_significant"} <= set(values):
         evidence["observed"], values["observed"] = evidence["n_significant"], values["n_significant"]
 
 

@@ -25,6 +25,7 @@ from nereus.agents.planner.approval import (
     workflow_request,
 )
 from nereus.agents.planner.check import check_workflow, materialise, trim
+from nereus.agents.planner.companions import options_of, owner
 from nereus.agents.planner.editing import apply_edits
 from nereus.agents.planner.evidence import in_order
 from nereus.agents.planner.recording import recorded
@@ -228,7 +229,9 @@ def fill(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     context = context_of(state, services, step_id=step.id)
     draft = services.decide(DecisionKind.FILL_PARAMS, f"{step.id}#{step.attempt}", context, ParamsDraft)
     tool = registry.get(step.tool)
-    given = services.load if step.tool == "load_dataset" else {}
+    given: dict[str, Any] = {}
+    if step.tool == "load_dataset":
+        given = options_of(owner(step.publishes) or "data", services.load, services.inputs)
     filled = step.model_copy(update={"params": {**draft.params, **step.params, **given}})
     risky = tool.capability in (Capability.NETWORK, Capability.EXEC) or tool.seconds > COSTLY_SECONDS
     gate = services.approval == "always" or (services.approval == "costly" and risky)
@@ -436,7 +439,11 @@ def context_of(state: ObjectiveState, services: Services, step_id: str | None = 
         step_id=step_id,
         calls=tuple(services.view(one, calls[one]) for one in [*shared, *own] if one in calls),
         run_outputs=_all_outputs(state),
-        limits={"steps": float(state["steps_left"]), "has_samples": float("samples" in services.inputs)},
+        limits={
+            "steps": float(state["steps_left"]),
+            "has_samples": float("samples" in services.inputs),
+            **{f"has:{role}": 1.0 for role in services.inputs if role not in ("data", "samples")},
+        },
     )
 
 
@@ -483,6 +490,8 @@ def _shared_outputs(services: Services, step: PlannedStep, objective: Objective)
     if step.status != "done" or step.call_key is None:
         return {}
     call = services.call(step.call_key)
+    if owner(step.publishes):  # of the cohort or a layer: its newest data set
+        return {step.publishes: f"{step.id}/dataset"} if "dataset" in call.outputs else {}
     if step.publishes:
         first = next(name for name, ref in call.outputs.items() if ref.kind is ArtifactKind.TABLE)
         return {f"{objective.id}:{step.publishes}": f"{step.id}/{first}"}

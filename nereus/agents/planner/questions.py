@@ -52,6 +52,8 @@ class Tested:
         Whether its test reads another test's table: then verification has nothing to repeat.
     with_groups
         What its claims say where the objective also compares groups, in place of `relation`.
+    reads
+        Further inputs of its test; entries of the objective's design are filled in: ``run/layer:{layer}:prepared``.
     """
 
     kind: ObjectiveKind
@@ -69,6 +71,11 @@ class Tested:
     name: str = ""
     parts: tuple[str, ...] = ()
     with_groups: RelationName | None = None
+    reads: Mapping[str, str] = field(default_factory=dict)
+
+    def inputs_of(self, objective: Objective) -> dict[str, str]:
+        """What its test reads beside the data set."""
+        return {name: reference.format_map(objective.design) for name, reference in self.reads.items()}
 
     def relation_of(self, objective: Objective) -> RelationName:
         """What a claim about this objective says."""
@@ -224,6 +231,15 @@ _TESTED = (
         own_checks=True,
         cited={"n_peptides": "peptides tested", "n_changed": "peptides changed"},
         figure="",
+    ),
+    Tested(
+        ObjectiveKind.CROSS_LAYER,
+        tool="cross_layer_correlation",
+        main="cross_layer",
+        relation="cross_layer",
+        cited={"n": "subjects with both values", "q_typical": "q that it agrees as a typical gene does"},
+        figure="",
+        reads={"other": "run/layer:{layer}:prepared"},
     ),
     Tested(
         ObjectiveKind.ACTIVITY,

@@ -60,7 +60,7 @@ _PROFILE_TABLES = {
     "plexes": 40,
 }
 # The same of the cohort and of each layer, under ``<role>:<table>``, and the named values under ``<role>:<name>``.
-_COMPANION_TABLES = {"columns": 40, "contrasts": 40, "associations": 30, "plexes": 40}
+_COMPANION_TABLES = {"columns": 40, "contrasts": 40, "associations": 30, "confounding": 40, "plexes": 40}
 _COMPANION_VALUES = (
     "aggregate_by",
     "alternative_quantities",

@@ -114,7 +114,10 @@ def _plan(
     checks: dict[int, str] = {}
 
     def add(tool: str, purpose: str, dataset: str, given: dict[str, Any], check: str = "") -> None:
-        plan.append(StepDraft(tool=tool, purpose=purpose, inputs={"dataset": dataset}, params=given))
+        beside = asked.inputs_of(objective) if tool == asked.tool else {}
+        plan.append(
+            StepDraft(tool=tool, purpose=purpose, inputs={"dataset": dataset, **beside}, params=given)
+        )
         if check:
             checks[len(plan)] = check
 

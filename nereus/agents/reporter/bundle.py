@@ -188,7 +188,7 @@ def _copy_inputs(record: RunRecord, artifacts: ArtifactStore, folder: Path) -> d
             continue
         name = safe_name(ref.name)
         if (place / name).exists():
-            name = f"{role}-{name}"
+            name = safe_name(f"{role}-{name}")
         shutil.copyfile(artifacts.path(ref), place / name)
         copied[ref.id] = f"inputs/{name}"
     return copied

@@ -265,6 +265,7 @@ def known_names(record: RunRecord, hypothesis: Hypothesis | None = None) -> set[
         names |= {word.strip("?.,;:()'\"") for word in record.header.question.split()}
     for objective in record.objectives:
         names |= {objective.id, objective.variable or "", *objective.covariates}
+        names |= {*objective.design.values(), objective.label}
         contrast = objective.contrast
         if contrast is not None:
             names |= {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nereus.agents.planner.companions import owner
 from nereus.agents.policies.base import (
     CallView,
     DecisionContext,
@@ -29,11 +30,10 @@ ORGANISMS_WITH_SETS = ("human", "mouse")
 def fill(context: DecisionContext) -> ParamsDraft:
     """Parameters that can only be known from the results of earlier steps."""
     step = _step(context)
-    done = {call.tool: call for call in context.calls}
     params: dict[str, object] = {}
     why: dict[str, str] = {}
-    if step.tool == "enrichment_gsea" and "profile_dataset" in done:
-        organism = done["profile_dataset"].values.get("organism")
+    if step.tool == "enrichment_gsea":
+        organism = context.profile.values.get("organism")
         if organism in ORGANISMS_WITH_SETS:
             params["organism"] = organism
             why["organism"] = f"profile:organism = {organism}"
@@ -45,7 +45,8 @@ def assess(context: DecisionContext) -> StepAssessment:
     step = _step(context)
     call = next((one for one in reversed(context.calls) if one.step_id == step.id), None)
     if call is None or call.status == "failed":
-        verdict = "fail" if step.tool in ESSENTIAL else "skip"
+        # Without the cohort or a layer the data themselves can still be analysed.
+        verdict = "fail" if step.tool in ESSENTIAL and not owner(step.publishes) else "skip"
         return StepAssessment(
             verdict=verdict, diagnostics=((call.error or call.summary) if call else step.note,)
         )
@@ -64,7 +65,7 @@ def _surprise(context: DecisionContext, call: CallView) -> str | None:
     fired: str | None = None
     structures = targets.QUESTION.possible and asks_for_structures(context.question)
     if call.tool == "load_dataset" and values.get("level") == "peptide" and not structures:
-        fired = "peptide_level"
+        return "peptide_level"  # of each file that is read
     elif call.tool == "quality_control" and (values.get("n_outliers") or 0):
         fired = "outlier_samples"
     elif call.tool == "batch_check" and (values.get("n_covariates") or 0):
@@ -112,6 +113,7 @@ def refine(context: DecisionContext) -> Refinement:
                     tool="summarise_peptides",
                     purpose="peptides are no proteins: roll them up first",
                     inputs={"dataset": f"{context.step_id}/dataset"},
+                    publishes=_step(context).publishes,
                 ),
                 "the file holds peptides",
                 "peptide_level: load_dataset.level",
@@ -310,7 +312,13 @@ def _repoint(workflow: Workflow, old: str, new: str) -> list[EditDraft]:
             EditDraft(
                 op="replace",
                 position=position,
-                step=StepDraft(tool=step.tool, purpose=step.purpose, inputs=inputs, params=step.params),
+                step=StepDraft(
+                    tool=step.tool,
+                    purpose=step.purpose,
+                    inputs=inputs,
+                    params=step.params,
+                    publishes=step.publishes,
+                ),
                 reason="it reads proteins, not peptides",
                 trigger="peptide_level: load_dataset.level",
             )

@@ -6,6 +6,7 @@ otherwise is decided by the diagnostics of the run.
 
 from __future__ import annotations
 
+from nereus.agents.planner.companions import COHORT
 from nereus.agents.planner.relations import RELATIONS
 from nereus.agents.policies.base import (
     Atoms,
@@ -89,6 +90,11 @@ def _caveats(group: EvidenceGroup) -> tuple[str, ...]:
         found.append("fewer than five subjects a group: size of the effect is uncertain")
     if group.claim.relation == "prediction":
         found.append("its p-value stands beside the error control over the tables of the run, not within it")
+    where, status = group.values.get(COHORT), group.values.get("replication_status")
+    if status in ("not measured", "not tested"):
+        found.append(f"{status} in {where}")
+    elif status == "opposite sign":
+        found.append(f"has the opposite sign in {where}")
     if group.claim.relation == "enrichment":
         found.append("the p-value of a set assumes that its members vary independently, up to a correction")
     return tuple(found)
@@ -128,6 +134,8 @@ def _atoms(draft: HypothesisDraft, context: DecisionContext) -> tuple[Atom, ...]
                 "n_tested",
             ),
         )
+    asked = next((one for one in context.objectives if one.id in group.objective_ids), None)
+    cohort = asked.design.get(COHORT) if asked is not None else None
     if group.claim.relation == "replication":
         return (
             atom(
@@ -137,7 +145,14 @@ def _atoms(draft: HypothesisDraft, context: DecisionContext) -> tuple[Atom, ...]
                 True,
                 "p_permutation",
             ),
-            atom(2, "assumed", "the subjects kept aside stand for others", False),
+            atom(
+                2,
+                "assumed",
+                f"those of {cohort} stand for others"
+                if cohort
+                else "the subjects kept aside stand for others",
+                False,
+            ),
         )
     if group.claim.relation == "localisation":
         return (
@@ -207,9 +222,9 @@ def _atoms(draft: HypothesisDraft, context: DecisionContext) -> tuple[Atom, ...]
     if context.limits.get(f"adjusted:{group.objective_ids[0]}"):
         atoms.append(atom(6, "covariate", "does not depend on the adjustment", False))
     if "replication_q" in group.evidence:
-        atoms.append(
-            atom(9, "replication", "holds again in subjects that were kept aside", False, "replication_q")
-        )
+        told = group.values.get(COHORT)
+        again = f"replicated in {told}" if told else "holds again in subjects that were kept aside"
+        atoms.append(atom(9, "replication", again, False, "replication_q"))
     if "hazards_p" in group.evidence:
         atoms.append(atom(8, "hazards", "its hazard ratio stays the same over time", False, "hazards_p"))
     atoms.append(atom(7, "assumed", "the difference is biological and not of sample handling", False))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nereus.agents.planner.companions import COHORT
 from nereus.agents.planner.questions import TESTED, relation_behind
 from nereus.agents.planner.relations import RELATIONS, Relation, said, words_of
 from nereus.agents.policies.base import DecisionContext, EvidenceGroup
@@ -64,6 +65,10 @@ def _entity_statement(group: EvidenceGroup, context: DecisionContext) -> str:
         )
     if "stability" in group.evidence:
         parts.append(f"holds in {_ref(group, 'stability', '.0%')} of half-samples")
+    if group.values.get(COHORT) and {"replication_q", "replication_effect"} <= set(group.evidence):
+        held = "replicated in" if group.values.get("replicated") else "not replicated in"
+        effect, q = _ref(group, "replication_effect", "+.2f"), _ref(group, "replication_q", "p")
+        parts.append(f"{held} {group.values[COHORT]}: {relation.effect} {effect}, q {q}")
     return f"{text} ({'; '.join(parts)})." if parts else f"{text}."
 
 
@@ -203,7 +208,12 @@ def _replication_statement(group: EvidenceGroup, context: DecisionContext) -> st
         )
         if role in group.evidence
     ]
-    return f"{counted} findings of {named['label']} hold again in subjects that were kept aside ({'; '.join(parts)})."
+    held = (
+        f"are replicated in {named[COHORT]}"
+        if COHORT in named
+        else "hold again in subjects that were kept aside"
+    )
+    return f"{counted} findings of {named['label']} {held} ({'; '.join(parts)})."
 
 
 def _localisation_statement(group: EvidenceGroup, context: DecisionContext) -> str:
@@ -252,7 +262,7 @@ def experiment(group: EvidenceGroup) -> str:
             "readout: its area under the curve."
         )
     if group.claim.relation == "replication":
-        return f"Measure the findings in a second cohort{size}; readout: sign and size of each effect."
+        return f"Measure the findings in another cohort{size}; readout: sign and size of each effect."
     if group.claim.relation == "localisation":
         return f"Image tagged proteins of each organelle{size}; readout: where they are seen."
     if group.claim.relation == "composition":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nereus.agents.planner.companions import COHORT, LAYER, LOADED, companions, reader_params, sheet_of
 from nereus.agents.policies.base import DecisionContext, ObjectiveAssessment, WorkflowDraft
 from nereus.agents.policies.rules.questions.base import Calls, Inputs, Plan, Question
 from nereus.memory.records import Objective, ObjectiveKind
@@ -13,7 +14,13 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     if context.limits.get("has_samples"):
         inputs["samples"] = "run/samples"
     plan = Plan()
-    plan.add("load_dataset", "read the table, recognise its software, remove contaminants and decoys", inputs)
+    roles = [name.removeprefix("has:") for name in context.limits if name.startswith("has:")]
+    plan.add(
+        "load_dataset",
+        "read the table, recognise its software, remove contaminants and decoys",
+        inputs,
+        **reader_params("data", roles),
+    )
     plan.add("annotate_genes", "name the genes of accessions, and the organism", {"dataset": "#1/dataset"})
     plan.add(
         "profile_dataset",
@@ -21,14 +28,39 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         {"dataset": "#2/dataset"},
     )
     plan.add("plot_missingness", "show what was measured in each sample", {"dataset": "#3/dataset"})
+    for role in companions(roles):
+        _beside(plan, role, roles, bool(inputs.get("samples")))
     return plan.draft("understand", "the profile is complete, or the data are refused")
+
+
+def _beside(plan: Plan, role: str, roles: list[str], sheet: bool) -> None:
+    """Read the cohort or a layer in the same way; the newest data set of it is shared under one name."""
+    shared = f"{role}:{LOADED}"
+    what = "the second cohort" if role == COHORT else f"the layer {role.removeprefix(LAYER)}"
+    inputs: Inputs = {"data": f"run/{role}"}
+    if sheet_of(role) in roles or (sheet and sheet_of(role) == "samples"):
+        inputs["samples"] = f"run/{sheet_of(role)}"
+    read = plan.add("load_dataset", f"read {what}", inputs, publishes_as=shared, **reader_params(role, roles))
+    named = plan.add(
+        "annotate_genes",
+        f"name the genes of {what}",
+        {"dataset": f"{read}/dataset"},
+        publishes_as=shared,
+    )
+    plan.add(
+        "profile_dataset",
+        f"understand {what}: its unit of analysis, and what it can answer",
+        {"dataset": f"{named}/dataset"},
+        publishes_as=shared,
+    )
 
 
 def conclude(context: DecisionContext, objective: Objective, calls: Calls) -> ObjectiveAssessment:
     """How much there is."""
-    if "profile_dataset" not in calls:
+    profiled = context.run_outputs.get("profile", "").partition("/")[0]
+    step = next((call.step_id for call in context.calls if call.step_id == profiled), "")
+    if not step:
         return ObjectiveAssessment(verdict="abandon", summary="the data could not be profiled")
-    step = calls["profile_dataset"].step_id
     counted = [
         f"{{{{{step}.{name}}}}} {word}"
         for name, word in (("n_features", "features"), ("n_samples", "samples"), ("n_subjects", "subjects"))

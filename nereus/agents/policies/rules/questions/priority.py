@@ -25,6 +25,8 @@ WEIGHTS = {
     "directness": 0.10,
     "cost": -0.10,
 }
+GIVEN = 0.95
+"""Least priority of a question for which the user gave a file of its own: a second cohort, a layer."""
 DIRECTNESS = {"main": 1.0, "covariate": 0.2, "composite": 0.0}
 STRICT_ALPHA = 0.001
 """A question is asked at two-sided 0.001, about what Benjamini-Hochberg asks of a single protein among thousands."""

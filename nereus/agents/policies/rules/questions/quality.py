@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nereus.agents.planner.companions import COHORT, LAYER, LOADED, PREPARED, companions, owner
 from nereus.agents.policies.base import (
     DecisionContext,
     Dropped,
@@ -126,7 +127,52 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         "draw the samples",
         {"scores": f"{principal}/scores", "variance": f"{principal}/variance", "dataset": current},
     )
+    for role in companions(name.partition(f":{LOADED}")[0] for name in context.run_outputs if owner(name)):
+        _beside(context, plan, role)
     return plan.draft("prepare", "the prepared matrix and its quality are known")
+
+
+def _beside(context: DecisionContext, plan: Plan, role: str) -> None:
+    """Prepare the cohort or a layer as the data are prepared; the newest data set of it is shared under one name."""
+    values = {
+        name.removeprefix(f"{role}:"): value
+        for name, value in context.profile.values.items()
+        if name.startswith(f"{role}:")
+    }
+    if f"{role}:{LOADED}" not in context.run_outputs or values.get("data_kind") in ("cells", "fractions"):
+        return
+    what = "the second cohort" if role == COHORT else f"the layer {role.removeprefix(LAYER)}"
+    current = f"run/{role}:{LOADED}"
+
+    def add(tool: str, purpose: str, **params: Any) -> str:
+        made = plan.add(tool, purpose, {"dataset": current}, publishes_as=f"{role}:{PREPARED}", **params)
+        return f"{made}/dataset"
+
+    if values.get("aggregate_by"):
+        current = add(
+            "aggregate_replicates",
+            f"one row a subject of {what}",
+            by=values["aggregate_by"],
+            keep_apart=[one for one in str(values.get("keep_apart") or "").split(";") if one],
+        )
+    few = float(values.get("n_features") or 0) < PANEL_FEATURES
+    current = add(
+        "normalise",
+        f"{what} is a panel: it is not shifted" if few else f"take out loading differences of {what}",
+        method="none" if few else "median",
+    )
+    plex = _plexes(context, f"{role}:")
+    if plex is not None:
+        current = add("internal_reference_scaling", f"put the plexes of {what} on one scale", **plex)
+    if values.get("alternative_quantities"):
+        current = add("combine_quantities", f"average the two quantities of {what}")
+    compared = table(context, f"{role}:contrasts")
+    add(
+        "filter_features",
+        f"leave out features seen too rarely in {what}",
+        factor=str(compared[0]["factor"]) if compared else None,
+        min_present_per_group=2,
+    )
 
 
 def _cells(context: DecisionContext) -> WorkflowDraft:
@@ -151,7 +197,7 @@ def _cells(context: DecisionContext) -> WorkflowDraft:
     return plan.draft("prepare cells", "every cell belongs to a population whose stability is known")
 
 
-def _plexes(context: DecisionContext) -> dict[str, Any] | None:
+def _plexes(context: DecisionContext, of: str = "") -> dict[str, Any] | None:
     """How several plexes of labelled samples are put on one scale; None where there are none, or where it cannot be done.
 
     By reference channels where every plex has one; by the mean of each plex where every plex holds the same mixture of
@@ -159,11 +205,15 @@ def _plexes(context: DecisionContext) -> dict[str, Any] | None:
     """
     if "internal_reference_scaling" not in registry.CATALOGUE:
         return None
-    rows = table(context, "plexes")
+    rows = table(context, f"{of}plexes")
     names = {str(row["column"]) for row in rows}
-    if len(rows) < 2 or len(names) != 1 or not context.profile.values.get("isobaric"):
+    if len(rows) < 2 or len(names) != 1 or not context.profile.values.get(f"{of}isobaric"):
         return None
-    factors = columns_of(context, "factor", "ordered")
+    factors = [
+        str(row["column"])
+        for row in table(context, f"{of}columns")
+        if row.get("role") in ("factor", "ordered")
+    ]
     references = [one for row in rows for one in str(row.get("references") or "").split(";") if one]
     if all(float(row.get("n_references") or 0) > 0 for row in rows):
         return {
@@ -175,7 +225,7 @@ def _plexes(context: DecisionContext) -> dict[str, Any] | None:
     column = next(iter(names))
     tied = any(
         column in (row.get("first"), row.get("second")) and float(row.get("cramers_v") or 0) > 0.3
-        for row in table(context, "confounding")
+        for row in table(context, f"{of}confounding")
         if row.get("kind") == "factor-batch"
     )
     if tied:

@@ -46,8 +46,10 @@ def conclude(context: DecisionContext, objective: Objective, calls: Calls) -> Ob
     children = (
         *sets_of(context, objective, call),
         *activities_of(context, objective, call),
-        *validation.children(context, objective, call),
     )[:MOST_CHILDREN]
+    again = validation.children(context, objective, call)
+    # A cohort that was given is there to be asked; keeping subjects aside is one question among others.
+    children = (*children, *again) if again and again[0].design else (*children, *again)[:MOST_CHILDREN]
     return ObjectiveAssessment(
         verdict="spawn_children" if children else "done",
         summary=summary,
