@@ -66,7 +66,7 @@ class _Layers:
 
 @tool(
     "cross_layer_correlation",
-    version="1",
+    version="2",
     summary="Correlation of two layers gene by gene over matched subjects; discordant genes; null by subject.",
     outputs=("table:cross_layer", "table:unmatched", "table:null"),
     seconds=6.0,
@@ -156,7 +156,9 @@ def cross_layer_correlation(
     n_discordant = int(table["discordant"].sum())
     return Result(
         summary=(
-            f"median correlation {median:.2f} over {int(tested.sum())} features and {len(layers.subjects)} "
+            f"no feature of {len(rows)} could be tested over {len(layers.subjects)} subjects."
+            if not tested.any()
+            else f"median correlation {median:.2f} over {int(tested.sum())} features and {len(layers.subjects)} "
             f"subjects; {n_positive} rise together and {n_negative} against each other at q <= {params.level:g}; "
             f"{n_discordant} are lower than the typical one; {match.rate:.0%} of the features were matched."
         ),
@@ -218,8 +220,26 @@ def _layers(dataset: AnnData, other: AnnData, params: CrossLayerParams) -> _Laye
         codes = np.array([number.get(name, -1) for name in named], dtype=np.intp)
         parts.append(aggregate_rows(abundance(data), codes, len(both), "mean").T)
         first_rows.append([int(np.flatnonzero(codes == at)[0]) for at in range(len(both))])
+    _constant_within(dataset.obs, ours, params.covariates, where)
     sheet = dataset.obs.iloc[first_rows[0]].reset_index(drop=True)
     return _Layers(parts[0], parts[1], tuple(both), sheet, (len(here) - len(both), len(there) - len(both)))
+
+
+def _constant_within(
+    obs: pd.DataFrame, subject: npt.NDArray[np.object_], covariates: tuple[str, ...], where: str
+) -> None:
+    """`InputError` for a covariate that differs between the samples of a subject."""
+    for name in covariates:
+        levels = as_levels(obs[name]).fillna("").to_numpy()
+        known = np.array([one is not None for one in subject])
+        n_levels = pd.Series(levels[known]).groupby(subject[known]).nunique()
+        if (n_levels > 1).any():
+            raise InputError(
+                f"covariate {name!r} differs between the samples of {int((n_levels > 1).sum())} subjects, such as "
+                f"{n_levels.index[n_levels > 1][0]!r}",
+                where=where,
+                mend="leave it out, or keep one kind of sample a subject (subset)",
+            )
 
 
 def _subjects(dataset: AnnData, column: str | None) -> npt.NDArray[np.object_]:

@@ -11,6 +11,7 @@ from pydantic import Field
 from nereus.errors import InputError
 from nereus.tools.base import Params, Result, finite, tool
 from nereus.tools.proteomics.matrix import derive
+from nereus.tools.statistics.contrast_test import sample_names
 from nereus.tools.statistics.design import require_columns
 from nereus.tools.statistics.levels import as_levels, as_numbers
 
@@ -85,7 +86,11 @@ def split_cohort(dataset: AnnData, params: SplitParams, *, seed: int) -> Result:
     if not params.by:
         raise InputError("no column to stratify by", where="split", mend="by=('group',)")
     require_columns(dataset.obs, [*params.by, *([params.subject] if params.subject else [])], "split")
-    samples = dataset.obs_names.astype(str).to_numpy()
+    if not dataset.n_obs:
+        raise InputError(
+            "the data set has no samples", where="split", mend="check the filters before this step"
+        )
+    samples = np.array(sample_names(dataset), dtype=object)
     subject = samples if params.subject is None else as_levels(dataset.obs[params.subject]).to_numpy()
     if any(one is None for one in subject):
         raise InputError(

@@ -143,3 +143,20 @@ def test_bad_input() -> None:
     apart.var["gene"] = ""
     with pytest.raises(InputError, match="none of 120 features"):
         cross_layer_correlation(first, apart, subject="subject")
+    twice = first.copy()
+    twice.var_names = ["PROT1", *twice.var_names[1:]]
+    with pytest.raises(InputError, match="1 feature ids are duplicated, such as 'PROT1'"):
+        cross_layer_correlation(twice, second, subject="subject")
+    visits = anndata.concat([first] * 2, index_unique="-")
+    visits.var = first.var.copy()
+    visits.obs["visit"] = np.repeat(["one", "two"], first.n_obs)
+    with pytest.raises(InputError, match="'visit' differs between the samples of 40 subjects, such as 'u00'"):
+        cross_layer_correlation(visits, second, subject="subject", covariates=("visit",))
+
+
+def test_constant_layers_are_said() -> None:
+    first, second = layers()
+    first.X = np.full(first.shape, 20.0)
+    result = cross_layer_correlation(first, second, subject="subject", n_permutations=3)
+    assert result.summary == "no feature of 120 could be tested over 40 subjects."
+    assert result.values["median"] is None

@@ -183,6 +183,11 @@ def test_a_split_is_refused_where_it_cannot_confirm() -> None:
         split_cohort(data, by=("rare",))
     with pytest.raises(InputError, match="no column 'groups'"):
         split_cohort(data, by=("groups",))
+    with pytest.raises(InputError, match="no samples"):
+        split_cohort(data[:0].copy(), by=("group",))
+    data.obs_names = ["s0", *data.obs_names[:-1]]
+    with pytest.raises(InputError, match="1 sample names are duplicated"):
+        split_cohort(data, by=("group",))
 
 
 def test_tau_is_confirmed_in_the_other_part_of_the_cohort(shared_data: Path) -> None:
