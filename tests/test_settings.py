@@ -88,7 +88,11 @@ def test_paths_are_absolute_and_know_the_user(clean: Path, monkeypatch: pytest.M
     [
         ({"seed": -1}, "greater than or equal to 0 (got -1)", "setting 'seed' (argument)"),
         ({"workers": 0}, "greater than or equal to 1", "setting 'workers' (argument)"),
-        ({"policy": "magic"}, "'rules' or 'llm' (got 'magic')", "setting 'policy'"),
+        (
+            {"policy": "magic"},
+            "write rules, llm, or hybrid:<kind of decision>=llm,... (got 'magic')",
+            "setting 'policy'",
+        ),
         ({"approval": "sometimes"}, "'never', 'costly' or 'always'", "setting 'approval'"),
         (
             {"database_url": "mysql://x/y"},
