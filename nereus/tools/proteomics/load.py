@@ -96,7 +96,7 @@ def load_dataset(
 ) -> Result:
     r"""Read a data file, and the sample sheet that belongs to it.
 
-    The software is recognised from the content: MaxQuant (proteinGroups, peptides, evidence), DIA-NN (matrices, report),
+    The software is recognised from the content: MaxQuant (proteinGroups, peptides, sites, evidence, SILAC ratios), DIA-NN (matrices, report),
     Spectronaut, FragPipe, mzTab, Olink, Proteome Discoverer and PAW with reporter channels, MSstats, OpenMS, Skyline,
     Progenesis, wide tables of any origin, h5ad, FCS and tables of cells (one file, or a folder or zip archive of many).
 

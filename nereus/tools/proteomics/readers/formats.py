@@ -9,6 +9,7 @@ from nereus.tools.proteomics.readers import (
     discoverer,
     evidence,
     maxquant,
+    maxquant_sites,
     msstats,
     olink,
     paw,
@@ -22,6 +23,7 @@ from nereus.tools.proteomics.readers.format import Format
 from nereus.tools.proteomics.readers.recognise import Header, Unsupported, header_of
 
 FORMATS: tuple[Format, ...] = (
+    maxquant_sites.FORMAT,
     maxquant.PROTEIN_GROUPS,
     evidence.FORMAT,
     maxquant.PEPTIDES,

@@ -22,6 +22,7 @@ from nereus.tools.proteomics.readers.long import wanted_level
 from nereus.tools.proteomics.readers.numbers import FloatArray, number_format, to_floats
 from nereus.tools.proteomics.readers.quantification import Quantification
 from nereus.tools.proteomics.readers.recognise import Header, canonical
+from nereus.tools.proteomics.readers.silac import labels_of_samples, ratio_columns
 
 _JOIN = r"[\W_]+"
 _QUANTITIES = {
@@ -38,7 +39,6 @@ _PER_SAMPLE = {
 }
 _TRAILING_UNIT = re.compile(r"[\W_]*(?:\[%\])?[\W_]*$")
 _NO_SAMPLE = re.compile(r"^[\W_]*$|^(?:l|m|h|not[\W_]corrected|count)$", re.IGNORECASE)
-_SILAC = re.compile(r"^[lmh][\W_]", re.IGNORECASE)
 _ID_TYPES = {"by ms/ms": 1.0, "quant. by direct id": 1.0, "by matching": 0.0, "quant. by recovery": 0.0}
 
 
@@ -48,6 +48,7 @@ def select_columns(header: list[str]) -> list[int]:
         r"^(protein_ids|majority_protein_ids|protein_names|gene_names|fasta_headers|peptides|razor_unique_peptides|"
         r"unique_peptides|only_identified_by_site|reverse|potential_contaminant|contaminant|sequence|proteins|"
         r"leading_razor_protein|protein_group_ids|lfq_intensity|intensity|ibaq|top3|reporter_intensity|"
+        r"ratio_[hm]_[lm]_normali[sz]ed|"
         r"identification_type|id$)"
     )
     return [i for i, name in enumerate(header) if wanted.match(canonical(name))]
@@ -88,13 +89,16 @@ def read_maxquant(table: Table, level: str, options: ReadOptions) -> Quantificat
     found = {quantity: columns for quantity, columns in found.items() if columns}
     if "reporter" in found:
         found = {"reporter": _reporter_of_experiments(found["reporter"])}
+    ratios = ratio_columns(table.header).get("", [])
+    if ratios:
+        found = {"ratio": {canonical(name): (name, j) for name, j in ratios}}
     if "intensity" in found:
-        silac = [name for name in found["intensity"].values() if _SILAC.match(name[0])]
-        if silac and len(silac) >= 0.5 * len(found["intensity"]):
+        silac = labels_of_samples([name for name, _ in found["intensity"].values()])
+        if silac and not ratios:
             raise InputError(
-                f"holds SILAC channels ({silac[0][0]!r}), which are not supported yet",
+                f"holds intensities of SILAC labels ({silac[0]!r}) without their normalised ratios",
                 where=table.where,
-                mend="give a table with one column a sample, for example of the ratios",
+                mend="give the table with its columns 'Ratio H/L normalized'",
             )
     if not found:
         quantities = [
@@ -111,6 +115,10 @@ def read_maxquant(table: Table, level: str, options: ReadOptions) -> Quantificat
     used = [column for columns in found.values() for _, column in columns.values()]
     form = number_format(table, used, options.decimal)
     notes: list[str] = []
+    if ratios:
+        notes.append(
+            "SILAC: each sample is the normalised ratio of two labels; a label swap has the other sign"
+        )
     quantities_read: dict[str, FloatArray] = {}
     for quantity, columns in found.items():
         if set(columns) >= set(keys):
@@ -177,6 +185,7 @@ def read_maxquant(table: Table, level: str, options: ReadOptions) -> Quantificat
         reverse=decoys(protein_group, flag(_column(table, "reverse"), n)),
         by_site=flag(_column(table, "only_identified_by_site"), n),
         raw=True,
+        known_scale="raw" if ratios else None,
         notes=[*table.notes, *notes],
         where=table.where,
     )
