@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nereus.agents.planner.discover import Run, discover, load_run, resume
+    from nereus.agents.reporter.comparison.differences import Comparison
+    from nereus.agents.reporter.comparison.files import compare
     from nereus.agents.reporter.verify import verify
     from nereus.tools.proteomics.load import read as load_dataset
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Comparison": "nereus.agents.reporter.comparison.differences:Comparison",
     "Run": "nereus.agents.planner.discover:Run",
+    "compare": "nereus.agents.reporter.comparison.files:compare",
     "discover": "nereus.agents.planner.discover:discover",
     "load_dataset": "nereus.tools.proteomics.load:read",
     "load_run": "nereus.agents.planner.discover:load_run",
@@ -29,7 +33,18 @@ _PUBLIC = {
     "verify": "nereus.agents.reporter.verify:verify",
 }
 
-__all__ = ["Run", "__version__", "discover", "load_dataset", "load_run", "resume", "tools", "verify"]
+__all__ = [
+    "Comparison",
+    "Run",
+    "__version__",
+    "compare",
+    "discover",
+    "load_dataset",
+    "load_run",
+    "resume",
+    "tools",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

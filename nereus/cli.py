@@ -223,6 +223,29 @@ def verify(
 
 
 @app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="RUN_A", help="A run; see `nereus runs`.")],
+    second: Annotated[str, typer.Argument(metavar="RUN_B", help="Another run.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write all differences: FILE.html with the effects, or FILE.csv.")
+    ] = None,
+) -> None:
+    """Say what differs between two runs: inputs, settings, questions, steps, claims and hypotheses."""
+    with _told():
+        from rich.console import Console
+
+        from nereus.agents.reporter.comparison import comparison_text
+        from nereus.agents.reporter.comparison.files import compare as compared
+        from nereus.agents.reporter.comparison.files import write_comparison
+
+        found = compared(first, second)
+        Console().print(comparison_text(found))
+        if out is not None:
+            write_comparison(found, out)
+            typer.echo(f"written: {out}")
+
+
+@app.command()
 def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the recorded runs, newest first."""
     with _told():
