@@ -79,7 +79,9 @@ class Approvals(Rows):
         query = select(_APPROVALS.c.document).where(
             _APPROVALS.c.run_id == run_id, _APPROVALS.c.id == approval_id
         )
-        document = connection.execute(query.with_for_update() if lock else query).scalar_one_or_none()
+        document = connection.execute(
+            query.with_for_update(key_share=True) if lock else query
+        ).scalar_one_or_none()
         if document is None:
             raise StoreError(
                 f"there is no approval {approval_id!r}",

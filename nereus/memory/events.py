@@ -25,8 +25,9 @@ _RUNS = cast(Table, RunRow.__table__)
 _ENDED = ("finished", "stopped", "refused", "failed")
 
 # Built once: a statement costs more to build than to run.
-# Locks the run's row until the transaction ends, so that numbers are given in turn.
-_LAST = select(_RUNS.c.last_seq).where(_RUNS.c.id == bindparam("run")).with_for_update()
+# Locks the run's row until the transaction ends, so that numbers are given in turn; rows that only refer to the run may
+# be written meanwhile (two writers that had each written one would otherwise wait for each other).
+_LAST = select(_RUNS.c.last_seq).where(_RUNS.c.id == bindparam("run")).with_for_update(key_share=True)
 _COUNT = update(_RUNS).where(_RUNS.c.id == bindparam("run")).values(last_seq=bindparam("seq"))
 _TAKE_OUT = delete(_EVENTS).where(_EVENTS.c.run_id == bindparam("run"), _EVENTS.c.seq > bindparam("after"))
 _BY_KEY = select(_EVENTS).where(_EVENTS.c.run_id == bindparam("run"), _EVENTS.c.key == bindparam("event_key"))

@@ -214,7 +214,9 @@ class RunRepository(Plans, Findings, Approvals):
 
     def _header(self, connection: Connection, run_id: str, lock: bool = False) -> RunHeader:
         query = select(_RUNS.c.document).where(_RUNS.c.id == run_id)
-        document = connection.execute(query.with_for_update() if lock else query).scalar_one_or_none()
+        document = connection.execute(
+            query.with_for_update(key_share=True) if lock else query
+        ).scalar_one_or_none()
         if document is None:
             near = difflib.get_close_matches(
                 run_id, connection.execute(select(_RUNS.c.id)).scalars().all(), n=3
@@ -224,7 +226,7 @@ class RunRepository(Plans, Findings, Approvals):
         return RunHeader.model_validate_json(document)
 
     def _json(self, connection: Connection, run_id: str, column: str) -> Any:
-        query = select(_RUNS.c[column]).where(_RUNS.c.id == run_id).with_for_update()
+        query = select(_RUNS.c[column]).where(_RUNS.c.id == run_id).with_for_update(key_share=True)
         text = connection.execute(query).scalar_one_or_none()
         if text is None:
             self._header(connection, run_id)

@@ -6,6 +6,7 @@ import multiprocessing
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from nereus.errors import StoreError
+from nereus.memory.checkpoints import open_checkpoints
 from nereus.memory.database import Database, DatabaseLedger
 from nereus.memory.database import engine as engine_module
 from nereus.memory.database.engine import SCHEMA
@@ -21,7 +23,8 @@ from nereus.memory.database.migrations.upgrade import revisions
 from nereus.memory.database.models import Base
 from nereus.memory.events import EventStream
 from nereus.memory.runs import RunRepository
-from tests.memory.factories import call, header
+from tests.memory.factories import call, decision, header, objective
+from tests.memory.test_checkpoints import config, graph
 
 FRESH = multiprocessing.get_context("forkserver")
 FRESH.set_forkserver_preload(["tests.memory.test_database"])
@@ -175,6 +178,57 @@ def test_twenty_writers_in_processes_and_threads(url: str) -> None:
         }
     n_calls = processes * threads * rounds + rounds
     assert counted == {"tool_calls": n_calls, "call_outputs": 2 * n_calls, "artifacts": n_calls + 1}
+    assert database.problems() == []
+
+
+def _write_units(
+    url: str, checkpoints: str, run_id: str, process: int, rounds: int, barrier: Barrier
+) -> None:
+    """Body of one process of the test below: what nodes of a run write, all of it in units, and a graph's checkpoints."""
+    database = Database(url)
+    ledger, events, runs = DatabaseLedger(database, run_id), EventStream(database), RunRepository(database)
+    barrier.wait(120)
+    for number in range(rounds):
+        with database.unit():
+            made = decision(process * 1000 + number)
+            runs.save_decisions(run_id, [made])
+            runs.save_objectives(run_id, [objective(process), objective(0)])
+            events.post(run_id, "step_finished", f"{process}", {"n": number}, key=f"{process}.{number}")
+        ledger.record_call(call(number))
+        runs.add_notice(run_id, f"{number}")
+    with open_checkpoints(checkpoints) as saver:
+        graph().compile(checkpointer=saver).invoke({"log": []}, config(f"p{process}"), durability="sync")
+    database.close()
+
+
+def test_twenty_processes_write_at_once(url: str, tmp_path: Path) -> None:
+    """Twenty runs of one user, or of one group: nobody meets a locked database, nothing is lost, nobody waits for ever."""
+    processes, rounds = 20, 8
+    database = Database(url)
+    checkpoints = f"sqlite:///{tmp_path / 'checkpoints.sqlite'}" if database.is_sqlite else url
+    run = RunRepository(database).create_run(header())
+    barrier = FRESH.Barrier(processes)
+    workers = [
+        FRESH.Process(target=_write_units, args=(url, checkpoints, run.id, n, rounds, barrier))
+        for n in range(1, processes + 1)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(240)
+    assert [worker.exitcode for worker in workers] == [0] * processes, "a writer met a locked database"
+    events = EventStream(database).read(run.id)
+    assert [event.seq for event in events] == list(range(1, processes * rounds + 1))
+    assert {(event.subject, event.payload["n"]) for event in events} == {
+        (f"{process}", number) for process in range(1, processes + 1) for number in range(rounds)
+    }
+    record = RunRepository(database).load(run.id)
+    assert len(record.decisions) == processes * rounds
+    assert len(record.objectives) == processes + 1
+    assert sorted(record.notices) == sorted(f"{number}" for number in range(rounds))
+    with open_checkpoints(checkpoints) as saver:
+        for process in range(1, processes + 1):
+            assert graph().compile(checkpointer=saver).get_state(config(f"p{process}")).next == ("gate",)
     assert database.problems() == []
 
 

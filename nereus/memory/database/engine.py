@@ -11,7 +11,8 @@ SQLite discipline
 
 PostgreSQL
     The same calls. Rows that must be written in turn (a run's event counter) are locked by
-    ``SELECT ... FOR UPDATE``.
+    ``SELECT ... FOR NO KEY UPDATE``. Threads of a process queue at a lock here, too: two workers of a run write the same
+    rows in an order of their own, and would wait for each other.
 """
 
 from __future__ import annotations
@@ -95,8 +96,9 @@ class Database:
                     where=self.shown_url,
                     mend="pip install 'nereus[postgres]'",
                 ) from error
+        self._writers = str(self.file or parsed)
         with _WRITERS_LOCK:
-            self._writer = _WRITERS.setdefault(str(self.file), threading.RLock()) if self.is_sqlite else None
+            self._writer = _WRITERS.setdefault(self._writers, threading.RLock())
         self._bring_up_to_date()
 
     # ------------------------------------------------------------------ transactions
@@ -138,8 +140,7 @@ class Database:
         if current is not None:
             yield current
             return
-        if self._writer is not None:
-            self._writer.acquire()
+        self._writer.acquire()
         pending: list[Callable[[], None]] = []
         try:
             with self.engine.connect() as plain:
@@ -161,8 +162,7 @@ class Database:
         except (DBAPIError, sqlite3.Error) as error:
             raise self._broken(error) from error
         finally:
-            if self._writer is not None:
-                self._writer.release()
+            self._writer.release()
         for call in pending:
             call()
 
@@ -394,9 +394,8 @@ class Database:
             self._process = os.getpid()
             self._thread = threading.local()
             self.engine.dispose(close=False)
-            if self.is_sqlite:
-                with _WRITERS_LOCK:
-                    self._writer = _WRITERS[str(self.file)] = threading.RLock()
+            with _WRITERS_LOCK:
+                self._writer = _WRITERS[self._writers] = threading.RLock()
 
     def _broken(self, error: Exception) -> NereusError:
         reason = str(getattr(error, "orig", None) or error)
