@@ -80,13 +80,16 @@ class Prompter:
                     if word == "undo":
                         answer = {}
                     elif word == "edit":
-                        answer = self._edited(answer)
+                        wanted = self._edited(answer)
+                        checked_answer(request, wanted)
+                        answer = wanted
                     elif word in ("help", "h", "?"):
                         self._write(f"{_HELP.get(gate, '')}\n{_ALWAYS}")
                         continue
                     else:
-                        answer = with_command(request, answer, line)
-                        checked_answer(request, answer)
+                        wanted = with_command(request, answer, line)
+                        checked_answer(request, wanted)
+                        answer = wanted
                     self._write(
                         yaml.safe_dump(answer, sort_keys=False).rstrip() if answer else "nothing is changed"
                     )

@@ -143,7 +143,11 @@ def read_answer(gate: str, answer: Any) -> Answer:
 def _with_defaults(draft: Any) -> Any:
     if not isinstance(draft, Mapping):
         return draft
-    return {"rationale": BY_PERSON, "cites": [TRIGGER], "priority": 0.9, **draft}
+    given = {"rationale": BY_PERSON, "cites": [TRIGGER], "priority": 0.9, **draft}
+    contrast = given.get("contrast")
+    if isinstance(contrast, Mapping) and given.get("covariates") and not contrast.get("covariates"):
+        given["contrast"] = {**contrast, "covariates": given["covariates"]}
+    return given
 
 
 def checked_answer(request: Mapping[str, Any], answer: Any) -> dict[str, Any]:

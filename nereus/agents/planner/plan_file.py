@@ -150,16 +150,18 @@ class PlanWriter:
             if one.status != "open":
                 continue
             steps = tuple(_steps(services, state, one))
+            contrast = one.contrast
             entry = PlanObjective(
                 id=one.id,
                 kind=one.kind,
                 statement=one.statement,
                 priority=round(one.priority, 4),
-                contrast=one.contrast,
+                # What is adjusted for stands in one place of the file.
+                contrast=contrast.model_copy(update={"covariates": ()}) if contrast else None,
                 variable=one.variable,
                 design=one.design,
                 label=one.label,
-                covariates=one.covariates,
+                covariates=contrast.covariates if contrast else one.covariates,
                 why=one.rationale,
                 seconds=sum(registry.get(step.tool).seconds for step in steps),
                 steps=steps,
@@ -264,13 +266,14 @@ class PlanAnswers:
         before = self.plan.proposed[str(one.id)]
         changes: dict[str, Any] = {}
         if one.asks != before.asks and one.contrast is not None:
-            return {"contrast": one.contrast.model_dump(mode="json"), "priority": one.priority}
+            contrast = one.contrast.model_dump(mode="json")
+            return {"contrast": contrast, "priority": one.priority, "covariates": list(one.covariates)}
         if one.priority != before.priority and "priority" not in known:
             changes["priority"] = one.priority
         if one.statement != before.statement and "statement" not in known:
             changes["statement"] = one.statement
         wanted = one.covariates
-        if wanted == before.covariates and one.contrast is not None:  # changed in the contrast only
+        if one.contrast is not None and one.contrast.covariates:  # written where the contrast is
             wanted = one.contrast.covariates
         if wanted != before.covariates and "covariates" not in known:
             changes["covariates"] = list(wanted)
