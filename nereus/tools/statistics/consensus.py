@@ -24,7 +24,7 @@ from nereus.tools.statistics.consensus_matrix import (
     consensus,
     silhouette,
 )
-from nereus.tools.statistics.contrast_test import feature_columns
+from nereus.tools.statistics.contrast_test import feature_columns, sample_names
 from nereus.tools.statistics.covariates import freed_of, regressors
 from nereus.tools.statistics.design import require_columns
 from nereus.tools.statistics.levels import as_levels
@@ -70,7 +70,7 @@ class ConsensusParams(Params):
 
 @tool(
     "consensus_clusters",
-    version="1",
+    version="2",
     summary="Subtypes by resampled consensus clustering, tested against data without clusters; none is an answer.",
     outputs=(
         "table:clusters",
@@ -136,21 +136,26 @@ def consensus_clusters(dataset: AnnData, params: ConsensusParams, *, seed: int) 
     (2, True)
     """
     X = abundance(dataset)
+    features, genes = feature_columns(dataset)
     require_columns(
         dataset.obs, [*params.adjust, *([params.subject] if params.subject else [])], "consensus clusters"
     )
     if params.adjust:
         X = freed_of(X, regressors(dataset.obs, params.adjust, "consensus clusters").design())
     unit, names, notes = _units(dataset, params.subject)
-    values = X if params.subject is None else aggregate_rows(X, unit, len(names), "mean")
+    values = X[np.argsort(unit)] if params.subject is None else aggregate_rows(X, unit, len(names), "mean")
     n = len(values)
     if n < 2 * _SMALLEST:
         raise InputError(f"{n} subjects are too few to cluster", mend=f"give {2 * _SMALLEST} or more")
     if params.k is not None and params.k > n // 2:
         raise InputError(f"k = {params.k} clusters of {n} subjects", mend=f"choose k of at most {n // 2}")
     components = principal_components(values, min(params.n_components, max(2, n // 3)))
+    if components.used.size < 2:
+        raise InputError("one feature varies between the subjects", mend="two or more are needed")
     rng = np.random.default_rng(seed)
-    filled = _filled(values[:, components.used])
+    # By name, as subjects are, so that what is drawn does not depend on the order of the table.
+    by_name = components.used[np.argsort(np.array(features)[components.used], kind="stable")]
+    filled = _filled(values[:, by_name])
     n_kept = beyond_noise(filled, components.scores.var(axis=0) * n, rng)
     points = components.scores[:, :n_kept]
     choices = (
@@ -174,7 +179,6 @@ def consensus_clusters(dataset: AnnData, params: ConsensusParams, *, seed: int) 
     )
     strong = associations[associations["q"] <= SIGNIFICANT]
     warnings = [*notes, *_warnings(structure, p, solutions, best, components.filled)]
-    features, genes = feature_columns(dataset)
     result = f"{k} clusters" if structure else "no clusters"
     return Result(
         summary=(
@@ -214,9 +218,11 @@ def consensus_clusters(dataset: AnnData, params: ConsensusParams, *, seed: int) 
 
 
 def _units(dataset: AnnData, subject: str | None) -> tuple[IntArray, list[str], list[str]]:
-    """Unit of each sample (-1 unknown), names of the units, notes."""
+    """Unit of each sample (-1 unknown), names of the units in order, notes."""
+    samples = sample_names(dataset)
     if subject is None:
-        return np.arange(dataset.n_obs), list(map(str, dataset.obs_names)), []
+        order = np.argsort(np.array(samples), kind="stable")
+        return np.argsort(order), [samples[at] for at in order], []
     levels = as_levels(dataset.obs[subject])
     names = sorted(set(levels.dropna()))
     number = {name: at for at, name in enumerate(names)}

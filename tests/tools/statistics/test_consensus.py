@@ -120,6 +120,21 @@ def test_missing_values_and_same_seed() -> None:
     assert "type" not in set(first.table("associations")["column"])
 
 
+@pytest.mark.parametrize("turned", ["samples", "features"])
+def test_the_order_of_the_table_does_not_matter(turned: str) -> None:
+    given = clustered(2, effect=0.7)
+    given.X[np.random.default_rng(0).random(given.shape) < 0.1] = np.nan
+    rng = np.random.default_rng(3)
+    other = given[rng.permutation(36)] if turned == "samples" else given[:, rng.permutation(80)]
+    one, two = (consensus_clusters(each, seed=5, **QUICK) for each in (given, other.copy()))
+    assert one.values == pytest.approx(two.values)
+    for name in ("clusters", "solutions", "markers", "associations", "consensus"):
+        key = one.tables[name].columns[0]
+        told, again = one.tables[name].set_index(key), two.tables[name].set_index(key)
+        pd.testing.assert_frame_equal(told, again.loc[told.index, told.columns], rtol=1e-6)
+    assert list(one.table("clusters")["sample"]) == list(given.obs_names)
+
+
 def test_unimodal_reference_keeps_spread_and_loses_the_valley() -> None:
     rng = np.random.default_rng(0)
     two = np.column_stack(
@@ -149,6 +164,14 @@ def test_bad_input() -> None:
     given.obs["id"] = given.obs_names
     with pytest.raises(InputError, match="it names samples"):
         consensus_clusters(given, adjust=("id",))
+    with pytest.raises(InputError, match="one feature varies"):
+        consensus_clusters(given[:, :1].copy())
+    given.obs_names = ["s0", *given.obs_names[:-1]]
+    with pytest.raises(InputError, match="1 sample names are duplicated"):
+        consensus_clusters(given)
+    given.var_names = ["P0", *given.var_names[:-1]]
+    with pytest.raises(InputError, match="1 feature ids are duplicated"):
+        consensus_clusters(given)
 
 
 def test_mice_fall_into_their_two_behaviours(shared_data: Path) -> None:
