@@ -50,7 +50,7 @@ class FactorParams(ActivityParams):
 
 @tool(
     "kinase_activity",
-    version="1",
+    version="2",
     summary="Which kinases are more or less active, from the sites that they are known to phosphorylate.",
     outputs=("table:activities", "table:targets"),
 )
@@ -202,7 +202,7 @@ def kinase_activity(
 
 @tool(
     "factor_activity",
-    version="1",
+    version="2",
     summary="Which transcription factors or pathways are more or less active, from the genes that they regulate.",
     outputs=("table:activities", "table:targets"),
 )

@@ -48,6 +48,11 @@ def activities(
     extra: dict[str, str],
 ) -> Result:
     """Score the regulators of enough targets, and say what was found."""
+    # Exchanges are drawn by name: a table in another order gets the same p-values.
+    order = np.argsort(tested["feature"].to_numpy(dtype=str), kind="stable")
+    place = np.argsort(order)
+    tested = tested.iloc[order].reset_index(drop=True)
+    edges = [(source, int(place[row]), weight) for source, row, weight in edges]
     n_of: dict[str, int] = {}
     for source, _, _ in edges:
         n_of[source] = n_of.get(source, 0) + 1

@@ -5,8 +5,6 @@ Such tables are often under licences that do not allow shipping, so the user giv
 
 from __future__ import annotations
 
-import gzip
-import io
 import re
 
 import numpy as np
@@ -15,6 +13,10 @@ import pandas as pd
 from nereus.errors import InputError
 from nereus.tools.base import Capability, Params, Result, SourceFile, tool
 from nereus.tools.enrichment.identifiers import genes_of
+from nereus.tools.proteomics.readers.delimited import Table
+from nereus.tools.proteomics.readers.numbers import is_missing, number_format, numeric_share, to_floats
+from nereus.tools.proteomics.readers.source import open_source
+from nereus.tools.proteomics.readers.table import read_table
 
 COLUMNS = ("edge", "source", "target", "site", "weight")
 """Columns of a network; `site` is residue and position such as ``S473``, or "" where targets are genes."""
@@ -25,7 +27,11 @@ _NAMES = {
     "weight": ("weight", "mor", "mode", "likelihood_weight"),
     "site": ("site", "residue_site", "phosphosite", "mod_site"),
 }
-_MOST_BYTES = 200_000_000
+_MOST_MEGABYTES = 200
+_NUMERIC = 0.5
+"""Share of numbers from which a column of a matrix is meant to hold weights, so that its other cells are errors."""
+_RESIDUES = {"ser": "S", "thr": "T", "tyr": "Y", "his": "H", "lys": "K", "arg": "R", "cys": "C"}
+_SITE = re.compile(r"(?:p-?)?(ser|thr|tyr|his|lys|arg|cys|[A-Z])[-_ ]?(\d+)(?:-p)?\Z", re.IGNORECASE)
 
 
 class NetworkParams(Params):
@@ -41,7 +47,7 @@ class NetworkParams(Params):
 
 @tool(
     "load_network",
-    version="1",
+    version="2",
     summary="Read a table of regulators and targets (kinase-substrate sites, factor-gene, pathway-gene weights).",
     outputs=("table:network",),
     capability=Capability.READ,
@@ -56,7 +62,7 @@ def load_network(data: SourceFile, params: NetworkParams, *, seed: int) -> Resul
     Parameters
     ----------
     data
-        CSV or TSV, plain or gzipped.
+        Delimited text, plain or gzipped, or a workbook.
     params
         See `NetworkParams`.
     seed
@@ -72,7 +78,7 @@ def load_network(data: SourceFile, params: NetworkParams, *, seed: int) -> Resul
     Raises
     ------
     InputError
-        The file is empty, has no columns of sources and targets, or no edge is left.
+        The file is damaged, has no columns of sources and targets, text among its weights, or no edge is left.
 
     Examples
     --------
@@ -82,17 +88,22 @@ def load_network(data: SourceFile, params: NetworkParams, *, seed: int) -> Resul
     >>> load_network(SourceFile(path, "net.csv")).values["n_sources"]
     2
     """
-    frame = _read(data)
+    read = _read(data)
+    frame = pd.DataFrame(dict(enumerate(read.columns)), dtype=object)
+    frame.columns = pd.Index(read.header, dtype=object)
     swapped = False
+    warnings: list[str] = []
     lower = {str(column).strip().lower(): str(column) for column in frame.columns}
     if {"uniprot_a", "uniprot_b", "residue_number"} <= set(lower):
         edges, swapped = _enzyme_substrate(frame, lower, params, data.name)
     elif {"source", "target"} <= {key for key in _NAMES if _find(lower, key)}:
-        edges = _long(frame, lower, params)
+        edges = _long(read, frame, lower, params, warnings)
     else:
-        edges = _matrix(frame, data.name)
+        edges = _matrix(read, data.name)
     edges = edges[(edges["source"] != "") & (edges["target"] != "") & np.isfinite(edges["weight"])]
     edges = edges[edges["weight"] != 0]
+    if swapped:
+        warnings.append("the two columns of gene symbols were swapped in the file, as accessions show")
     if edges.empty:
         raise InputError("no regulator and target is left", where=data.name, mend="relax the filters")
     edges = edges.groupby(["source", "target", "site"], sort=True, as_index=False)["weight"].mean()
@@ -111,47 +122,44 @@ def load_network(data: SourceFile, params: NetworkParams, *, seed: int) -> Resul
             "swapped": swapped,
         },
         tables={"network": network},
-        warnings=("the two columns of gene symbols were swapped in the file, as accessions show",)
-        if swapped
-        else (),
+        warnings=tuple(warnings),
         n_total=len(frame),
         n_returned=min(len(network), len(frame)),
     )
 
 
 def check_network(network: pd.DataFrame) -> pd.DataFrame:
-    """A network table with its columns checked; `InputError` where one is missing."""
+    """A network table, checked and without edges of no weight; `InputError` where a column or a weight is missing."""
     if lacking := [column for column in ("source", "target", "weight") if column not in network.columns]:
         raise InputError(
             f"columns {lacking} are missing", where="network", mend="read the file with tool load_network"
         )
-    return network if "site" in network.columns else network.assign(site="")
+    weights = network["weight"].to_numpy(float)
+    if not np.isfinite(weights).all():
+        raise InputError(
+            f"{int((~np.isfinite(weights)).sum())} edges have no finite weight",
+            where="network",
+            mend="fill them in or leave them out",
+        )
+    kept = network[weights != 0]
+    return kept if "site" in network.columns else kept.assign(site="")
 
 
-def _read(data: SourceFile) -> pd.DataFrame:
-    raw = data.path.read_bytes()
-    if raw[:2] == b"\x1f\x8b":
-        with gzip.open(io.BytesIO(raw)) as stream:
-            raw = stream.read(_MOST_BYTES + 1)
-    if len(raw) > _MOST_BYTES:
-        raise InputError("the file is too large for a network", where=data.name, mend="give the edges only")
-    text = raw.decode("utf-8-sig", errors="replace")
-    first = text.split("\n", 1)[0]
-    if not first.strip():
-        raise InputError("the file is empty", where=data.name, mend="give a table of sources and targets")
-    separator = "\t" if first.count("\t") >= first.count(",") and "\t" in first else ","
-    try:
-        return pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, ValueError) as error:
-        raise InputError(f"not a table: {error}", where=data.name, mend="give CSV or TSV") from None
+def _read(data: SourceFile) -> Table:
+    table = read_table(open_source(data.path, data.name, _MOST_MEGABYTES), max_megabytes=_MOST_MEGABYTES)
+    names = [name.strip().lower() for name in table.header]
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise InputError(f"columns {twice[:3]} stand twice", where=data.name, mend="name each column once")
+    return table
+
+
+def _numbers(table: Table, column: int) -> np.ndarray:
+    """A column of weights; text among them is refused with its place."""
+    return to_floats(table, column, number_format(table, [column]))
 
 
 def _find(lower: dict[str, str], key: str) -> str | None:
     return next((lower[name] for name in _NAMES[key] if name in lower), None)
-
-
-def _numbers(column: pd.Series) -> pd.Series:
-    return pd.to_numeric(column, errors="coerce").astype(float)
 
 
 def _enzyme_substrate(
@@ -187,31 +195,60 @@ def _enzyme_substrate(
     ), swapped
 
 
-def _long(frame: pd.DataFrame, lower: dict[str, str], params: NetworkParams) -> pd.DataFrame:
+def _long(
+    table: Table, frame: pd.DataFrame, lower: dict[str, str], params: NetworkParams, warnings: list[str]
+) -> pd.DataFrame:
     kept = frame
+    weight, site = _find(lower, "weight"), _find(lower, "site")
+    weights = pd.Series(1.0, index=frame.index)
+    if weight:
+        weights = pd.Series(_numbers(table, table.header.index(weight)), index=frame.index)
     if params.confidence and "confidence" in lower:
         kept = kept[kept[lower["confidence"]].isin(params.confidence)]
-    weight, site = _find(lower, "weight"), _find(lower, "site")
-    sites = kept[site].str.strip().str.upper() if site else pd.Series("", index=kept.index)
+    if site:
+        read = kept[site].map(_site)
+        unread = read.isna()
+        if unread.any():
+            shown = list(dict.fromkeys(kept[site][unread]))[:3]
+            warnings.append(
+                f"{int(unread.sum())} edges whose sites are no residue and position were left out: {shown}"
+            )
+        kept, read = kept[~unread], read[~unread]
+    sites = read if site else pd.Series("", index=kept.index)
     return pd.DataFrame(
         {
             "source": kept[_find(lower, "source")].str.strip(),
             "target": kept[_find(lower, "target")].str.strip(),
-            "site": sites.where(sites.str.fullmatch(r"[A-Z]\d+"), ""),
-            "weight": _numbers(kept[weight]) if weight else 1.0,
+            "site": sites,
+            "weight": weights[kept.index],
         }
     )
 
 
-def _matrix(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    numbers = frame.iloc[:, 1:].apply(_numbers)
-    if numbers.shape[1] == 0 or numbers.isna().to_numpy().all() or frame.shape[0] == 0:
+def _site(cell: str) -> str | None:
+    """Residue and position: ``S473`` of S473, pS473, Ser473 or S473-p; "" where none is named, None where it is unclear."""
+    if is_missing(cell):
+        return ""
+    found = _SITE.match(cell.strip())
+    return f"{_RESIDUES.get(found[1].lower(), found[1].upper())}{found[2]}" if found else None
+
+
+def _matrix(table: Table, name: str) -> pd.DataFrame:
+    columns = [j for j in range(1, len(table.header)) if numeric_share(table.columns[j])[0] >= _NUMERIC]
+    if not columns:
         raise InputError(
             "no columns of sources and targets were found",
             where=name,
             mend="name them source and target (and weight, site), or give a matrix of genes and weights",
         )
-    numbers.insert(0, "target", frame.iloc[:, 0].str.strip())
-    edges = numbers.melt(id_vars="target", var_name="source", value_name="weight").dropna(subset="weight")
-    edges["source"] = edges["source"].map(lambda text: re.sub(r"\s+", " ", str(text)).strip())
-    return edges.assign(site="")
+    parts = [
+        pd.DataFrame(
+            {
+                "target": table.columns[0],
+                "source": re.sub(r"\s+", " ", table.header[j]),
+                "weight": _numbers(table, j),
+            }
+        )
+        for j in columns
+    ]
+    return pd.concat(parts, ignore_index=True).dropna(subset="weight").assign(site="")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import anndata
@@ -296,3 +297,67 @@ def test_drawing_shows_both_directions() -> None:
     assert "more active in x" in svg
     with pytest.raises(InputError, match="columns"):
         registry.get("plot_activities")(table.drop(columns="p"))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"source;target;weight\nA;B;0,5\nA;C;-1\n", [("B", "", 0.5), ("C", "", -1.0)]),
+        ("source,target\nA,B\nA,C\n".encode("utf-16"), [("B", "", 1.0), ("C", "", 1.0)]),
+        (b"tf,target,site\nA,B,pS12\nA,B,Ser13\nA,B,s14\n", [("B", s, 1.0) for s in ("S12", "S13", "S14")]),
+        (b"gene,A,note\nB,0.5,x\nC,-1,y\n", [("B", "", 0.5), ("C", "", -1.0)]),
+    ],
+)
+def test_networks_in_other_spellings(
+    tmp_path: Path, content: bytes, expected: list[tuple[str, str, float]]
+) -> None:
+    path = tmp_path / "net.txt"
+    path.write_bytes(content)
+    network = load_network(SourceFile(path, path.name)).table()
+    assert list(zip(network["target"], network["site"], network["weight"], strict=True)) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"source,target\nA,B,C\nA,C\n", "row has 3 fields"),
+        (b"source,target,weight\nA,B,high\nA,C,1\n", "'high' is no number"),
+        (b"source,source,target\nA,B,C\nA,B,D\n", "stand twice"),
+        (gzip.compress(b"source,target\nA,B\n" * 99)[:40], "broken or cut off"),
+    ],
+)
+def test_damaged_networks_are_refused(tmp_path: Path, content: bytes, word: str) -> None:
+    path = tmp_path / "net.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=word):
+        load_network(SourceFile(path, path.name))
+
+
+def test_edges_without_a_clear_site_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "net.csv"
+    path.write_text("kinase,substrate,site\nA,B,S12\nA,C,loop 3\nA,D,\n")
+    result = load_network(SourceFile(path, path.name))
+    assert result.table()["edge"].tolist() == ["A | B S12", "A | D"]
+    assert any("'loop 3'" in warning for warning in result.warnings)
+
+
+def test_activities_do_not_depend_on_the_order_of_rows() -> None:
+    rng = np.random.default_rng(0)
+    effect = rng.normal(0, 0.3, 60)
+    tested = pd.DataFrame({"feature": [f"GENE{i}_S{i + 1}" for i in range(60)], "effect": effect})
+    tested["p"] = np.exp(-np.abs(effect))
+    known = pd.DataFrame(
+        {"source": ["K1", "K2"] * 10, "target": [f"GENE{i}" for i in range(20)], "weight": 1.0}
+    )
+    known["site"] = [f"S{i + 1}" for i in range(20)]
+    first = kinase_activity(tested, None, known, n_permutations=500)
+    second = kinase_activity(
+        tested.sample(frac=1, random_state=1).reset_index(drop=True), None,
+        known.sample(frac=1, random_state=2).reset_index(drop=True), n_permutations=500,
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(first.table("activities"), second.table("activities"))
+    pd.testing.assert_frame_equal(first.table("targets"), second.table("targets"))
+    with pytest.raises(InputError, match="no finite weight"):
+        kinase_activity(tested, None, known.assign(weight=np.nan))
+    none = kinase_activity(tested, None, known.assign(weight=[0.0, 1.0] * 10), n_permutations=500)
+    assert none.table("activities")["feature"].tolist() == ["K2"]
