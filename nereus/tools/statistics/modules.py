@@ -158,17 +158,19 @@ def coexpression_modules(dataset: AnnData, params: ModuleParams, *, seed: int) -
     alike = similarity(r, params.sign)
     power, fit = (params.power, float("nan")) if params.power else soft_power(alike)
     rng = np.random.default_rng(seed)
+    names, genes = feature_columns(dataset)
+    rows = _by_name(dataset, params.subject, n_units)
+    columns = np.argsort(np.array(names)[used], kind="stable")
     candidates = modules_of(r, power, params.sign, params.min_size)
-    null = _null_strengths(z, power, params, rng)
+    null = _null_strengths(z[np.ix_(rows, columns)], power, params, rng)
     p = (1 + (null[:, None] >= candidates.strength[None, :]).sum(axis=0)) / (1 + len(null))
     found = _kept(candidates, p <= params.level)
     n_dropped = len(candidates.density) - len(found.density)
     found = settled(z, found, params.sign, params.min_size, params.level)
     p = (1 + (null[:, None] >= found.strength[None, :]).sum(axis=0)) / (1 + len(null))
-    preserved, held_out = _preservation(z, found, power, params, rng)
+    preserved, held_out = _preservation(z[rows], found, power, params, rng)
     scores, explained = _eigen(X[:, used], values[:, used], found, params)
     kme = _membership(z, scores, unit, n_units, params)
-    names, genes = feature_columns(dataset)
     members = _member_table(
         [names[at] for at in used], [genes[at] for at in used], found, kme, alike, power, params
     )
@@ -221,6 +223,13 @@ def _units(dataset: AnnData, subject: str | None) -> tuple[IntArray, int]:
     levels = as_levels(dataset.obs[subject])
     number = {name: at for at, name in enumerate(sorted(set(levels.dropna())))}
     return np.array([number.get(level, -1) for level in levels], dtype=np.intp), len(number)
+
+
+def _by_name(dataset: AnnData, subject: str | None, n_units: int) -> IntArray:
+    """Units by name: what is shuffled and halved in this order does not depend on that of the table."""
+    if subject is not None:
+        return np.arange(n_units)  # numbered by name as it is
+    return np.argsort(dataset.obs_names.astype(str).to_numpy(dtype=str), kind="stable")
 
 
 def _chosen(values: FloatArray, params: ModuleParams) -> tuple[IntArray, int]:

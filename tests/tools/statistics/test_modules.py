@@ -121,6 +121,18 @@ def test_rows_of_a_subject_make_no_modules() -> None:
     assert honest.values["n_units"] == 14
 
 
+@pytest.mark.parametrize("turned", ["samples", "features"])
+def test_the_order_of_the_table_does_not_matter(turned: str) -> None:
+    given = planted(p=90, missing=0.1)
+    rng = np.random.default_rng(3)
+    other = given[rng.permutation(given.n_obs)] if turned == "samples" else given[:, rng.permutation(90)]
+    one, two = (coexpression_modules(each, n_halves=3, seed=2) for each in (given, other.copy()))
+    assert one.values == pytest.approx(two.values)
+    told, again = (each.table("modules").set_index("feature") for each in (one, two))
+    pd.testing.assert_frame_equal(told, again.loc[told.index], rtol=1e-6)
+    pd.testing.assert_frame_equal(one.table("module_table"), two.table("module_table"), rtol=1e-6)
+
+
 def test_numbers() -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(30, 8))
