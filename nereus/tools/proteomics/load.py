@@ -96,9 +96,10 @@ def load_dataset(
 ) -> Result:
     r"""Read a data file, and the sample sheet that belongs to it.
 
-    The software is recognised from the content: MaxQuant (proteinGroups, peptides, sites, evidence, SILAC ratios), DIA-NN (matrices, report),
-    Spectronaut, FragPipe, mzTab, Olink, Proteome Discoverer and PAW with reporter channels, MSstats, OpenMS, Skyline,
-    Progenesis, wide tables of any origin, h5ad, FCS and tables of cells (one file, or a folder or zip archive of many).
+    The software is recognised from the content: MaxQuant (proteinGroups, peptides, sites, evidence, SILAC ratios),
+    DIA-NN (matrices, report), Spectronaut, FragPipe, mzTab, Olink, Proteome Discoverer and PAW with reporter channels,
+    MSstats, OpenMS, Skyline, Progenesis, wide tables of any origin, h5ad, FCS and tables of cells (one file, or a folder
+    or zip archive of many).
 
     X holds log2 values, shape (samples, features), NaN = missing; a file that is logarithmic already is never logged
     again. Of cells X is linear, shape (cells, markers), and obs has the column ``sample``. Contaminant, reverse and
@@ -217,7 +218,7 @@ def _read(data: SourceFile, sheet: Table | None, params: LoadParams) -> Quantifi
         return read_folder(data.path, params.max_megabytes, params.decimal, params.compensate)
     source = open_source(data.path, data.name, params.max_megabytes)
     if source.content == "hdf5":
-        return h5ad.read_h5ad(data.path, data.name)
+        return h5ad.read_h5ad(data.path, data.name, params.max_megabytes)
     if source.content == "fcs":
         return Bundle([read_fcs(source.data, sample_name(data.name), source.where, params.compensate)])
     if source.content == "workbook" and is_archive(source.data):

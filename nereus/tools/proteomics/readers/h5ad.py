@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import anndata
 import numpy as np
@@ -11,19 +12,22 @@ import pandas as pd
 from nereus.errors import InputError
 from nereus.tools.proteomics.readers.annotation import describe
 from nereus.tools.proteomics.readers.quantification import DATA_KIND, FloatArray, Quantification
+from nereus.tools.proteomics.readers.source import MAX_MEGABYTES
 
 _LAYERS = ("lfq", "intensity", "ibaq")
 _COUNTS = ("n_peptides", "identified_by")
 
 
-def read_h5ad(path: Path, name: str) -> Quantification:
+def read_h5ad(path: Path, name: str, max_megabytes: int = MAX_MEGABYTES) -> Quantification:
     """An AnnData file: X, obs and var as they are; text is taken over, nothing is executed.
 
     Raises
     ------
     InputError
-        A broken file, an HDF5 file of another kind, no X, or values that are no finite numbers.
+        A broken file, an HDF5 file of another kind, one that points to other files or is too large, no X, or values that
+        are no finite numbers.
     """
+    _refuse_strange(path, name, max_megabytes)
     try:
         data = anndata.read_h5ad(path)
     except Exception as error:  # noqa: BLE001 - a damaged HDF5 file raises whatever its bytes lead to
@@ -96,6 +100,60 @@ def read_h5ad(path: Path, name: str) -> Quantification:
         where=name,
         data_kind=str(meta.get("data_kind", "")),
         facts={"scale": str(meta["scale"])} if level == "cell" and "scale" in meta else {},
+    )
+
+
+def _refuse_strange(path: Path, name: str, max_megabytes: int) -> None:
+    """Refuse what HDF5 allows and no data set needs: content of other files, and far more content than bytes."""
+    import h5py
+
+    limit = max_megabytes << 20
+    total = 0
+    try:
+        with h5py.File(path, "r") as file:
+            groups: list[Any] = [file]
+            visited: set[int] = set()
+            while groups:
+                group = groups.pop()
+                address = int(h5py.h5o.get_info(group.id).addr)
+                if address in visited:
+                    raise ValueError("a group holds itself, or stands twice")
+                visited.add(address)
+                # A sparse matrix becomes a dense one.
+                shape = group.attrs.get("shape")
+                total += int(np.prod([float(n) for n in shape])) * 8 if shape is not None else 0
+                for key in group:
+                    link = group.get(key, getlink=True)
+                    if isinstance(link, h5py.ExternalLink):
+                        raise _elsewhere(f"{group.name}/{key}", name)
+                    if isinstance(link, h5py.SoftLink):
+                        continue
+                    one = group[key]
+                    if isinstance(one, h5py.Group):
+                        groups.append(one)
+                    elif isinstance(one, h5py.Dataset):
+                        if one.external or one.is_virtual:
+                            raise _elsewhere(one.name, name)
+                        total += one.nbytes
+                if total > limit:
+                    raise InputError(
+                        f"holds more than {max_megabytes} MiB after decompression",
+                        where=name,
+                        mend="keep the features that are needed, or raise max_megabytes if you trust the file",
+                    )
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"cannot be read as h5ad ({str(error)[:150]})",
+            where=name,
+            mend="write it again with AnnData.write_h5ad",
+        ) from None
+
+
+def _elsewhere(place: str, name: str) -> InputError:
+    return InputError(
+        f"{place.replace('//', '/')!r} lies in another file",
+        where=name,
+        mend="write the data set into one file with AnnData.write_h5ad",
     )
 
 
