@@ -14,6 +14,7 @@ import typer
 from nereus import __version__
 from nereus.data_commands import data_app
 from nereus.errors import InputError, NereusError
+from nereus.memory_commands import memory_app
 from nereus.judge_commands import judge, review_app
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ app = typer.Typer(
 tools_app = typer.Typer(help="The tools that agents and people can call.", no_args_is_help=False)
 app.add_typer(tools_app, name="tools")
 app.add_typer(data_app, name="data")
+app.add_typer(memory_app, name="memory")
 app.add_typer(review_app, name="review")
 app.command("judge")(judge)
 

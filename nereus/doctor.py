@@ -13,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nereus.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
+_REINDEX = "run `nereus memory reindex`"
 _FREE_GIB = 2.0
 _MODULE = {"scikit-learn": "sklearn"}
 _SHOWN = (
@@ -65,6 +66,8 @@ class Check:
     """What was found."""
     mend: str = ""
     """What to do; empty when all is well."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """What was measured, by name: for a monitor that reads ``nereus doctor --json``."""
 
 
 def checks(settings: Settings | None = None, reach: bool = False) -> list[Check]:
@@ -210,19 +213,21 @@ def check_vectors(settings: Settings) -> Check:
             closing(Database(settings.database_url)) as database,
             VectorIndex(RunRepository(database), settings.vector_path, settings.vector_url) as index,
         ):
-            owner = index.owner()
+            count, owner = index.count(), index.owner()
             if owner is not None:
                 who = f"process {owner.pid} on {owner.host} since {owner.started}"
-                return Check("vectors", True, f"{place}, owned by {who}; others search the database")
-            held = "nothing is remembered yet"
-            if count := index.count():
-                lag = sum(index.lag().values())
-                held = f"{count} texts remembered" + (f", {lag} not yet in the index" if lag else "")
+                told = f"{place}, owned by {who}; others search the database"
+                return Check("vectors", True, told, figures={"texts": count})
+            lag = sum(index.lag().values()) if count else 0
+            figures = {"texts": count, "lag": lag}
+            held = f"{count} texts remembered" if count else "nothing is remembered yet"
+            held += f", {lag} not yet in the index" if lag else ""
             if index.notices:
-                return Check("vectors", False, f"{place}: {index.notices[0]}", "run `nereus doctor` again")
+                mend = "start the server, or unset NEREUS_VECTOR_URL" if settings.vector_url else _REINDEX
+                return Check("vectors", False, f"{place}: {index.notices[0]}", mend, figures)
     except NereusError as error:
         return Check("vectors", False, f"{place}: {error.what}", error.mend or "")
-    return Check("vectors", True, f"{place}, {held}")
+    return Check("vectors", True, f"{place}, {held}", figures=figures)
 
 
 def check_data(settings: Settings) -> Check:

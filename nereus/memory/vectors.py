@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Table, bindparam, delete, func, select
@@ -62,6 +63,7 @@ _WANTED = (
     )
 )
 _CANDIDATES = 64  # asked of Chroma at least; the exact order is found among them
+_ANSWER_S = 5.0
 _DIGITS = 6  # similarities are equal when they agree to this many decimals; ties go by the text's hash
 _REFERENCE = re.compile(r"\{\{[^{}]*\}\}")
 
@@ -100,7 +102,7 @@ class VectorIndex:
     path
         Folder of the embedded index.
     url
-        A Chroma server to use instead; it has no owner.
+        A Chroma server to use instead; it has no owner. Several databases may share it.
     embedder
         Turns texts into vectors.
     """
@@ -120,6 +122,8 @@ class VectorIndex:
         self._collections: dict[str, Any] = {}
         self._in_step: dict[str, set[str]] = {}
         self._opened = False
+        self._away = False
+        """The server failed; it is left alone until the index is opened again."""
         self._vectors: dict[str, NDArray[np.float32]] = {}
         self.notices: list[str] = []
         """What went wrong with the index and was mended; nothing that changes what is recalled."""
@@ -182,13 +186,22 @@ class VectorIndex:
         with self._lock:
             if self._url is None and not self._own():
                 raise self._owned_elsewhere()
-            with self._database.write() as connection:
-                connection.execute(delete(_MEMORIES))
-            count = 0
+            count, ended = 0, []
             for header in reversed(self._repository.list_runs()):
                 if header.status in ("finished", "stopped"):
-                    count += self._store(self._repository.load(header.id))
-            self._start_afresh()
+                    count += self._store(
+                        self._repository.load(header.id)
+                    )  # one transaction a run: others may write
+                    ended.append(header.id)
+            with self._database.write() as connection:
+                remembered = set(connection.execute(select(_MEMORIES.c.run_id).distinct()).scalars())
+                for run_id in sorted(remembered - set(ended)):
+                    connection.execute(delete(_MEMORIES).where(_MEMORIES.c.run_id == run_id))
+            self._away = False
+            try:
+                self._start_afresh()
+            except Exception as error:  # noqa: BLE001 - foreign storage: told below, where it is used
+                self._failed(error, last=True)
             self._bring_all_in_step()
             return count
 
@@ -332,7 +345,7 @@ class VectorIndex:
 
     def _with_collection(self, name: str, use: Callable[[Any], T], in_step: bool = True) -> T | None:
         """Use a collection that holds the texts of SQL; None when the index is not ours or beyond repair."""
-        if os.getpid() != self._process or (self._url is None and not self._own()):
+        if os.getpid() != self._process or self._away or (self._url is None and not self._own()):
             return None
         for attempt in (1, 2):
             try:
@@ -352,6 +365,7 @@ class VectorIndex:
     def _failed(self, error: BaseException, last: bool) -> None:
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         if self._url is not None or last:
+            self._away = self._url is not None
             self._note(f"the vector index cannot be used ({reason}); the database was searched")
             self._let_go()
         else:
@@ -370,7 +384,7 @@ class VectorIndex:
     def _open_collection(self, name: str) -> Any:
         client = self._open_client()
         collection = client.get_or_create_collection(
-            name,
+            self._name(name),
             embedding_function=None,  # vectors are always given; Chroma's default would fetch a model
             metadata={"embedder": self._embedder.id},
             configuration={
@@ -412,11 +426,19 @@ class VectorIndex:
         else:
             parts = urlsplit(self._url)
             secure = parts.scheme == "https"
-            port = parts.port or (443 if secure else 8000)
-            self._client = chromadb.HttpClient(
-                host=parts.hostname or "", port=port, ssl=secure, settings=quiet
-            )
+            host, port = parts.hostname or "", parts.port or (443 if secure else 8000)
+            # Chroma's client waits for ever; a server that hangs is found out here, before it is asked anything.
+            shown = f"[{host}]" if ":" in host else host
+            with urlopen(f"{parts.scheme}://{shown}:{port}/api/v2/heartbeat", timeout=_ANSWER_S):
+                pass
+            self._client = chromadb.HttpClient(host=host, port=port, ssl=secure, settings=quiet)
         return self._client
+
+    def _name(self, collection: str) -> str:
+        """Name of a collection in Chroma: several databases may share one server."""
+        if self._url is None:
+            return collection
+        return f"nereus-{hashlib.sha256(self._database.identity.encode()).hexdigest()[:12]}-{collection}"
 
     def _bring_all_in_step(self) -> None:
         for name in COLLECTIONS:
@@ -447,8 +469,9 @@ class VectorIndex:
         self._opened = False
         if self._url is not None:
             client = self._open_client()
-            for name in COLLECTIONS:
-                if name in {one.name for one in client.list_collections()}:
+            held = {one.name for one in client.list_collections()}
+            for name in map(self._name, COLLECTIONS):
+                if name in held:
                     client.delete_collection(name)
             self._collections, self._in_step = {}, {}
             return

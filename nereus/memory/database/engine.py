@@ -18,6 +18,7 @@ PostgreSQL
 from __future__ import annotations
 
 import os
+import platform
 import sqlite3
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -255,6 +256,14 @@ class Database:
     def close(self) -> None:
         """Close all connections; the object opens new ones when it is used again."""
         self.engine.dispose()
+
+    @property
+    def identity(self) -> str:
+        """Name this database among others, wherever it is reached from: a file on this machine, or a server's."""
+        if self.file is not None:
+            return f"{platform.node()}:{self.file}"
+        url = self.engine.url
+        return f"{url.host}:{url.port or 5432}/{url.database}"
 
     def revision(self) -> str | None:
         """Read the revision of the schema in the database; None when it is empty."""
