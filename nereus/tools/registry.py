@@ -49,6 +49,7 @@ CATALOGUE: dict[str, str] = {
     "gather_claims": "nereus.tools.statistics.gather:gather_claims",
     "peptide_model": "nereus.tools.statistics.peptide_model:peptide_model",
     # predicting, grouping, comparing layers and cohorts ------------------------------------------
+    "discover_formula": "nereus.tools.statistics.formula.discover:discover_formula",
     "biomarker_panel": "nereus.tools.statistics.panel:biomarker_panel",
     "consensus_clusters": "nereus.tools.statistics.consensus:consensus_clusters",
     "coexpression_modules": "nereus.tools.statistics.modules:coexpression_modules",
@@ -82,6 +83,7 @@ CATALOGUE: dict[str, str] = {
     "plot_activities": "nereus.tools.figures.activity_bars:plot_activities",
     "plot_localisation": "nereus.tools.figures.localisation_map:plot_localisation",
     "plot_feature": "nereus.tools.figures.feature:plot_feature",
+    "plot_parity": "nereus.tools.figures.parity:plot_parity",
     "plot_dose_response": "nereus.tools.figures.dose_response:plot_dose_response",
     "plot_survival": "nereus.tools.figures.survival:plot_survival",
     "plot_embedding": "nereus.tools.figures.embedding:plot_embedding",

@@ -264,6 +264,14 @@ CASES: dict[str, Case] = {
         lambda: {"dataset": _two_mixes()}, {"contrast": {"factor": "mix", "a": "late", "b": "early"}}
     ),
     # predicting, grouping, comparing layers and cohorts ------------------------------------------
+    "discover_formula": Case(
+        lambda: {"table": pd.read_csv(EXAMPLE / "samples.csv")},
+        {
+            "target": "_Abeta-42/Abeta-40 ratio",
+            "columns": ("_Abeta-42 [ng/L]", "_Abeta-40 [ng/L]", "_t-tau [ng/L]", "_gender"),
+            "max_terms": 500,
+        },
+    ),
     "biomarker_panel": Case(
         _dataset,
         {"contrast": CONTRAST, "subject": None, "n_folds": 3, "n_repeats": 1, "n_permutations": 3},
@@ -352,6 +360,7 @@ CASES: dict[str, Case] = {
             "calibration": run("biomarker_panel").table("calibration"),
         }
     ),
+    "plot_parity": Case(lambda: {"predictions": run("discover_formula").table("predictions")}),
     "plot_activities": Case(
         lambda: {
             "table": run("factor_activity").table("activities"),

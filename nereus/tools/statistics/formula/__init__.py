@@ -1,0 +1,1 @@
+"""Closed formulas and rules that tell one column of a table from the others."""
