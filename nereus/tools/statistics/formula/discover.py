@@ -77,7 +77,8 @@ def discover_formula(table: pd.DataFrame, params: DiscoverFormulaParams, *, seed
         of the table; ``relevant`` is the answer to which columns matter, the target left out. Table ``alternatives``:
         ``rank, text, share_unexplained, complexity, columns``. Table ``predictions``: ``row, observed, predicted,
         held_out`` (text for categories). Values: ``found``, ``exact``, ``formula`` (for people), ``formula_code`` (numpy
-        over a table ``df``), ``formula_data`` (JSON, read by `expression.from_data` or `rules.rules_from_data`), ``r2`` and ``matched`` on held-out rows
+        over a table ``df``), ``formula_data`` (JSON, for
+        `expression.from_data` or `rules.rules_from_data`), ``r2`` and ``matched`` on held-out rows
         (numbers), ``accuracy`` and ``baseline_accuracy`` (categories, true and false), ``complexity``, ``n_rows``,
         ``n_held_out``, ``seen_share`` (rows that the formula can be evaluated on) ...
 
