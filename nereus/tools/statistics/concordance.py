@@ -45,7 +45,7 @@ class Concordance:
     n_second: float
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Confidence interval: Wald on the logit scale; score interval where the order is perfect."""
+        """Confidence interval: Wald on the logit scale; score interval where the order is perfect or all is tied."""
         z = float(special.ndtri(0.5 + level / 2.0))
         if not np.isfinite(self.estimate):
             return float("nan"), float("nan")
@@ -53,10 +53,10 @@ class Concordance:
             centre = float(special.logit(self.estimate))
             reach = z * self.se / (self.estimate * (1.0 - self.estimate))
             return float(special.expit(centre - reach)), float(special.expit(centre + reach))
-        reach_to = _edge(min(self.estimate, 1.0 - self.estimate), z, self.n_first, self.n_second)
-        if self.estimate > 0.5:
-            return 1.0 - reach_to, 1.0
-        return 0.0, reach_to
+        wrong = 1.0 - self.estimate
+        low = 1.0 - _edge(wrong, z, self.n_first, self.n_second) if self.estimate > 0.0 else 0.0
+        high = _edge(self.estimate, z, self.n_first, self.n_second) if wrong > 0.0 else 1.0
+        return low, high
 
 
 def _edge(error: float, z: float, m: float, n: float) -> float:

@@ -49,7 +49,7 @@ class Regressors:
 
 
 def regressors(sheet: pd.DataFrame, covariates: tuple[str, ...], where: str) -> Regressors:
-    """Read covariates; `InputError` for an unknown column.
+    """Read covariates; `InputError` for a column that is unknown, empty, infinite, or names samples.
 
     Examples
     --------
@@ -64,6 +64,16 @@ def regressors(sheet: pd.DataFrame, covariates: tuple[str, ...], where: str) -> 
     slopes: list[str] = []
     for name in dict.fromkeys(covariates):
         numbers = as_numbers(sheet[name])
+        if numbers is not None and np.isinf(numbers).any():
+            raise InputError(
+                f"covariate {name!r} holds an infinite value",
+                where=where,
+                mend="correct the sheet, or leave the value empty",
+            )
+        if as_levels(sheet[name]).isna().all():
+            raise InputError(
+                f"covariate {name!r} has no value in these samples", where=where, mend="leave it out"
+            )
         if numbers is not None and numbers.nunique() > MANY_VALUES:
             columns.append(numbers.to_numpy(dtype=np.float64))
             names.append(name)

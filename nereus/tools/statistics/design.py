@@ -420,6 +420,12 @@ def _covariate_columns(
     for covariate in covariates:
         if _is_number(sheet[covariate]):
             x = sheet[covariate].to_numpy(dtype=np.float64)
+            if np.isinf(x).any():
+                raise InputError(
+                    f"covariate {covariate!r} holds an infinite value",
+                    where="sample sheet",
+                    mend="correct the sheet, or leave the value empty",
+                )
             sd = float(np.std(x))
             fresh = (
                 {covariate: (x - x.mean()) / sd} if sd > 1e-12 * max(1.0, float(np.max(np.abs(x)))) else {}

@@ -81,11 +81,11 @@ def match_features(
     place, how, several = [], [], []
     for name, gene in zip(features, ours, strict=True):
         same = by_gene.get(gene.upper(), []) if gene else []
-        accession = next((one for one in identifiers_in(str(name)) if one in by_accession), None)
+        known = next((one for one in identifiers_in(str(name)) if one in by_accession), None)
         if str(name) in by_id:
             found, way = by_id[str(name)], "id"
-        elif accession is not None:
-            found, way = by_accession[accession], "accession"
+        elif known is not None:
+            found, way = by_accession[known], "accession"
         elif same:
             found, way = same[0], "gene"
         else:

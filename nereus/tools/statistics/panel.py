@@ -184,8 +184,7 @@ def biomarker_panel(dataset: AnnData, params: PanelParams, *, seed: int) -> Resu
     return Result(
         summary=(
             f"{_measure(options.outcome)} {best.estimate:.2f} ({low:.2f} to {high:.2f}) out of fold over "
-            f"{len(np.unique(problem.unit))} independent {units}{told}{over}; panel of {len(chosen)}: "
-            f"{', '.join((chosen['gene'].where(chosen['gene'] != '', chosen['feature'])).head(10))}."
+            f"{len(np.unique(problem.unit))} independent {units}{told}{over}; {_members(chosen)}."
         ),
         values={
             "measure": _measure(options.outcome),
@@ -319,6 +318,13 @@ def _panel_table(names: list[str], genes: list[str], final: Panel, panels: tuple
     return table.sort_values(order, ascending=[False, True, False, True], kind="stable").reset_index(
         drop=True
     )
+
+
+def _members(chosen: pd.DataFrame) -> str:
+    if chosen.empty:
+        return "no feature was chosen"
+    names = chosen["gene"].where(chosen["gene"] != "", chosen["feature"]).head(10)
+    return f"panel of {len(chosen)}: {', '.join(names)}"
 
 
 def _strongest(panel: Panel) -> np.ndarray:

@@ -300,7 +300,7 @@ def _best_size(
 def _columns(y: FloatArray, outcome: Outcome, n_classes: int) -> FloatArray:
     if outcome == "number":
         return y.astype(np.float64)[:, None]
-    return (y[:, None] == np.arange(1, n_classes)).astype(np.float64)
+    return np.asarray(y[:, None] == np.arange(1, n_classes), dtype=np.float64)
 
 
 def _fitted(inputs: FloatArray, y: FloatArray, options: PanelOptions, seed: int) -> Any:

@@ -91,7 +91,7 @@ def _spread(values: FloatArray, both: npt.NDArray[np.bool_], kind: Kind) -> Floa
     """Scale of the squares that counts as rounding only, shape (rows,)."""
     if kind == "spearman":
         return np.ones(len(values))
-    return np.where(both, np.abs(values), 0.0).max(axis=1, initial=0.0) ** 2
+    return np.asarray(np.where(both, np.abs(values), 0.0).max(axis=1, initial=0.0) ** 2)
 
 
 def _residuals(values: FloatArray, both: npt.NDArray[np.bool_], design: FloatArray, kind: Kind) -> FloatArray:

@@ -107,6 +107,10 @@ def split_cohort(dataset: AnnData, params: SplitParams, *, seed: int) -> Result:
         parts = [" + ".join(sorted(set(column.iloc[rows]))) for column in labels]
         stratum.append(" | ".join(parts))
         first_levels.append(set(labels[0].iloc[rows]))
+    if not set.union(*first_levels) - {""}:
+        raise InputError(
+            f"column {params.by[0]!r} has no value", where="split", mend="stratify by another column"
+        )
     drawn = _draw(np.array(stratum), params.share, np.random.default_rng(seed))
     counts = {}
     for level in sorted(set.union(*first_levels) - {""}):

@@ -80,6 +80,15 @@ def test_repeated_rows_add_no_certainty() -> None:
     assert naive.se < 0.6 * often.se
 
 
+def test_tied_scores_have_an_interval_about_one_half() -> None:
+    codes = np.arange(40) % 2
+    tied = class_concordance(np.zeros((1, 40, 1)), np.zeros((1, 40), dtype=int), codes, np.arange(40))
+    assert tied.estimate == 0.5
+    low, high = tied.interval()
+    assert 0.25 < low < 0.5 < high < 0.75
+    assert low + high == pytest.approx(1.0)
+
+
 def test_several_classes_follow_hand_and_till() -> None:
     rng = np.random.default_rng(4)
     codes = np.repeat(np.arange(3), 15)
@@ -295,6 +304,16 @@ def test_bad_input_is_named() -> None:
     torn.obs["site"] = ["north", "south"] * 20
     with pytest.raises(InputError, match="several levels of 'site'"):
         biomarker_panel(torn, contrast=CONTRAST, subject="subject", hold_out="site")
+    given.obs["endless"] = np.where(np.arange(20) == 3, np.inf, np.arange(20))
+    with pytest.raises(InputError, match="'endless' holds an infinite value"):
+        biomarker_panel(given, contrast=CONTRAST, covariates=("endless",))
+    given.obs["empty"] = np.nan
+    with pytest.raises(InputError, match="'empty' has no value"):
+        biomarker_panel(given, contrast=CONTRAST, covariates=("empty",))
+    given.X = np.full(given.shape, 20.0)
+    same = biomarker_panel(given, contrast=CONTRAST, **{**QUICK, "n_permutations": 3})
+    assert same.values["panel_size"] == 0
+    assert same.summary.endswith("no feature was chosen.")
     twice = data(n=20)
     twice.obs_names = ["s0", *twice.obs_names[:-1]]
     with pytest.raises(InputError, match="1 sample names are duplicated, such as 's0'"):

@@ -185,6 +185,9 @@ def test_a_split_is_refused_where_it_cannot_confirm() -> None:
         split_cohort(data, by=("groups",))
     with pytest.raises(InputError, match="no samples"):
         split_cohort(data[:0].copy(), by=("group",))
+    data.obs["empty"] = np.nan
+    with pytest.raises(InputError, match="'empty' has no value"):
+        split_cohort(data, by=("empty",))
     data.obs_names = ["s0", *data.obs_names[:-1]]
     with pytest.raises(InputError, match="1 sample names are duplicated"):
         split_cohort(data, by=("group",))

@@ -349,6 +349,10 @@ def test_bad_outcomes_are_named() -> None:
         outcome(patient=[f"p{i // 2}" for i in range(120)], params={"subject": "patient"})
     with pytest.raises(InputError, match="a covariate and a stratum"):
         outcome(params={"covariates": ["site"], "strata": ["site"]})
+    with pytest.raises(InputError, match=r"0 of [0-9]+ events have anyone else at risk in their stratum"):
+        outcome(alone=[f"p{i}" for i in range(120)], params={"strata": ["alone"]})
+    with pytest.raises(InputError, match="'age' holds an infinite value"):
+        outcome(age=[np.inf, *range(119)], params={"covariates": ["age"]})
     with pytest.raises(InputError, match="also adjusted for"):
         outcome(params={"covariates": ["days"]})
     with pytest.raises(InputError, match="is empty"):

@@ -191,6 +191,14 @@ def read_outcome(obs: pd.DataFrame, params: OutcomeParams) -> Outcome:
             ["\x1f".join(cells) for cells in zip(*(s.iloc[chosen] for s in strata), strict=True)]
         )
         stratum = np.asarray(np.unique(joint, return_inverse=True)[1], dtype=np.intp)
+        telling = _telling_events(time[chosen], seen[chosen], stratum)
+        if telling < params.min_events:
+            raise InputError(
+                f"{telling} of {n_events} events have anyone else at risk in their stratum; {params.min_events} are "
+                "needed",
+                where=where,
+                mend="take fewer or coarser strata",
+            )
         alone = int((np.bincount(stratum, seen[chosen]) == 0).sum())
         if alone:
             warnings.append(f"{alone} of {int(stratum.max()) + 1} strata have no event and tell nothing")
@@ -297,6 +305,12 @@ def _covariates(
     except InputError as error:
         raise InputError(error.what, where=where, mend=error.mend) from None
     return rows[design.samples], design.matrix[:, 2:], design.names[2:], list(design.warnings)
+
+
+def _telling_events(time: FloatArray, seen: BoolArray, stratum: IntArray) -> int:
+    """Events at which another sample of the stratum was at risk: the others tell nothing."""
+    later = [int(((time >= time[i]) & (stratum == stratum[i])).sum()) for i in np.flatnonzero(seen)]
+    return int(np.sum(np.array(later) > 1))
 
 
 def _with_events(
