@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nereus.agents.planner.discover import Run, discover, load_run, resume
+    from nereus.agents.planner.fork import fork
     from nereus.agents.reporter.comparison.differences import Comparison
     from nereus.agents.reporter.comparison.files import compare
     from nereus.agents.reporter.verify import verify
@@ -26,6 +27,7 @@ _PUBLIC = {
     "Run": "nereus.agents.planner.discover:Run",
     "compare": "nereus.agents.reporter.comparison.files:compare",
     "discover": "nereus.agents.planner.discover:discover",
+    "fork": "nereus.agents.planner.fork:fork",
     "load_dataset": "nereus.tools.proteomics.load:read",
     "load_run": "nereus.agents.planner.discover:load_run",
     "resume": "nereus.agents.planner.discover:resume",
@@ -39,6 +41,7 @@ __all__ = [
     "__version__",
     "compare",
     "discover",
+    "fork",
     "load_dataset",
     "load_run",
     "resume",

@@ -225,6 +225,45 @@ def verify(
 
 
 @app.command()
+def fork(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run; see `nereus runs`.")],
+    at: Annotated[str, typer.Option(help="Objective before which the fork begins, e.g. O2.")],
+    edit: Annotated[
+        Path | None, typer.Option(help="YAML or JSON with drop, edit and add, as at the gate of objectives.")
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="An objective to leave out; repeatable.")] = None,
+    assign: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="E.g. O2.covariates=age,sex or O3.priority=1; repeatable."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report; default the run's with -fork-O2 behind it.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Objectives worked on side by side.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with its default.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
+) -> None:
+    """Go another way from an objective of a run on, as a new run; finished steps are not computed again."""
+    with _told():
+        from nereus.agents.planner.fork import fork as start
+        from nereus.agents.planner.fork import read_edit
+        from nereus.terminal import live_view
+
+        changes = read_edit(edit, drop, _assignments(assign, "--set"))
+        with live_view(quiet) as view:
+            run = start(
+                run_id,
+                at,
+                edit=changes,
+                out=out,
+                ask=_asks(None, yes, view.pause),
+                on_event=view.show,
+                **_given(workers=workers),
+            )
+        _tell_end(run)
+
+
+@app.command()
 def compare(
     first: Annotated[str, typer.Argument(metavar="RUN_A", help="A run; see `nereus runs`.")],
     second: Annotated[str, typer.Argument(metavar="RUN_B", help="Another run.")],

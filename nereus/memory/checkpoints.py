@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +19,16 @@ from filelock import FileLock
 from nereus.errors import StoreError
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
     from nereus.memory.progress import Mark
 
 BUSY_S = 60.0
 _SETUP_LOCK = 7306
+_CHOICE = "branch:to:select"
+"""Channel of LangGraph that holds something where the node `select` of the research graph is next."""
 _UNUSED_VALUES = """
 DELETE FROM checkpoint_blobs
 WHERE thread_id = %s AND NOT EXISTS (
@@ -167,11 +170,23 @@ def ahead(saver: BaseCheckpointSaver[Any], recorded: Mark) -> bool:
     return isinstance(saver, OrderedSaver) and saver.ahead(recorded)
 
 
-def prune(saver: BaseCheckpointSaver[Any], run_id: str) -> int:
+def before_choices(saver: BaseCheckpointSaver[Any], run_id: str) -> list[CheckpointTuple]:
+    """Checkpoints of a run at which the next objectives are about to be chosen, newest first: there it can be forked."""
+    history = saver.list({"configurable": {"thread_id": run_id, "checkpoint_ns": ""}})
+    return [one for one in history if _CHOICE in one.checkpoint["channel_values"]]
+
+
+def copy_checkpoint(saver: BaseCheckpointSaver[Any], found: CheckpointTuple, run_id: str) -> None:
+    """Begin the thread of another run with one checkpoint."""
+    to: RunnableConfig = {"configurable": {"thread_id": run_id, "checkpoint_ns": ""}}
+    saver.put(to, found.checkpoint, found.metadata, found.checkpoint["channel_versions"])
+
+
+def prune(saver: BaseCheckpointSaver[Any], run_id: str, keep: Collection[str] = ()) -> int:
     """Drop all but the newest checkpoint of a run (of each of its subgraphs); returns how many were dropped.
 
-    A finished run needs no history: the database has its record. The graph's state must not use LangGraph's
-    delta channels, whose values are spread over the history; ours does not.
+    A finished run needs no history but the states in `keep` (ids of checkpoints): the database has its record. The
+    graph's state must not use LangGraph's delta channels, whose values are spread over the history; ours does not.
     """
     mark, writes = _dialect(saver)
     dropped = 0
@@ -183,11 +198,13 @@ def prune(saver: BaseCheckpointSaver[Any], run_id: str) -> int:
         )
         for row in cursor.fetchall():
             space, newest = row.values() if isinstance(row, dict) else row
+            kept = [newest, *(keep if space == "" else ())]
+            marks = ", ".join([mark] * len(kept))
             for table in (writes, "checkpoints"):
                 cursor.execute(
                     f"DELETE FROM {table}"
-                    f" WHERE thread_id = {mark} AND checkpoint_ns = {mark} AND checkpoint_id <> {mark}",
-                    (run_id, space, newest),
+                    f" WHERE thread_id = {mark} AND checkpoint_ns = {mark} AND checkpoint_id NOT IN ({marks})",
+                    (run_id, space, *kept),
                 )
             dropped += cursor.rowcount
         if mark == "%s":

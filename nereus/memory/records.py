@@ -446,6 +446,12 @@ class RunHeader(Record):
     started: str = ""
     finished: str | None = None
     wall_s: float = 0.0
+    forked_from: str = ""
+    """The run whose way this one left; empty for a run of its own."""
+    forked_at: str = ""
+    """Objective before which it left."""
+    forked_edit: dict[str, Any] = Field(default_factory=dict)
+    """What was changed there, as an answer at the gate of objectives."""
 
 
 class RunRecord(Record):

@@ -235,6 +235,11 @@ class RunRepository(Plans, Findings, Approvals):
     def _set(self, connection: Connection, run_id: str, **values: str) -> None:
         connection.execute(update(_RUNS).where(_RUNS.c.id == run_id).values(values))
 
+    def calls(self, keys: Iterable[str]) -> dict[str, ToolCall]:
+        """Recorded tool calls by key."""
+        with self.database.read() as connection:
+            return self._calls(connection, keys)
+
     def _calls(self, connection: Connection, keys: Iterable[str]) -> dict[str, ToolCall]:
         calls: dict[str, ToolCall] = {}
         for part in in_parts(sorted(keys)):

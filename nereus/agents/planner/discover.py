@@ -33,12 +33,12 @@ from nereus.agents.policies.base import Metered
 from nereus.agents.reporter.bundle import refuse_foreign_folder, refuse_unwritable_folder, write_bundle
 from nereus.errors import InputError, ResumeRefused, SettingsError, StoreError
 from nereus.memory.artifacts import ArtifactStore
-from nereus.memory.checkpoints import ahead, open_checkpoints, prune
+from nereus.memory.checkpoints import ahead, before_choices, open_checkpoints, prune
 from nereus.memory.database import Database, DatabaseLedger
 from nereus.memory.events import EventStream, Listener
 from nereus.memory.fingerprint import check_resume, fingerprint, fingerprint_parts
-from nereus.memory.locks import STORE, held
 from nereus.memory.folder_archive import files_of
+from nereus.memory.locks import STORE, held
 from nereus.memory.progress import Progress
 from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, RunHeader, RunRecord, ToolCall
 from nereus.memory.runs import RESUMABLE, RunRepository
@@ -159,6 +159,10 @@ class Workspace:
     events: EventStream
     artifacts: ArtifactStore
 
+    def with_settings(self, settings: Settings) -> Workspace:
+        """The same stores under other settings."""
+        return replace(self, settings=settings)
+
 
 @contextmanager
 def open_workspace(settings: Settings) -> Iterator[Workspace]:
@@ -172,7 +176,10 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
             mend="set NEREUS_HOME to a folder where you may write",
         ) from error
     database = Database(settings.database_url)
-    with closing(database), held(database, settings.home / LOCKS, STORE, shared=True, wait_s=_PRUNED_S) as mine:
+    with (
+        closing(database),
+        held(database, settings.home / LOCKS, STORE, shared=True, wait_s=_PRUNED_S) as mine,
+    ):
         if not mine:
             raise StoreError(
                 "old runs are being pruned",
@@ -248,7 +255,7 @@ def discover(
     InputError
         When the data cannot be analysed; says which file, row or column, and what to do.
     """
-    chosen, loaded = _settings(policy, settings)
+    chosen, loaded = policy_and_settings(policy, settings)
     limits = budget if isinstance(budget, Budget) else parse_budget(budget)
     files = {"data": _existing(data, "data")}
     if samples is not None:
@@ -289,7 +296,7 @@ def discover(
                 budget=limits,
             )
         )
-        return _drive(workspace, header, chosen, ask, on_event, new=True)
+        return drive(workspace, header, chosen, ask, on_event, new=True)
 
 
 def resume(
@@ -322,7 +329,7 @@ def resume(
         Graph, settings, data or limits differ from those of the run, another process is working on it, or more time is
         given to a run that has ended.
     """
-    given, loaded = _settings(policy, settings)
+    given, loaded = policy_and_settings(policy, settings)
     with open_workspace(loaded) as workspace:
         header = (
             workspace.repository.header(run_id) if run_id else workspace.repository.last_run(resumable=True)
@@ -338,28 +345,45 @@ def resume(
                 mend="start a new run",
             )
         limits = refuse_other_limits(header, budget)
-        explicit = loaded.model_fields_set
-        started = {
-            name: header.settings[name]
-            for name in loaded.of_results()
-            if name in header.settings and name not in explicit
-        }
-        named = {"policy": policy} if isinstance(policy, str) else {}
-        if "approval" not in explicit and "approval" in header.settings:
-            started["approval"] = header.settings["approval"]
-        same = load_settings(**{**settings, **named, **started})
-        chosen = given or make_policy(same, header.budget)
+        same, chosen = settings_as_started(header, loaded, given, policy, settings)
         inputs = dict(header.inputs)
         if data is not None:
             inputs["data"] = workspace.artifacts.put_file(_existing(data, "data"))
-        check_resume(
-            header,
-            _parts(same, chosen, header.question, header.settings.get("load", {}), header.budget, inputs),
-        )
+        check_resume(header, header_parts(header, same, chosen, inputs))
         if limits != header.budget:
             header = workspace.repository.update_header(header.id, budget=limits)
-        answering = replace(workspace, settings=same)
-        return _drive(answering, header, chosen, ask, on_event)
+        return drive(workspace.with_settings(same), header, chosen, ask, on_event)
+
+
+def settings_as_started(
+    header: RunHeader,
+    loaded: Settings,
+    given: Policy | None,
+    policy: Policy | str | None,
+    settings: Mapping[str, Any],
+) -> tuple[Settings, Policy]:
+    """Settings and policy with which a run was started, but for those that are given now."""
+    explicit = loaded.model_fields_set
+    started = {
+        name: header.settings[name]
+        for name in loaded.of_results()
+        if name in header.settings and name not in explicit
+    }
+    named = {"policy": policy} if isinstance(policy, str) else {}
+    if "approval" not in explicit and "approval" in header.settings:
+        started["approval"] = header.settings["approval"]
+    same = load_settings(**{**settings, **named, **started})
+    return same, given or make_policy(same, header.budget)
+
+
+def header_parts(
+    header: RunHeader, settings: Settings, policy: Policy, inputs: Mapping[str, ArtifactRef] | None = None
+) -> dict[str, str]:
+    """What a run's result depends on, as it would be gone on with now."""
+    load = header.settings.get("load", {})
+    inputs = header.inputs if inputs is None else inputs
+    parts = _parts(settings, policy, header.question, load, header.budget, inputs)
+    return parts | {name: text for name, text in header.fingerprint_parts.items() if name.startswith("fork ")}
 
 
 def load_run(run_id: str | None = None, **settings: Any) -> Run:
@@ -394,7 +418,7 @@ def _versions() -> dict[str, str]:
 # ---------------------------------------------------------------------------------------------------------- driving
 
 
-def _drive(
+def drive(
     workspace: Workspace,
     header: RunHeader,
     policy: Policy,
@@ -449,6 +473,12 @@ def _drive(
             policy.go_on(repository.decisions(header.id))
         repository.set_status(header.id, "running")
         started = bool(graph.get_state(config).values)
+        if header.forked_from and not started:
+            raise ResumeRefused(
+                "the state from which this fork began is lost",
+                where=f"run {header.id}",
+                mend=f"fork {header.forked_from} again at {header.forked_at}",
+            )
         payload: Any = None if started else {"limits": _limits(header.budget, settings.approval)}
         while True:
             state = graph.invoke(payload, config, context=services)
@@ -481,11 +511,13 @@ def _drive(
             ) from error
         if index is not None:
             index.remember_run(record)
-        prune(saver, header.id)
+        prune(saver, header.id, keep=[one.checkpoint["id"] for one in before_choices(saver, header.id)])
         return Run(record, workspace.artifacts)
 
 
-def _settings(policy: Policy | str | None, settings: Mapping[str, Any]) -> tuple[Policy | None, Settings]:
+def policy_and_settings(
+    policy: Policy | str | None, settings: Mapping[str, Any]
+) -> tuple[Policy | None, Settings]:
     """The policy object, where one was given, and the settings; a policy's name is a setting."""
     if isinstance(policy, str):
         return None, load_settings(**settings, policy=policy)
