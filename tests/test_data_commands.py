@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -145,3 +146,12 @@ def test_shared_copies_are_the_files_that_are_listed(shared_data: Path, tmp_path
     path = places["omnipath_ptms"].path
     assert path is not None
     assert content_sha256(path) == entry("omnipath_ptms").sha256
+
+
+def test_damaged_copies_and_pipes_are_passed_over(tmp_path: Path) -> None:
+    data, wanted = tmp_path / "data", listed(None)
+    data.mkdir()
+    (data / "net.csv.gz").write_bytes(b"\x1f\x8b\x08\x00" + bytes(6) + b"\xff\xff\xff\xff\x00\x12")
+    assert locate(wanted, home=tmp_path / "home", data=data).state == "changed"
+    os.mkfifo(data / "net.csv")  # reading it would wait for a writer
+    assert locate(wanted, home=tmp_path / "home", data=data).path == data / "net.csv.gz"

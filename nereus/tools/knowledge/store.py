@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ def is_content(path: Path, wanted: Entry) -> bool:
     """Whether a file holds what the catalogue lists."""
     try:
         return content_sha256(path, int(_MOST * wanted.size) + _CHUNK) == wanted.sha256
-    except (OSError, EOFError, gzip.BadGzipFile):
+    except (OSError, EOFError, zlib.error):
         return False
 
 
@@ -162,6 +163,6 @@ def _named(folder: Path, wanted: Entry) -> list[Path]:
         Path(root) / file
         for root, _, files in os.walk(folder, followlinks=False)
         for file in files
-        if file in names
+        if file in names and (Path(root) / file).is_file()  # no pipe or device, which would not end
     ]
     return sorted(found)
