@@ -14,8 +14,9 @@ import typer
 from nereus import __version__
 from nereus.data_commands import data_app
 from nereus.errors import InputError, NereusError
-from nereus.memory_commands import memory_app
 from nereus.judge_commands import judge, review_app
+from nereus.memory_commands import memory_app
+from nereus.run_commands import runs_app
 
 if TYPE_CHECKING:
     from nereus.agents.planner.discover import Run
@@ -31,6 +32,7 @@ tools_app = typer.Typer(help="The tools that agents and people can call.", no_ar
 app.add_typer(tools_app, name="tools")
 app.add_typer(data_app, name="data")
 app.add_typer(memory_app, name="memory")
+app.add_typer(runs_app, name="runs")
 app.add_typer(review_app, name="review")
 app.command("judge")(judge)
 
@@ -284,25 +286,6 @@ def compare(
         if out is not None:
             write_comparison(found, out)
             typer.echo(f"written: {out}")
-
-
-@app.command()
-def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the recorded runs, newest first."""
-    with _told():
-        from nereus.agents.planner.discover import open_workspace
-        from nereus.settings import load_settings
-
-        with open_workspace(load_settings()) as workspace:
-            headers = workspace.repository.list_runs()
-        if as_json:
-            typer.echo(json.dumps([header.model_dump(mode="json") for header in headers], indent=2))
-            return
-        if not headers:
-            typer.echo("no run yet; start one with `nereus discover DATA`")
-        for header in headers:
-            name = header.inputs["data"].name if "data" in header.inputs else "?"
-            typer.echo(f"{header.id}  {header.status:9}  {header.started[:19]}  {name}  {header.out_dir}")
 
 
 @app.command()

@@ -35,6 +35,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from nereus.errors import NereusError, StoreError
+from nereus.memory.database.models import Base
 from nereus.memory.database.unit import Unit, Write
 
 SCHEMA = "0002"
@@ -287,6 +288,22 @@ class Database:
             return None
         parts = (self.file, self.file.with_name(self.file.name + "-wal"))
         return sum(part.stat().st_size for part in parts if part.exists())
+
+    def vacuum(self) -> None:
+        """Give the space of removed rows back: to the file system, or to the server for rows to come."""
+        try:
+            with self.engine.connect() as connection:
+                if not self.is_sqlite:
+                    own = ", ".join(sorted(Base.metadata.tables))
+                    connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+                        f"VACUUM {own}"
+                    )
+                    return
+                driver: Any = connection.connection.driver_connection
+                driver.execute("VACUUM")
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (DBAPIError, sqlite3.Error) as error:
+            raise self._broken(error) from error
 
     def _bring_up_to_date(self) -> None:
         """Make or migrate the schema. Safe when several processes start at once: they queue at a lock."""
