@@ -41,6 +41,7 @@ from nereus.memory.folder_archive import files_of
 from nereus.memory.locks import STORE, held
 from nereus.memory.progress import Progress
 from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, RunHeader, RunRecord, ToolCall
+from nereus.memory.retention import LOCKS, sign
 from nereus.memory.runs import RESUMABLE, RunRepository
 from nereus.memory.vectors import open_vectors
 from nereus.settings import Settings, load_settings
@@ -55,8 +56,6 @@ if TYPE_CHECKING:
 Ask = Callable[[Mapping[str, Any]], Any]
 """Answers a question of an approval gate: True, False, or a dictionary of edits."""
 
-LOCKS = "locks"
-"""Folder of the home with locks of runs."""
 _KILLED_S = 2.0
 _PRUNED_S = 60.0
 
@@ -186,13 +185,9 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
                 where=str(settings.home),
                 mend="try again when `nereus runs prune` has ended",
             )
-        yield Workspace(
-            settings,
-            database,
-            RunRepository(database),
-            EventStream(database),
-            ArtifactStore(settings.artifact_root, durable=True),
-        )
+        artifacts = ArtifactStore(settings.artifact_root, durable=True)
+        sign(settings.artifact_root, database)
+        yield Workspace(settings, database, RunRepository(database), EventStream(database), artifacts)
 
 
 def discover(
