@@ -39,7 +39,7 @@ class CorrectBatchParams(Params):
 
 @tool(
     "correct_batch",
-    version="1",
+    version="2",
     summary="Take batch effects out by ComBat or by centring, with factors and covariates protected.",
     outputs=("dataset:dataset", "table:features", "table:batches"),
 )
@@ -63,10 +63,10 @@ def correct_batch(dataset: AnnData, params: CorrectBatchParams, *, seed: int) ->
     Returns
     -------
     Result
-        ``dataset``; table ``features`` (feature, n_batches with a value, moved: largest change of a batch mean in log2,
-        status: corrected, one batch, inseparable or absent); table ``batches`` (batch, n_samples, median_move).
-        Values: method, n_batches, n_corrected, n_inseparable, spread_before and spread_after (median share of the
-        variance that lies between batches).
+        ``dataset``, of which tests say that it was corrected; table ``features`` (feature, n_batches with a value,
+        moved: largest change of a batch mean in log2, status: corrected, one batch, inseparable or absent); table
+        ``batches`` (batch, n_samples, median_move). Values: method, n_batches, n_corrected, n_inseparable, spread_before
+        and spread_after (median share of the variance that lies between batches).
 
     Raises
     ------
@@ -157,6 +157,8 @@ def correct_batch(dataset: AnnData, params: CorrectBatchParams, *, seed: int) ->
     warnings.append("for a test, give the batch as a covariate instead of testing corrected values")
     before, after = between_plexes(X, codes), between_plexes(made, codes)
     line = f"correct_batch: {params.method}, {len(names)} batches of {params.batch!r}, {int(corrected.sum())} features"
+    derived = derive(dataset, line, made)
+    derived.uns["nereus"]["corrected_for"] = params.batch
     return Result(
         summary=(
             f"{int(corrected.sum())} of {X.shape[1]} features were corrected for {len(names)} batches of "
@@ -173,7 +175,7 @@ def correct_batch(dataset: AnnData, params: CorrectBatchParams, *, seed: int) ->
             "spread_after": finite(after),
         },
         tables={"features": features, "batches": batches},
-        datasets={"dataset": derive(dataset, line, made)},
+        datasets={"dataset": derived},
         warnings=tuple(warnings),
         n_total=int(X.shape[1]),
         n_returned=int(X.shape[1]),

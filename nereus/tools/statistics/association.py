@@ -12,6 +12,7 @@ from pydantic import Field
 from scipy import stats
 
 from nereus.tools.base import Result, finite, tool
+from nereus.tools.statistics.batch import corrected_notes
 from nereus.tools.statistics.design import Design, build_variable_design
 from nereus.tools.statistics.differential import only, variance_values
 from nereus.tools.statistics.linear_model import FloatArray, fit_linear_model
@@ -107,7 +108,7 @@ def continuous_association(dataset: AnnData, params: AssociationParams, *, seed:
         block_model=params.block_model,
     )
     values = feature_values(dataset, design)
-    warnings = list(design.warnings)
+    warnings = [*design.warnings, *corrected_notes(dataset)]
     seen = np.isfinite(values)
     n = seen.sum(axis=1)
     enough = n >= params.min_samples

@@ -11,7 +11,7 @@ from scipy.stats.contingency import association
 
 from nereus.errors import InputError
 from nereus.tools.base import Params, Result, finite, tool
-from nereus.tools.proteomics.matrix import abundance, obs_column
+from nereus.tools.proteomics.matrix import abundance, described, obs_column
 from nereus.tools.statistics.levels import as_levels, contingency
 from nereus.tools.statistics.pca import design_of, principal_components, r_squared
 
@@ -22,6 +22,17 @@ REFUSE_V = 0.9
 """From this Cramér's V on, batch and factor cannot be separated."""
 COVARIATE_R2 = 0.05
 """From this share of variance on, a batch is modelled."""
+
+
+def corrected_notes(dataset: AnnData) -> list[str]:
+    """What a test has to say of values from which `correct_batch` took a batch out; empty for others."""
+    batch = described(dataset).get("corrected_for")
+    if not batch:
+        return []
+    return [
+        f"the values were corrected for {str(batch)!r} before: where groups are unbalanced over it, p-values are far too "
+        "small; test the uncorrected values with it as a covariate"
+    ]
 
 
 class BatchParams(Params):

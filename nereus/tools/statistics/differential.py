@@ -11,6 +11,7 @@ from anndata import AnnData
 from nereus.errors import InputError
 from nereus.memory.records import Contrast
 from nereus.tools.base import Result, finite, tool
+from nereus.tools.statistics.batch import corrected_notes
 from nereus.tools.statistics.contrast_test import TestOptions, compare, peptide_counts
 from nereus.tools.statistics.design import Design, build_design
 from nereus.tools.statistics.linear_model import FloatArray
@@ -101,7 +102,7 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
     compared = compare(dataset, design, params, weights=weights)
     values = compared.values
     n_a, n_b = compared.counts()
-    warnings = list(design.warnings)
+    warnings = [*design.warnings, *corrected_notes(dataset)]
     fit, background = compared.test_with_background()
     if params.background == "always" and background is None:
         warnings.append("too few features to estimate the background: it was left out")

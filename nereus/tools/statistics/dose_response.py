@@ -15,6 +15,7 @@ from scipy import special
 
 from nereus.errors import InputError
 from nereus.tools.base import Params, Result, finite, tool
+from nereus.tools.statistics.batch import corrected_notes
 from nereus.tools.statistics.design import Design, build_variable_design
 from nereus.tools.statistics.dose_curve import (
     CurveFit,
@@ -239,7 +240,7 @@ def dose_response(dataset: AnnData, params: DoseResponseParams, *, seed: int) ->
     significant = q <= params.level
     up, down = int((significant & (effect > 0)).sum()), int((significant & (effect < 0)).sum())
     middle = fit.ec50[significant]
-    warnings = list(design.warnings)
+    warnings = [*design.warnings, *corrected_notes(dataset)]
     if not tested.all():
         warnings.append(
             f"{int((~tested).sum())} of {len(n)} features were not tested: fewer than {params.min_doses} doses or "

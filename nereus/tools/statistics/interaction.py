@@ -13,6 +13,7 @@ from pydantic import Field
 from nereus.errors import InputError
 from nereus.memory.records import Contrast
 from nereus.tools.base import Params, Result, finite, tool
+from nereus.tools.statistics.batch import corrected_notes
 from nereus.tools.statistics.design import (
     BlockChoice,
     Design,
@@ -143,7 +144,7 @@ def interaction_test(dataset: AnnData, params: InteractionParams, *, seed: int) 
     )
     found = q <= params.level
     up, down = int((found & (fit.effect > 0)).sum()), int((found & (fit.effect < 0)).sum())
-    warnings = list(design.warnings)
+    warnings = [*design.warnings, *corrected_notes(dataset)]
     missed = int((~tested).sum())
     if missed:
         warnings.append(

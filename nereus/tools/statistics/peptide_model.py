@@ -17,6 +17,7 @@ from nereus.memory.records import Contrast
 from nereus.tools.base import Params, Result, finite, tool
 from nereus.tools.proteomics.matrix import abundance
 from nereus.tools.statistics.background import Background, against_background, fit_background
+from nereus.tools.statistics.batch import corrected_notes
 from nereus.tools.statistics.contrast_test import Comparison, TestOptions, compare
 from nereus.tools.statistics.design import BlockChoice, build_design
 from nereus.tools.statistics.differential import effect_values, only, variance_values
@@ -184,7 +185,7 @@ def peptide_model(dataset: anndata.AnnData, params: PeptideModelParams, *, seed:
     )
     found = q <= params.level
     up, down = int((found & (fit.effect > 0)).sum()), int((found & (fit.effect < 0)).sum())
-    warnings = list(design.warnings)
+    warnings = [*design.warnings, *corrected_notes(dataset)]
     if (~tested).any():
         warnings.append(
             f"{int((~tested).sum())} of {len(tested)} proteins were not tested: fewer than "

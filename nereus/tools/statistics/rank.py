@@ -13,6 +13,7 @@ from scipy import special, stats
 
 from nereus.memory.records import Contrast
 from nereus.tools.base import Result, finite, tool
+from nereus.tools.statistics.batch import corrected_notes
 from nereus.tools.statistics.design import Design, build_design
 from nereus.tools.statistics.differential import only
 from nereus.tools.statistics.linear_model import FloatArray, IntArray, fit_linear_model
@@ -92,7 +93,7 @@ def rank_test(dataset: AnnData, params: RankParams, *, seed: int) -> Result:
     contrast = params.contrast
     design = build_design(dataset.obs, contrast)
     values = feature_values(dataset, design)
-    warnings = list(design.warnings)
+    warnings = [*design.warnings, *corrected_notes(dataset)]
     adjusted = values
     if design.matrix.shape[1] > 2:
         adjusted = values - _covariate_part(values, design)
