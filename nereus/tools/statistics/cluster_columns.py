@@ -126,7 +126,8 @@ def cluster_markers(
         d = np.where(within > 0, effect / within, np.nan)
         eta = np.where(square > 0, np.clip(between / square, 0.0, 1.0), np.nan)
     ranked = np.where(np.isfinite(d), np.abs(d), -1.0)
-    best = ranked.argmax(axis=0)
+    # Of two clusters each differs as much as the other: the first is named, whatever the rounding.
+    best = (ranked >= ranked.max(axis=0) * (1.0 - 1e-9)).argmax(axis=0)
     at = np.arange(values.shape[1])
     known = ranked[best, at] >= 0
     return pd.DataFrame(

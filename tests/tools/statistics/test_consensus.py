@@ -133,6 +133,8 @@ def test_the_order_of_the_table_does_not_matter(turned: str) -> None:
         told, again = one.tables[name].set_index(key), two.tables[name].set_index(key)
         pd.testing.assert_frame_equal(told, again.loc[told.index, told.columns], rtol=1e-6)
     assert list(one.table("clusters")["sample"]) == list(given.obs_names)
+    assert one.values["k"] == 2
+    assert set(one.table("markers")["cluster"]) == {"C1"}
 
 
 def test_unimodal_reference_keeps_spread_and_loses_the_valley() -> None:
