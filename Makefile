@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 DEMO   := demo-report
 
-.PHONY: demo test check format setup clean
+.PHONY: demo test check format setup postgres clean
 
 demo: $(VENV)/.base
 	$(BIN)/nereus discover examples/alzheimer_csf/proteome.csv.gz --samples examples/alzheimer_csf/samples.csv \
@@ -24,6 +24,11 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix nereus tests benchmarks scripts
 
 setup: $(VENV)/.dev
+
+# A PostgreSQL of one's own in .postgres (docs/memory.md); PORT=5434 for another port.
+PORT ?= 5433
+postgres: $(VENV)/.dev
+	$(BIN)/python scripts/local_postgres.py serve .postgres --port $(PORT)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
