@@ -3,9 +3,9 @@
 Usage: ``NEREUS_DATA=<folder> python scripts/build_gene_sets.py --go-sqlite GO.sqlite --more <folder>``
 
 ``NEREUS_DATA/genesets`` and the folder of ``--more`` hold the sources (see
-`nereus/tools/enrichment/data/README.md`); ``GO.sqlite`` is the term database of Bioconductor's GO.db 3.16 (GO release 2022-07-01; Debian package r-bioc-go.db), from
-which only term names and is-a / part-of parents are taken. The output is deterministic: the same sources
-give the same bytes.
+`nereus/tools/enrichment/data/README.md`); ``GO.sqlite`` is the term database of Bioconductor's GO.db 3.16
+(GO release 2022-07-01; Debian package r-bioc-go.db), from which only term names and is-a / part-of parents are
+taken. The output is deterministic: the same sources give the same bytes.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import pytest
 import nereus
 from benchmarks.kill_and_resume import outputs, small_data
 from nereus.agents.planner.discover import load_run
+from nereus.memory.checkpoints import before_choices, open_checkpoints
 from nereus.memory.database import Database
 from nereus.memory.events import EventStream
 from tests.test_discover import _KILLED, SMALL
@@ -52,7 +53,12 @@ def test_a_run_on_postgresql_gives_the_bytes_of_sqlite(
         kept, graphs = connection.exec_driver_sql(query).one()
         blobs = connection.exec_driver_sql("SELECT count(*) FROM checkpoint_blobs").scalar_one()
     database.close()
-    assert kept == graphs > 0, "they were in the server, and of a finished run only the last ones stay"
+    with open_checkpoints(postgres) as saver:
+        choices = len(before_choices(saver, run.id))
+    assert kept == graphs + choices, (
+        "of a finished run the last ones stay, and those at which it can be forked"
+    )
+    assert graphs > 0 < choices
     assert blobs < 60 * graphs, "the values of the others went with them"
     again = load_run(
         run.id, home=tmp_path / "elsewhere", artifact_root=home / "artifacts", database_url=postgres

@@ -103,8 +103,8 @@ def plot_localisation(
     counts = data.loc[data["organelle"] != UNKNOWN, "organelle"].value_counts()
     shown = sorted(sorted(counts.index, key=lambda name: (-counts[name], name))[: params.n_organelles])
     title = "Map of the cell"
-    with drawing(680, 460, "localisation") as figure:
-        axes = figure.add_axes((0.075, 0.1, 0.62, 0.86))
+    with drawing(600, 430, "localisation") as figure:
+        axes = figure.add_axes((0.08, 0.1, 0.58, 0.86))
         axes.set_xlim(*nice_limits(data["x"].to_numpy(float)))
         axes.set_ylim(*nice_limits(data["y"].to_numpy(float)))
         rest = data[~data["organelle"].isin(shown)]
@@ -128,7 +128,7 @@ def plot_localisation(
                 [], [], linestyle="none", marker="o", markersize=4, color=FAINT, label=f"other ({len(rest)})"
             )
         )
-        figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.71, 0.965), labelspacing=0.7)
+        figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.675, 0.965), labelspacing=0.7)
         figure.text(
             0.715, 0.105, "large, rimmed: markers\nsmall: assigned", fontsize=7, color=MUTED, va="bottom"
         )

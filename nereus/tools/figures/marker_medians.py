@@ -178,7 +178,7 @@ def _draw(
         for spine in side.spines.values():
             spine.set_visible(False)
         for row, one in enumerate(share):
-            side.text(one, len(names) - row - 0.5, f" {one:.1%}", fontsize=6, va="center", color=INK)
+            side.text(one, len(names) - row - 0.5, f" {one:.1%}", fontsize=6.5, va="center", color=INK)
         side.set_title("share", fontsize=6.5, fontweight="normal", color=MUTED)
         scale = figure.add_axes((left / width, 22 / height, min(110.0, wide * 0.4) / width, 7 / height))
         _cells(scale, np.linspace(0, 1, 24)[None, :])

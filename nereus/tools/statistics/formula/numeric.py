@@ -354,4 +354,6 @@ def _scored(formula: Formula, value: FloatArray, observed: FloatArray) -> Formul
 
 def sheet_values(sheet: Sheet, nodes: Sequence[Expression]) -> FloatArray:
     """Values of nodes, shape (rows, nodes)."""
+    if not nodes:
+        return np.zeros((sheet.n_rows, 0))
     return np.stack([node.evaluate(sheet) for node in nodes], axis=1)

@@ -182,7 +182,8 @@ def _simple_weights(columns: FloatArray, target: FloatArray, reach: float) -> Fl
         spread = np.maximum(reach * error[1:], 1e-7 * size)
         if grain:  # what rounding of the target alone allows
             spread = np.maximum(spread, 2 * grain / np.maximum(np.ptp(columns[:, waiting], axis=0), 1e-300))
-        at = int(np.argmin(spread / size))
+        with np.errstate(over="ignore"):
+            at = int(np.argmin(spread / size))
         middle, within = float(solved[1 + at]), float(spread[at])
         weights[waiting.pop(at)] = simplest_between(middle - within, middle + within)
     return weights
