@@ -266,58 +266,63 @@ class Evidence(Record):
     column: str | None = None
 
 
+Direction = Literal["up", "down", "present", "absent", "positive", "negative", "none"]
+RelationName = Literal[
+    "abundance",
+    "detection",
+    "association",
+    "interaction",
+    "course",
+    "divergence",
+    "survival",
+    "dose_response",
+    "target",
+    "interactor",
+    "localisation",
+    "population",
+    "state",
+    "enrichment",
+    "activity",
+    "prediction",
+    "replication",
+    "module",
+    "cross_layer",
+    "cluster_association",
+    "composition",
+]
+EntityKind = Literal[
+    "protein",
+    "gene",
+    "peptide",
+    "site",
+    "set",
+    "kinase",
+    "factor",
+    "module",
+    "panel",
+    "cluster",
+    "population",
+    "marker",
+    "variable",
+    "sample_group",
+    "sample",
+    "batch",
+]
+
+
 class Entity(Record):
     """A thing that a claim is about."""
 
-    kind: Literal[
-        "protein",
-        "gene",
-        "peptide",
-        "site",
-        "set",
-        "kinase",
-        "factor",
-        "module",
-        "panel",
-        "cluster",
-        "population",
-        "marker",
-        "variable",
-        "sample_group",
-        "sample",
-        "batch",
-    ]
+    kind: EntityKind
     id: str
     name: str
-    direction: Literal["up", "down", "present", "absent", "positive", "negative", "none"] = "none"
+    direction: Direction = "none"
 
 
 class Claim(Record):
     """The typed content of a hypothesis."""
 
-    relation: Literal[
-        "abundance",
-        "detection",
-        "association",
-        "interaction",
-        "course",
-        "divergence",
-        "survival",
-        "dose_response",
-        "target",
-        "interactor",
-        "localisation",
-        "population",
-        "state",
-        "enrichment",
-        "activity",
-        "prediction",
-        "replication",
-        "module",
-        "cross_layer",
-        "cluster_association",
-        "composition",
-    ]
+    relation: RelationName
     entities: tuple[Entity, ...]
     contrast: str
     """``a vs b`` or the name of the variable."""

@@ -17,10 +17,10 @@ from nereus.agents.planner.companions import COHORT
 from nereus.agents.planner.evidence import EvidenceBook, in_order
 from nereus.agents.planner.grouping import cross_groups, missing, number, set_groups, whole_groups
 from nereus.agents.planner.questions import TESTED, Tested
-from nereus.agents.planner.relations import RELATIONS, EntityKind, Relation, features_of
+from nereus.agents.planner.relations import RELATIONS, Relation, features_of
 from nereus.agents.planner.services import Services
 from nereus.agents.policies.base import EvidenceGroup
-from nereus.memory.records import Claim, Entity, Objective, Scalar
+from nereus.memory.records import Claim, Entity, EntityKind, Objective, Scalar
 
 ROWS_A_TABLE = 25
 CANDIDATES_A_TABLE = 5

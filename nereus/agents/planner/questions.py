@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from nereus.agents.planner.relations import RELATIONS, EntityKind, Relation, RelationName
-from nereus.memory.records import Objective, ObjectiveKind
+from nereus.agents.planner.relations import RELATIONS, Relation
+from nereus.memory.records import EntityKind, Objective, ObjectiveKind, RelationName
 
 
 @dataclass(frozen=True)

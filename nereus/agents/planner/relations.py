@@ -8,52 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from nereus.memory.records import Objective
-
-Direction = Literal["up", "down", "present", "absent", "positive", "negative", "none"]
-RelationName = Literal[
-    "abundance",
-    "detection",
-    "association",
-    "interaction",
-    "course",
-    "divergence",
-    "survival",
-    "dose_response",
-    "target",
-    "interactor",
-    "localisation",
-    "population",
-    "state",
-    "enrichment",
-    "activity",
-    "prediction",
-    "replication",
-    "module",
-    "cross_layer",
-    "cluster_association",
-    "composition",
-]
-EntityKind = Literal[
-    "protein",
-    "gene",
-    "peptide",
-    "site",
-    "set",
-    "kinase",
-    "factor",
-    "module",
-    "panel",
-    "cluster",
-    "population",
-    "marker",
-    "variable",
-    "sample_group",
-    "sample",
-    "batch",
-]
+from nereus.memory.records import Direction, EntityKind, Objective, RelationName
 
 
 @dataclass(frozen=True)
