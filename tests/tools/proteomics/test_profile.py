@@ -466,3 +466,20 @@ def test_rows_may_come_in_any_order() -> None:
     straight, shuffled = profile_dataset(dataset(obs, X)), profile_dataset(dataset(obs.iloc[order], X[order]))
     for name in ("n_subjects", "repeats", "main_contrast", "unit_of_analysis"):
         assert straight.values[name] == shuffled.values[name]
+
+
+@pytest.mark.parametrize("first", ["age", "status"])
+def test_an_event_in_words_is_related_to_numbers_by_its_levels(first: str) -> None:
+    n = 40
+    rng = np.random.default_rng(3)
+    died = rng.random(n) < 0.5
+    columns = {
+        "age": 50 + 20 * died + rng.normal(0, 3, n).round(1),
+        "status": np.where(died, "deceased", "alive"),
+    }
+    sheet = {first: columns[first], **columns, "survival days": rng.integers(10, 3000, n).astype(float)}
+    result = profile_dataset(dataset(pd.DataFrame(sheet, index=[f"s{i}" for i in range(n)])))
+    assert roles(result)["status"] == "event"
+    related = result.table("confounding").set_index("pair").loc["status | age"]
+    assert related["eta2"] > 0.8
+    assert np.isnan(related["correlation"])

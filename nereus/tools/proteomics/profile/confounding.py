@@ -46,9 +46,7 @@ def confounding_table(obs: pd.DataFrame, columns: list[Column], levels: dict[str
         kinds = {_kind(first), _kind(second)}
         if kinds == {"batch", "factor"} and _kind(first) == "batch":
             first, second = second, first
-        if kinds == {"number", "factor"} and _kind(first) == "number":
-            first, second = second, first
-        if kinds == {"number", "batch"} and _kind(first) == "number":
+        if kinds != {"number"} and _kind(first) == "number":  # levels come before numbers
             first, second = second, first
         v = eta2 = correlation = None
         verdict, why = "weak", ""

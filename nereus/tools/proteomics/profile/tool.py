@@ -73,7 +73,7 @@ class ProfileParams(Params):
 
 @tool(
     "profile_dataset",
-    version="2",
+    version="3",
     summary="What the data set is: roles of columns, unit of analysis, what can be compared, and what would mislead.",
     outputs=(
         "dataset:dataset",
