@@ -289,6 +289,7 @@ RelationName = Literal[
     "cross_layer",
     "cluster_association",
     "composition",
+    "mechanism",
 ]
 EntityKind = Literal[
     "protein",
@@ -307,7 +308,46 @@ EntityKind = Literal[
     "sample_group",
     "sample",
     "batch",
+    "treatment",
+    "bait",
+    "compartment",
+    "layer",
 ]
+EdgeKind = Literal[
+    "up_in",
+    "down_in",
+    "present_in",
+    "absent_in",
+    "correlates_with",
+    "depends_on",
+    "changes_over",
+    "diverges_in",
+    "prognostic_for",
+    "responds_to",
+    "restructured_in",
+    "binds",
+    "localised_in",
+    "active_in",
+    "inactive_in",
+    "enriched_in",
+    "member_of",
+    "coexpressed_with",
+    "acts_on",
+    "agrees_with",
+    "predicts",
+    "divides",
+    "differs_from",
+    "varies_with",
+    "regulates",
+    "drives",
+    "mediates",
+]
+"""What one node of the evidence graph has to do with another; the last three are inferred, never tested by a tool."""
+EdgeStatus = Literal["supported", "refuted", "untested", "known", "inferred"]
+"""``supported`` and ``refuted`` were tested, ``untested`` could not be, ``known`` stands in a collection of knowledge, and
+``inferred`` follows from others and waits for an experiment."""
+Split = Literal["discovery", "validation", "second cohort"]
+"""Whose subjects an edge was tested in: those of the run, those that were kept aside, or those of a second cohort."""
 
 
 class Entity(Record):
@@ -370,7 +410,8 @@ class Hypothesis(Record):
     id: str  # H1, H2, ...
     rank: int
     status: Literal["proposed", "supported", "tentative", "refuted", "merged"]
-    grain: Literal["entity", "set", "cross"]
+    grain: Literal["entity", "set", "cross", "path"]
+    """``path``: an inference over edges of the evidence graph, never more than tentative."""
     key: str
     """Canonical key: sorted entity ids, relation, contrast, direction."""
     statement: str
@@ -391,6 +432,57 @@ class Hypothesis(Record):
     figures: tuple[str, ...] = ()
     """Artifact ids of figures to show on its card."""
     author: str = "composed by rules, no language model"
+
+
+# ------------------------------------------------------------------------------------------- the evidence graph
+
+
+class GraphNode(Record):
+    """A thing of the evidence graph. The same thing has the same id in every run."""
+
+    id: str
+    """``n`` + first 16 hexadecimal digits of the SHA-256 of kind and entity."""
+    kind: EntityKind
+    entity: str
+    """Id within its kind: a protein group, ``factor=level``, the id of a set ..."""
+    name: str
+
+
+class GraphEdge(Record):
+    """What a run says of two nodes, and which evidence recomputes it.
+
+    Its numbers are those of the row (or step) that the first piece of evidence points at; `columns` says which column
+    each is read from, so none stands without a source.
+    """
+
+    id: str
+    """``l`` + first 16 hexadecimal digits of the SHA-256 of nodes, kind, what is asked about, objective and split."""
+    kind: EdgeKind
+    source: str
+    target: str
+    relation: RelationName
+    sign: Literal[-1, 0, 1] = 0
+    about: str = ""
+    """Contrast or variable."""
+    objective_id: str = ""
+    status: EdgeStatus
+    split: Split = "discovery"
+    dataset: str = ""
+    """Artifact id of the data file whose subjects were tested."""
+    effect: float | None = None
+    p: float | None = None
+    q: float | None = None
+    """At the error level of the whole run where the run has one for it."""
+    n: float | None = None
+    """Subjects."""
+    confidence: float | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Number -> column of the evidence's row (or named value of its step); ``n_a+n_b`` is a sum."""
+    evidence_ids: tuple[str, ...] = ()
+    hypotheses: tuple[str, ...] = ()
+    """Hypotheses that say it."""
+    note: str = ""
+    """For an inferred edge the experiment that would test it."""
 
 
 # ------------------------------------------------------------------------------------------------- the run
@@ -474,6 +566,9 @@ class RunRecord(Record):
     """What a reader must know: budget stops, refused contrasts, missing annotation ..."""
     outputs: dict[str, str] = Field(default_factory=dict)
     """Well-known results -> ``<step id>/<output name>`` (``claims``, ``profile``, ``calibration`` ...)."""
+    nodes: tuple[GraphNode, ...] = ()
+    edges: tuple[GraphEdge, ...] = ()
+    """The evidence graph."""
 
     def steps(self) -> list[PlannedStep]:
         """Every executed step of the newest workflow versions, in plan order."""

@@ -27,6 +27,7 @@ from nereus.memory.database.models import (
     ToolCallRow,
 )
 from nereus.memory.findings import Findings
+from nereus.memory.graph import Graphs
 from nereus.memory.plans import Plans
 from nereus.memory.progress import Mark
 from nereus.memory.records import (
@@ -54,7 +55,7 @@ RESUMABLE: tuple[RunStatus, ...] = ("running", "waiting", "stopped")
 """A run with one of these may be taken up again (a killed process leaves ``running``)."""
 
 
-class RunRepository(Plans, Findings, Approvals):
+class RunRepository(Plans, Findings, Graphs, Approvals):
     """Keeps and finds runs, with all that is kept about them.
 
     Parameters
@@ -186,6 +187,7 @@ class RunRepository(Plans, Findings, Approvals):
             workflows = self.workflows_of(connection, run_id)
             evidence = self.all_of(connection, _EVIDENCE, run_id, Evidence)
             hypotheses = self.all_of(connection, _HYPOTHESES, run_id, Hypothesis)
+            nodes, edges = self._graph(connection, run_id)
             keys = (
                 select(_STEPS.c.call_key)
                 .where(_STEPS.c.run_id == run_id, _STEPS.c.call_key.is_not(None))
@@ -202,6 +204,8 @@ class RunRepository(Plans, Findings, Approvals):
                 decisions=tuple(self.all_of(connection, _DECISIONS, run_id, Decision)),
                 notices=tuple(self._json(connection, run_id, "notices")),
                 outputs=self._json(connection, run_id, "outputs"),
+                nodes=tuple(nodes),
+                edges=tuple(edges),
             )
 
     def delete_run(self, run_id: str) -> None:

@@ -112,7 +112,7 @@ class EvidenceGroup(View):
     """All evidence about one entity in one context, harvested by code: what one hypothesis may stand on."""
 
     id: str
-    grain: Literal["entity", "set", "cross"]
+    grain: Literal["entity", "set", "cross", "path"]
     claim: Claim
     objective_ids: tuple[str, ...]
     evidence: dict[str, str]
@@ -243,7 +243,7 @@ class HypothesisDraft(View):
     """A hypothesis as its author wrote it: ``{{E12|.2f}}`` references in place of numbers."""
 
     group_id: str
-    grain: Literal["entity", "set", "cross"]
+    grain: Literal["entity", "set", "cross", "path"]
     claim: Claim
     statement: str
     alternatives: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ from nereus.errors import NereusError, StoreError
 from nereus.memory.database.models import Base
 from nereus.memory.database.unit import Unit, Write
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """Revision of the newest migration: what this version of Nereus reads and writes."""
 
 BUSY_S = 60.0

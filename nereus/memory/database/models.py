@@ -233,6 +233,66 @@ class AtomRow(_OfRun):
     document: Mapped[str] = mapped_column(Text)
 
 
+class GraphNodeRow(_OfRun):
+    """`GraphNode` of the evidence graph of one run; the same thing has the same id in every run."""
+
+    __tablename__ = "graph_nodes"
+    __table_args__ = (Index("ix_graph_nodes_name_key", "name_key"),)
+
+    kind: Mapped[str] = mapped_column(String(32))
+    name_key: Mapped[str] = mapped_column(String(255))
+    """Its name in lower case, cut: what is looked up."""
+    document: Mapped[str] = mapped_column(Text)
+
+
+class GraphEdgeRow(_OfRun):
+    """`GraphEdge`."""
+
+    __tablename__ = "graph_edges"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["run_id", "source"], ["graph_nodes.run_id", "graph_nodes.id"], ondelete="CASCADE"
+        ),
+        ForeignKeyConstraint(
+            ["run_id", "target"], ["graph_nodes.run_id", "graph_nodes.id"], ondelete="CASCADE"
+        ),
+        Index("ix_graph_edges_source", "run_id", "source"),
+        Index("ix_graph_edges_target", "run_id", "target"),
+    )
+
+    source: Mapped[str] = mapped_column(String(64))
+    target: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(32), index=True)
+    status: Mapped[str] = mapped_column(String(16))
+    split: Mapped[str] = mapped_column(String(16))
+    sign: Mapped[int] = mapped_column(Integer)
+    effect: Mapped[float | None] = mapped_column(Float)
+    p: Mapped[float | None] = mapped_column(Float)
+    q: Mapped[float | None] = mapped_column(Float)
+    n: Mapped[float | None] = mapped_column(Float)
+    dataset_id: Mapped[str] = mapped_column(String(64))
+    document: Mapped[str] = mapped_column(Text)
+
+
+class GraphEdgeEvidenceRow(_Made):
+    """Which evidence recomputes an edge. An edge without recorded evidence cannot be stored."""
+
+    __tablename__ = "graph_edge_evidence"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["run_id", "edge_id"], ["graph_edges.run_id", "graph_edges.id"], ondelete="CASCADE"
+        ),
+        ForeignKeyConstraint(
+            ["run_id", "evidence_id"], ["evidence.run_id", "evidence.id"], ondelete="CASCADE"
+        ),
+        Index("ix_graph_edge_evidence_evidence", "run_id", "evidence_id"),
+    )
+
+    run_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    edge_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    evidence_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
 class DecisionRow(_OfRun):
     """`Decision`."""
 
