@@ -6,8 +6,9 @@
 so nothing else changes.
 """
 
+from benchmarks.truth.planting.cells import CellStudy
 from benchmarks.truth.planting.recipes import PLANS, Plan, make_study, plan_of
 from benchmarks.truth.planting.study import Study
 from benchmarks.truth.planting.truth import PlantedClaim, Trap, Truth
 
-__all__ = ["PLANS", "Plan", "PlantedClaim", "Study", "Trap", "Truth", "make_study", "plan_of"]
+__all__ = ["PLANS", "CellStudy", "Plan", "PlantedClaim", "Study", "Trap", "Truth", "make_study", "plan_of"]

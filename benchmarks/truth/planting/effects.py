@@ -13,8 +13,11 @@ MODULE_FEATURES = (8, 30)
 MODULE_SIZES = (1.0, 2.0)
 SET_SIZE = 0.3
 SET_MEMBERS = (25, 80)
-HAZARD = 1.2
-"""Log hazard for each standard deviation of the hidden risk."""
+HALVES = 2.0 * float(np.sqrt(2.0 / np.pi))
+"""Difference between the upper and the lower half of a normal variable, in standard deviations of it: an effect of size one
+differs by one standard deviation between the halves, as one of two groups does between the groups."""
+HAZARD = 2.0
+"""Log hazard for each standard deviation of the hidden risk: large effects are then visible to a Cox model."""
 EVENTS = 0.65
 LOST = 0.95
 """Share of the values that are lost where a feature is absent."""
@@ -83,7 +86,7 @@ def trend(study: Study, variable: str = "exposure_level", n: int = 8) -> None:
     study.sheet[variable] = np.round(50.0 + 12.0 * z, 3)
     for i in study.take(n, rng):
         size, sign = float(rng.uniform(*SIZES)), int(rng.choice([-1, 1]))
-        study.values[:, i] += sign * size / 2.0 * study.sd[i] * z
+        study.values[:, i] += sign * size / HALVES * study.sd[i] * z
         claim = PlantedClaim("trend", ("association",), {"variable": variable}, sign, size, study.features[i])
         study.truth.claims.append(claim)
 
@@ -98,7 +101,7 @@ def survival(study: Study, time: str = "followup_days", event: str = "death", n:
     study.sheet[event] = np.where(until <= censored, 1, 0)
     for i in study.take(n, rng):
         size, sign = float(rng.uniform(*SIZES)), int(rng.choice([-1, 1]))
-        study.values[:, i] += sign * size / 2.0 * study.sd[i] * risk
+        study.values[:, i] += sign * size / HALVES * study.sd[i] * risk
         about = {"time": time, "event": event}
         claim = PlantedClaim("survival", ("survival",), about, sign, size, study.features[i])
         study.truth.claims.append(claim)

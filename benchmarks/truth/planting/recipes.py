@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.truth.planting import effects, traps
 from benchmarks.truth.planting.bases import load_base
+from benchmarks.truth.planting.cells import CellStudy, cluster_study
 from benchmarks.truth.planting.study import Study
 
 EFFECTS: dict[str, Callable[[Study], None]] = {
@@ -62,7 +63,7 @@ _ALL = (*_LARGE, "yeast")
 PLANS: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     ("plain", ("shift", "missing"), (), _ALL),
     ("interaction", ("shift", "interaction"), (), ("mouse", *_LARGE)),
-    ("trend", ("shift", "trend"), ("decoy",), _LARGE),
+    ("cluster", ("cluster",), (), ("cytometry",)),
     ("survival", ("shift", "survival"), (), _LARGE),
     ("module", ("shift", "module"), (), _LARGE),
     ("gene set", ("shift", "gene_set"), (), _LARGE),
@@ -85,8 +86,10 @@ def plan_of(seed: int) -> Plan:
     return Plan(name, bases[seed // len(PLANS) % len(bases)], seed, plants, spoiled)
 
 
-def make_study(plan: Plan, folder: Path) -> Study:
+def make_study(plan: Plan, folder: Path) -> Study | CellStudy:
     """Make the study of a plan from the folder of the shared data sets."""
+    if plan.plants == ("cluster",):
+        return cluster_study(plan.seed, folder, plan.name)
     study = Study.on(load_base(plan.base, folder), plan.seed, plan.name)
     study.factor("condition", LEVELS["condition"])
     if "interaction" in plan.plants:

@@ -47,9 +47,9 @@ class Study:
     @classmethod
     def on(cls, base: Base, seed: int, plan: str) -> Study:
         """The untouched background of a study."""
-        rng = _stream(seed, "subjects and features")
+        rng = stream(seed, "subjects and features")
         values, _ = draw(base, rng)
-        names = _stream(seed, "names")
+        names = stream(seed, "names")
         features = ["X" + "".join(names.choice(_LETTERS, 7)) for _ in range(values.shape[1])]
         sheet = pd.DataFrame({"sample": [f"S{i:03d}" for i in range(1, len(values) + 1)]})
         sd = np.nanstd(values, axis=0, ddof=1)
@@ -57,7 +57,7 @@ class Study:
 
     def stream(self, what: str) -> np.random.Generator:
         """Random numbers for one purpose; they do not depend on what else was drawn."""
-        return _stream(self.truth.seed, what)
+        return stream(self.truth.seed, what)
 
     def take(self, n: int, rng: np.random.Generator) -> list[int]:
         """Features that nothing was planted into yet and that are mostly seen; they are then taken."""
@@ -91,5 +91,6 @@ class Study:
         self.truth.write(folder / TRUTH)
 
 
-def _stream(seed: int, what: str) -> np.random.Generator:
+def stream(seed: int, what: str) -> np.random.Generator:
+    """Random numbers for one purpose of one seed."""
     return np.random.default_rng([seed, crc32(what.encode())])

@@ -28,8 +28,8 @@ class PlantedClaim:
     direction
         1 for more of it in a (with a higher variable, a higher hazard), -1 for less.
     size
-        Size in standard deviations: of the difference of two groups; of the change over two standard deviations of a
-        variable; of each of two opposite effects of an interaction. None for presence and absence.
+        Size in standard deviations: of the difference of two groups; of the halves of the subjects with the higher and the
+        lower variable or hidden risk; of each of two opposite effects of an interaction. None for presence and absence.
     entity
         Feature; for a set or module its name; for cells the marker.
     members

@@ -63,6 +63,8 @@ def verify_context(state: VerificationState, runtime: Runtime[Services]) -> dict
         contexts_to_verify(state)
     )
     draft, checks = _plan(objective, asked, first.spec.params, _to_draw(services, objective))
+    if draft is None:
+        return {}
     number = 1 + max(int(step.split(".W")[1].split(".")[0]) for step in calls if step.startswith(f"{one}.W"))
     workflow = trim(materialise(draft, one, number), allowed)
     done: list[PlannedStep] = []
@@ -107,8 +109,8 @@ def verify_context(state: VerificationState, runtime: Runtime[Services]) -> dict
 
 def _plan(
     objective: Objective, asked: Tested, params: dict[str, Any], features: list[str]
-) -> tuple[WorkflowDraft, dict[int, str]]:
-    """The steps, and which position is which check."""
+) -> tuple[WorkflowDraft | None, dict[int, str]]:
+    """The steps, and which position is which check; None where nothing is left to check, as of an unadjusted module."""
     again = {name: 0 if name in REPETITIONS else value for name, value in params.items()}
     plan: list[StepDraft] = []
     checks: dict[int, str] = {}
@@ -131,6 +133,8 @@ def _plan(
         purpose, drawn = _drawing(objective, asked, params)
         given = {"feature": feature, **drawn}
         add(asked.figure, purpose, asked.data.format(id=objective.id), given, f"figure:{feature}")
+    if not plan:
+        return None, checks
     template = WorkflowDraft(
         template="verification", steps=tuple(plan), stop_rule="every check was carried out"
     )
