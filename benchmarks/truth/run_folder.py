@@ -58,7 +58,7 @@ class RunView:
     values
         Named values of the profile.
     failed_samples
-        Samples that the run found to be outliers, or that failed its quality control.
+        Samples that the run found to be outliers.
     """
 
     top: list[Said] = field(default_factory=list)
@@ -159,7 +159,7 @@ def read_run(out: Path, features: frozenset[str], home: Path | None = None) -> R
         },
         tuple(plan["notices"]),
         dict(profile),
-        _failed(out, steps, profile),
+        _failed(steps, profile),
     )
 
 
@@ -171,11 +171,9 @@ def _number(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _failed(out: Path, steps: list[dict[str, Any]], profile: dict[str, Any]) -> frozenset[str]:
+def _failed(steps: list[dict[str, Any]], profile: dict[str, Any]) -> frozenset[str]:
     named = {one for one in str(profile.get("outliers") or "").split(";") if one}
     for step in steps:
-        if step["tool"] == "quality_control":
-            named |= {one for one in str(step["values"].get("failed") or "").split(";") if one}
         if step["tool"] == "remove_samples":
             named |= {str(one) for one in step["params"].get("samples", [])}
     return frozenset(named)
