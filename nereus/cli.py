@@ -17,6 +17,7 @@ from nereus.errors import InputError, NereusError
 from nereus.judge_commands import judge, review_app
 from nereus.memory_commands import memory_app
 from nereus.run_commands import runs_app
+from nereus.tool_commands import tools_app
 
 if TYPE_CHECKING:
     from nereus.agents.planner.discover import Run
@@ -28,7 +29,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-tools_app = typer.Typer(help="The tools that agents and people can call.", no_args_is_help=False)
 app.add_typer(tools_app, name="tools")
 app.add_typer(data_app, name="data")
 app.add_typer(memory_app, name="memory")
@@ -340,40 +340,6 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
                     typer.echo(f"     mend: {check.mend}")
         if not all(check.ok for check in found):
             raise typer.Exit(1)
-
-
-@tools_app.callback(invoke_without_command=True)
-def tools(context: typer.Context) -> None:
-    """List the tools."""
-    if context.invoked_subcommand is not None:
-        return
-    with _told():
-        from nereus.tools import registry
-
-        for tool in registry.all_tools():
-            typer.echo(f"{tool.name:<24} {tool.summary}")
-
-
-@tools_app.command("show")
-def tools_show(name: str) -> None:
-    """Show one tool: its inputs, parameters and outputs."""
-    with _told():
-        from nereus.tools import registry
-
-        tool = registry.get(name)
-        typer.echo(f"{tool.name} (version {tool.version}): {tool.summary}\n")
-        for spec in tool.inputs:
-            typer.echo(f"input   {spec.name}: {spec.kind}{' (optional)' if spec.optional else ''}")
-        for output in tool.outputs:
-            kind, _, output_name = output.partition(":")
-            typer.echo(f"output  {output_name}: {kind}")
-        for field_name, field in tool.params_model.model_fields.items():
-            default = (
-                "required" if field.is_required() else f"= {field.get_default(call_default_factory=True)!r}"
-            )
-            typer.echo(f"param   {field_name} {default}: {field.description or ''}")
-        if tool.__doc__:
-            typer.echo(f"\n{tool.__doc__}")
 
 
 # ---------------------------------------------------------------------------------------------------------- helpers

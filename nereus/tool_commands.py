@@ -1,0 +1,211 @@
+"""`nereus tools`: list the tools, show one, and run one on files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nereus.errors import InputError, NereusError, PlanError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nereus.tools.base import InputSpec, Params, Result, Tool
+
+tools_app = typer.Typer(help="The tools that agents and people can call.", no_args_is_help=False)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Print errors of ours as one message and end with code 1."""
+    try:
+        yield
+    except NereusError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@tools_app.callback(invoke_without_command=True)
+def tools(context: typer.Context) -> None:
+    """List the tools."""
+    if context.invoked_subcommand is not None:
+        return
+    with _told():
+        from nereus.tools import registry
+
+        for tool in registry.all_tools():
+            typer.echo(f"{tool.name:<24} {tool.summary}")
+
+
+@tools_app.command("show")
+def show(name: str) -> None:
+    """Show one tool: its inputs, parameters and outputs."""
+    with _told():
+        from nereus.tools import registry
+
+        tool = registry.get(name)
+        typer.echo(f"{tool.name} (version {tool.version}): {tool.summary}\n")
+        for spec in tool.inputs:
+            typer.echo(f"input   {spec.name}: {spec.kind}{' (optional)' if spec.optional else ''}")
+        for output in tool.outputs:
+            kind, _, output_name = output.partition(":")
+            typer.echo(f"output  {output_name}: {kind}")
+        for field_name, field in tool.params_model.model_fields.items():
+            default = (
+                "required" if field.is_required() else f"= {field.get_default(call_default_factory=True)!r}"
+            )
+            typer.echo(f"param   {field_name} {default}: {field.description or ''}")
+        if tool.__doc__:
+            typer.echo(f"\n{tool.__doc__}")
+
+
+@tools_app.command("run")
+def run(
+    name: Annotated[str, typer.Argument(metavar="TOOL", help="A tool of `nereus tools`.")],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE...]",
+            help="Its inputs, in their order; or input=FILE. Tables are CSV, TSV, XLSX or Parquet; data sets are what "
+            "`nereus discover` reads.",
+        ),
+    ] = None,
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter, e.g. target=yield; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for tables, figures and values.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the named values as JSON.")] = False,
+) -> None:
+    """Run one tool on files. Nothing is recorded: for a recorded analysis see `nereus discover`."""
+    with _told():
+        from nereus.tools import registry
+        from nereus.tools.base import Capability
+
+        tool = registry.get(name)
+        if tool.capability in (Capability.NETWORK, Capability.EXEC):
+            raise PlanError(
+                f"tool {name!r} reaches beyond its inputs ({tool.capability.value})",
+                where="nereus tools run",
+                mend="it runs only within a recorded run, where it can be approved",
+            )
+        params = _parameters(tool, parameters or [])
+        inputs = _inputs(tool, files or [])
+        if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError("exists, and is not empty", where=str(out), mend="name another folder")
+        result = tool.run(inputs, params, seed)
+        if out is not None:
+            write_result(result, out)
+        if as_json:
+            typer.echo(json.dumps(dict(result.values), indent=2))
+            return
+        typer.echo(result.summary)
+        for value, shown in result.values.items():
+            typer.echo(f"  {value} = {shown}")
+        for warning in result.warnings:
+            typer.echo(f"warning: {warning}")
+        if out is not None:
+            typer.echo(f"tables, figures and values are in {out}")
+
+
+def _parameters(tool: Tool, given: list[str]) -> Params:
+    """Parameters from ``name=value``: text where the parameter is text, JSON elsewhere, or a list with commas."""
+    found: dict[str, Any] = {}
+    for item in given:
+        name, sign, text = item.partition("=")
+        if not sign or not name:
+            raise InputError(f"{item!r} is no assignment", where="--set", mend="write name=value")
+        field = tool.params_model.model_fields.get(name)
+        kind = str(field.annotation) if field is not None else ""
+        if kind in ("<class 'str'>", "str | None"):
+            found[name] = text
+            continue
+        try:
+            found[name] = json.loads(text)
+        except json.JSONDecodeError:
+            found[name] = text.split(",") if kind.startswith(("tuple", "list")) else text
+    return tool.validate(found)
+
+
+def _inputs(tool: Tool, given: list[str]) -> dict[str, Any]:
+    """Inputs from files by position or name, read as the tool wants them."""
+    specs = {spec.name: spec for spec in tool.inputs}
+    waiting = list(specs)
+    named: list[tuple[str, str | None, Path]] = []
+    for item in given:
+        before, sign, after = item.partition("=")
+        slot, _, key = before.partition(":")
+        if sign and slot in specs and not Path(item).exists():
+            named.append((slot, key or None, Path(after)))
+            waiting = [one for one in waiting if one != slot]
+            continue
+        if not waiting:
+            raise InputError(
+                f"{item!r} is one file more than there are inputs",
+                where=f"tool {tool.name!r}",
+                mend=f"inputs are {sorted(specs)}",
+            )
+        named.append((waiting.pop(0), None, Path(item)))
+    found: dict[str, Any] = {}
+    for slot, key, path in named:
+        if specs[slot].kind == "tables":
+            found.setdefault(slot, {})[key or path.stem] = read_table_file(path)
+        elif slot in found:
+            raise InputError(
+                f"input {slot!r} is given twice", where=f"tool {tool.name!r}", mend="give it once"
+            )
+        else:
+            found[slot] = _read(specs[slot], path)
+    return found
+
+
+def _read(spec: InputSpec, path: Path) -> Any:
+    from nereus.tools.base import SourceFile
+
+    if spec.kind == "file":
+        if not path.exists():
+            raise InputError("there is no such file", where=str(path), mend="check the path")
+        return SourceFile(path, path.name)
+    if spec.kind == "dataset":
+        from nereus import load_dataset
+
+        return load_dataset(path)
+    return read_table_file(path)
+
+
+def read_table_file(path: Path) -> pd.DataFrame:
+    """A table of any kind, one row an observation: numbers as float, anything else as text, missing as NaN."""
+    from nereus.tools.proteomics.readers.sample_sheet import sheet_columns
+    from nereus.tools.proteomics.readers.source import open_source
+    from nereus.tools.proteomics.readers.table import read_table
+
+    table = read_table(open_source(path))
+    frame = sheet_columns(table, range(table.n_rows))
+    for name in frame.columns:
+        if str(frame[name].dtype) == "category":  # as written, so that no order of levels is taken for one
+            frame[name] = frame[name].astype(object)
+    return frame
+
+
+def write_result(result: Result, folder: Path) -> None:
+    """Tables as CSV, figures as SVG with the table they were drawn from, data sets as h5ad, and values as JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in result.tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    for name, figure in result.figures.items():
+        (folder / f"{name}.svg").write_bytes(figure.svg)
+        figure.data.to_csv(folder / f"{name}_drawn.csv", index=False)
+    for name, dataset in result.datasets.items():
+        dataset.write_h5ad(folder / f"{name}.h5ad")
+    said: Mapping[str, Any] = {
+        "summary": result.summary,
+        "values": dict(result.values),
+        "warnings": list(result.warnings),
+        "complete": result.complete,
+    }
+    (folder / "result.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")

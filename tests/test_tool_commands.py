@@ -1,0 +1,73 @@
+"""`nereus tools run`: any tool on files, without a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from nereus.cli import app
+
+
+def said(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["tools", "run", *arguments])
+    return done.exit_code, done.output
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(1)
+    made = pd.DataFrame({"mass": rng.uniform(1, 9, 80).round(3), "length": rng.uniform(1, 4, 80).round(3)})
+    made["treated"] = rng.choice(["yes", "no"], 80)
+    made["yield"] = 2.5 * made["mass"] / made["length"]
+    path = tmp_path / "table.csv"
+    made.to_csv(path, index=False)
+    return path
+
+
+def test_formula_of_a_table_in_a_file_and_its_plot(table: Path, tmp_path: Path) -> None:
+    out, drawn = tmp_path / "out", tmp_path / "drawn"
+    code, text = said("discover_formula", str(table), "--set", "target=yield", "--out", str(out))
+    assert code == 0, text
+    assert "yield = 2.5 * mass / length" in text
+    saved = json.loads((out / "result.json").read_text())
+    assert saved["values"]["exact"] is True
+    relevance = pd.read_csv(out / "relevance.csv")
+    assert set(relevance.loc[relevance["relevant"], "column"]) == {"mass", "length"}
+    code, text = said("plot_parity", f"predictions={out / 'predictions.csv'}", "--out", str(drawn))
+    assert code == 0, text
+    assert (drawn / "parity.svg").read_bytes().lstrip().startswith(b"<")
+    assert len(pd.read_csv(drawn / "parity_drawn.csv")) == 80
+
+
+def test_values_as_json_are_those_of_the_tool(table: Path) -> None:
+    code, text = said(
+        "discover_formula", str(table), "--set", "target=yield", "--set", "columns=mass,length", "--json"
+    )
+    assert code == 0, text
+    assert json.loads(text)["n_columns"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("discover_formula", "absent.csv", "--set", "target=y"), "no such file"),
+        (("discover_formula", "{table}", "--set", "target=yeld"), "no column 'yeld'"),
+        (("discover_formula", "{table}", "--set", "tarjet=yield"), "tarjet"),
+        (("discover_formula", "{table}", "--set", "target"), "no assignment"),
+        (("discover_formula", "{table}", "{table}", "--set", "target=yield"), "one file more"),
+        (("discover_formula", "--set", "target=yield"), "missing"),
+        (("no_such_tool", "{table}"), "no_such_tool"),
+        (("discover_formula", "{table}", "--set", "target=yield", "--out", "{folder}"), "not empty"),
+    ],
+)
+def test_what_is_wrong_is_said(table: Path, arguments: tuple[str, ...], message: str) -> None:
+    filled = [one.format(table=table, folder=table.parent) for one in arguments]
+    code, text = said(*filled)
+    assert code == 1
+    assert message in text
+    assert "Traceback" not in text
