@@ -37,7 +37,23 @@ app.add_typer(review_app, name="review")
 app.command("judge")(judge)
 
 Data = Annotated[
-    Path, typer.Argument(help="Table of intensities: MaxQuant, DIA-NN, wide CSV/TSV/XLSX, h5ad (.gz too).")
+    Path,
+    typer.Argument(
+        help="Table of intensities: MaxQuant, DIA-NN, wide CSV/TSV/XLSX, h5ad (.gz too); or a folder of files of cells "
+        "(FCS, CSV)."
+    ),
+]
+Samples = Annotated[Path | None, typer.Option(help="Sample sheet: one row a sample.")]
+Cohort = Annotated[Path | None, typer.Option(help="A second cohort, in which findings are tested again.")]
+CohortSamples = Annotated[Path | None, typer.Option(help="Sample sheet of the cohort.")]
+Layer = Annotated[
+    list[str] | None, typer.Option(help="Another layer of the same samples, e.g. rna=counts.csv; repeatable.")
+]
+Freeze = Annotated[
+    bool,
+    typer.Option(
+        "--freeze", help="Learn nothing from earlier runs: the same results whatever the database holds."
+    ),
 ]
 
 
@@ -72,15 +88,10 @@ def main(
 @app.command()
 def discover(
     data: Data,
-    samples: Annotated[Path | None, typer.Option(help="Sample sheet: one row a sample.")] = None,
-    cohort: Annotated[
-        Path | None, typer.Option(help="A second cohort, in which findings are tested again.")
-    ] = None,
-    cohort_samples: Annotated[Path | None, typer.Option(help="Sample sheet of the cohort.")] = None,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option(help="Another layer of the same samples, e.g. rna=counts.csv; repeatable."),
-    ] = None,
+    samples: Samples = None,
+    cohort: Cohort = None,
+    cohort_samples: CohortSamples = None,
+    layer: Layer = None,
     question: Annotated[str | None, typer.Option(help="What you want to know, in your words.")] = None,
     policy: Annotated[
         str | None, typer.Option(help="Who decides: rules (default), llm, or hybrid:<kind>=llm,...")
@@ -103,6 +114,7 @@ def discover(
     plan: Annotated[
         Path | None, typer.Option(help="Answer every question from a plan file; see `nereus plan`.")
     ] = None,
+    freeze: Freeze = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with its default.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
 ) -> None:
@@ -124,7 +136,13 @@ def discover(
                 load=_assignments(load, "--load"),
                 ask=_asks(plan, yes, view.pause, data),
                 on_event=view.show,
-                **_given(policy=policy, seed=seed, workers=workers, approval="always" if plan else approval),
+                **_given(
+                    policy=policy,
+                    seed=seed,
+                    workers=workers,
+                    approval="always" if plan else approval,
+                    freeze=freeze or None,
+                ),
             )
         _tell_end(run)
 
@@ -167,7 +185,10 @@ def resume(
 @app.command()
 def plan(
     data: Data,
-    samples: Annotated[Path | None, typer.Option(help="Sample sheet: one row a sample.")] = None,
+    samples: Samples = None,
+    cohort: Cohort = None,
+    cohort_samples: CohortSamples = None,
+    layer: Layer = None,
     plan_file: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("plan.yaml"),
     question: Annotated[str | None, typer.Option(help="What you want to know, in your words.")] = None,
     policy: Annotated[
@@ -177,6 +198,7 @@ def plan(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     budget: Annotated[list[str] | None, typer.Option(help="A limit, e.g. steps=40; repeatable.")] = None,
     load: Annotated[list[str] | None, typer.Option(help="Parameter of the reader; repeatable.")] = None,
+    freeze: Freeze = False,
     force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
 ) -> None:
@@ -193,13 +215,16 @@ def plan(
             run = start(
                 data,
                 samples,
+                cohort=cohort,
+                cohort_samples=cohort_samples,
+                layers=_assignments(layer, "--layer"),
                 question=question,
                 out=out,
                 budget=budget,
                 load=_assignments(load, "--load"),
                 ask=writer,
                 on_event=view.show,
-                **_given(policy=policy, seed=seed, approval="always"),
+                **_given(policy=policy, seed=seed, approval="always", freeze=freeze or None),
             )
         if writer.plan is None:
             raise InputError("the run ended before anything was left to plan", where=f"run {run.id}")

@@ -123,6 +123,8 @@ class Settings(BaseSettings):
     """Seed of everything random in a run."""
     approval: Literal["never", "costly", "always"] = "never"
     """When a run asks before it goes on."""
+    freeze: bool = False
+    """Learn nothing from earlier runs and recall nothing of them: the same results whatever the database holds."""
     offline: bool = False
     """Refuse every address outside this machine."""
 
@@ -232,8 +234,14 @@ class Settings(BaseSettings):
 
     def of_results(self) -> dict[str, Any]:
         """Select the settings that may change what a run finds: part of its fingerprint."""
-        names = ("seed", "policy", "embedder") + (("llm_model", "llm_base_url") if self.asks_model else ())
-        return {name: self.public()[name] for name in names}
+        shown = self.public()
+        unset = () if self.freeze else ("freeze",)  # as it was before there was such a setting
+        return {name: shown[name] for name in self.names_of_results() if name not in unset}
+
+    def names_of_results(self) -> tuple[str, ...]:
+        """Name the settings that `of_results` selects from."""
+        model = ("llm_model", "llm_base_url") if self.asks_model else ()
+        return ("seed", "policy", "embedder", "freeze", *model)
 
 
 class _Layer(PydanticBaseSettingsSource):

@@ -543,6 +543,8 @@ class RunHeader(Record):
     started: str = ""
     finished: str | None = None
     wall_s: float = 0.0
+    learned: dict[str, Any] = Field(default_factory=dict)
+    """What earlier runs had taught when it began (`nereus.memory.priors.Priors`); empty where nothing, or frozen."""
     forked_from: str = ""
     """The run whose way this one left; empty for a run of its own."""
     forked_at: str = ""

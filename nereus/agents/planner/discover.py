@@ -25,11 +25,12 @@ from nereus.agents.planner.companions import (
     sheet_of,
     stem,
 )
+from nereus.agents.planner.learning import Experience, learn
 from nereus.agents.planner.refusal import refuse_design
 from nereus.agents.planner.research_graph import GRAPH_VERSION, build_research_graph
 from nereus.agents.planner.services import Services
 from nereus.agents.policies import make_policy
-from nereus.agents.policies.base import Metered
+from nereus.agents.policies.base import Metered, Mixed
 from nereus.agents.reporter.bundle import refuse_foreign_folder, refuse_unwritable_folder, write_bundle
 from nereus.errors import InputError, ResumeRefused, SettingsError, StoreError
 from nereus.memory.artifacts import ArtifactStore
@@ -39,6 +40,7 @@ from nereus.memory.events import EventStream, Listener
 from nereus.memory.fingerprint import check_resume, fingerprint, fingerprint_parts
 from nereus.memory.folder_archive import files_of
 from nereus.memory.locks import STORE, held
+from nereus.memory.priors import NOTHING, Priors, facts
 from nereus.memory.progress import Progress
 from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, RunHeader, RunRecord, ToolCall
 from nereus.memory.retention import LOCKS, sign
@@ -273,7 +275,8 @@ def discover(
         options = dict(load or {})
         refuse_equal_files(inputs)
         _read_once(workspace, inputs, options, loaded.seed)
-        parts = _parts(loaded, chosen, question, options, limits, inputs)
+        priors = _learned(workspace, inputs["data"].id, chosen)
+        parts = _parts(loaded, chosen, question, options, limits, inputs) | _told_of(priors)
         header = workspace.repository.create_run(
             RunHeader(
                 id="",
@@ -289,6 +292,7 @@ def discover(
                 settings={**loaded.public(), "load": options},
                 versions=versions(),
                 budget=limits,
+                learned={} if priors == NOTHING else priors.model_dump(mode="json"),
             )
         )
         return drive(workspace, header, chosen, ask, on_event, new=True)
@@ -361,7 +365,7 @@ def settings_as_started(
     explicit = loaded.model_fields_set
     started = {
         name: header.settings[name]
-        for name in loaded.of_results()
+        for name in loaded.names_of_results()
         if name in header.settings and name not in explicit
     }
     named = {"policy": policy} if isinstance(policy, str) else {}
@@ -378,6 +382,7 @@ def header_parts(
     load = header.settings.get("load", {})
     inputs = header.inputs if inputs is None else inputs
     parts = _parts(settings, policy, header.question, load, header.budget, inputs)
+    parts |= _told_of(Priors.model_validate(header.learned))
     return parts | {name: text for name, text in header.fingerprint_parts.items() if name.startswith("fork ")}
 
 
@@ -456,7 +461,8 @@ def drive(
             inputs=header.inputs,
             load=header.settings.get("load", {}),
             progress=progress,
-            recall=index,
+            recall=None if settings.freeze else index,
+            experience=Experience(Priors.model_validate(header.learned)),
         )
         graph = build_research_graph(saver)
         config = {
@@ -620,6 +626,19 @@ def _parts(
     return fingerprint_parts(
         f"{__version__} graph {GRAPH_VERSION}", chosen, {role: ref.id for role, ref in inputs.items()}
     )
+
+
+def _learned(workspace: Workspace, data_id: str, policy: Policy) -> Priors:
+    """What ended runs teach a run that begins; nothing where it is frozen."""
+    if workspace.settings.freeze:
+        return NOTHING
+    policies = policy.policies if isinstance(policy, Mixed) else {"default": policy.id}
+    return learn(facts(workspace.database), data_id, policies)
+
+
+def _told_of(priors: Priors) -> dict[str, str]:
+    """What was learned as a part of the fingerprint; none where it decides nothing."""
+    return {} if priors.decisive == NOTHING.decisive else {"learned": priors.digest}
 
 
 def _existing(path: str | Path, what: str) -> Path:

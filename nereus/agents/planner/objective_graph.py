@@ -104,8 +104,14 @@ def plan(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     objective = services.parsed.objective(state["objective"])
     number = state.get("workflow_number", 0) + (0 if state.get("plan_errors") else 1)
     attempt = state.get("plan_attempts", 0) + 1
-    context = context_of(state, services).model_copy(
-        update={"errors": tuple(state.get("plan_errors", ())), "memories": _memories(services, objective)}
+    context = context_of(state, services)
+    kind_of_data = str(context.profile.values.get("data_kind") or "")
+    context = context.model_copy(
+        update={
+            "errors": tuple(state.get("plan_errors", ())),
+            "memories": _memories(services, objective),
+            "anticipated": tuple(sorted(services.experience.anticipated(kind_of_data, objective.kind.value))),
+        }
     )
     draft = services.decide(
         DecisionKind.PLAN_WORKFLOW, f"{objective.id}.W{number}#{attempt}", context, WorkflowDraft
@@ -227,13 +233,16 @@ def fill(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
         skipped = step.model_copy(update={"status": "skipped", "note": f"needs {lost}, which was not made"})
         return {"workflow": _with(workflow, cursor, skipped), "cursor": cursor, "route": "execute"}
     context = context_of(state, services, step_id=step.id)
-    draft = services.decide(DecisionKind.FILL_PARAMS, f"{step.id}#{step.attempt}", context, ParamsDraft)
+    draft = services.decide_step(
+        DecisionKind.FILL_PARAMS, f"{step.id}#{step.attempt}", context, ParamsDraft, step.tool
+    )
     tool = registry.get(step.tool)
     given: dict[str, Any] = {}
     if step.tool == "load_dataset":
         given = options_of(owner(step.publishes) or "data", services.load, services.inputs)
     filled = step.model_copy(update={"params": {**draft.params, **step.params, **given}})
-    risky = tool.capability in (Capability.NETWORK, Capability.EXEC) or tool.seconds > COSTLY_SECONDS
+    long = services.seconds(step.tool, context.profile) > COSTLY_SECONDS
+    risky = tool.capability in (Capability.NETWORK, Capability.EXEC) or long
     gate = services.approval == "always" or (services.approval == "costly" and risky)
     return {
         "workflow": _with(workflow, cursor, filled),
@@ -280,9 +289,9 @@ def execute(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]
     if cursor >= len(workflow.steps) or workflow.steps[cursor].status != "planned":
         return {"route": "assess"}
     step = workflow.steps[cursor]
-    tool = registry.get(step.tool)
     try:
-        services.budget.reserve({}, "steps", 1, seconds=tool.seconds)
+        profile = services.profile(_all_calls(state), state["run_outputs"])
+        services.budget.reserve({}, "steps", 1, seconds=services.seconds(step.tool, profile))
         if state["steps_left"] < 1:
             raise BudgetExceeded("this objective's share of the step budget is used up", where="budget")
         call = services.execute(step, step.params, _all_calls(state), _all_outputs(state))
@@ -317,11 +326,12 @@ def assess(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     if cursor >= len(workflow.steps) or workflow.steps[cursor].status == "skipped":
         return {"cursor": cursor + 1, "route": "fill"}
     step = workflow.steps[cursor]
-    answer = services.decide(
+    answer = services.decide_step(
         DecisionKind.ASSESS_STEP,
         f"{step.id}#{step.attempt}",
         context_of(state, services, step_id=step.id),
         StepAssessment,
+        step.tool,
     )
     judged = step.model_copy(
         update={"verdict": answer.verdict, "note": "; ".join(answer.diagnostics) or step.note}

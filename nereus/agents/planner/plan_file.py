@@ -22,7 +22,6 @@ from nereus.agents.planner.services import Services
 from nereus.agents.policies.base import DecisionKind, StepDraft, WorkflowDraft
 from nereus.errors import InputError, StoreError
 from nereus.memory.records import Contrast, Objective, ObjectiveKind, Workflow
-from nereus.tools import registry
 from nereus.tools.steps import canonical_json
 
 PLAN_VERSION = 1
@@ -146,6 +145,7 @@ class PlanWriter:
         """Write down the open objectives, and the steps that the policy would plan for them."""
         objectives = []
         proposed = {}
+        profile = services.profile(state.get("calls", {}), state.get("outputs", {}))
         for one in map(Objective.model_validate, state["objectives"].values()):
             if one.status != "open":
                 continue
@@ -163,7 +163,7 @@ class PlanWriter:
                 label=one.label,
                 covariates=contrast.covariates if contrast else one.covariates,
                 why=one.rationale,
-                seconds=sum(registry.get(step.tool).seconds for step in steps),
+                seconds=round(sum(services.seconds(step.tool, profile) for step in steps), 1),
                 steps=steps,
             )
             objectives.append(entry)

@@ -395,9 +395,11 @@ def _objectives(state: RunState, services: Services) -> dict[str, Objective]:
 def _context(state: RunState, services: Services) -> DecisionContext:
     calls, outputs = state.get("calls", {}), state.get("outputs", {})
     owners = sorted({reference.partition("/")[0] for reference in outputs.values() if reference})
+    profile = services.profile(calls, outputs)
     return DecisionContext(
         question=services.question,
-        profile=services.profile(calls, outputs),
+        profile=profile,
+        experience=services.experience.promise(str(profile.values.get("data_kind") or "")),
         objectives=tuple(_objectives(state, services).values()),
         calls=tuple(services.view(one, calls[one]) for one in owners if one in calls),
         memories=services.recall_similar("objectives", services.question or "") if services.question else (),

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from nereus.agents.planner.budget import BudgetKeeper
 from nereus.agents.planner.citations import Citations
 from nereus.agents.planner.companions import LOADED, companions, stem
+from nereus.agents.planner.learning import Experience, is_usual
 from nereus.agents.planner.parsed import Parsed
 from nereus.agents.planner.recording import ContextHasher
 from nereus.agents.policies.base import (
@@ -29,6 +30,7 @@ from nereus.agents.policies.base import (
     ProfileView,
     View,
 )
+from nereus.agents.policies.rules import RulesPolicy
 from nereus.errors import NereusError, PlanError, PolicyError
 from nereus.memory.artifacts import ArtifactStore
 from nereus.memory.events import EventStream
@@ -77,6 +79,7 @@ _COMPANION_VALUES = (
 # Later results that refine the picture: well-known name -> the most rows that are shown.
 _LATER_TABLES = {"screen": 60, "batch": 60, "quality_checks": 30}
 _UNSEEN = ProfileView()
+_REFLEX = RulesPolicy()
 
 
 @dataclass
@@ -100,6 +103,8 @@ class Services:
     progress: Progress
     """Counts what is recorded."""
     recall: VectorIndex | None = None
+    experience: Experience = field(default_factory=Experience)
+    """What earlier runs taught, as it was known when the run began."""
     parsed: Parsed = field(default_factory=Parsed)
     """Records of the graph's state."""
     _profiles: dict[tuple[tuple[str, str], ...], ProfileView] = field(default_factory=dict)
@@ -166,6 +171,32 @@ class Services:
         if self.policy.needs_network:  # paid for: never asked again
             self.repository.database.settle()
         return payload
+
+    def decide_step(
+        self, kind: DecisionKind, subject: str, context: DecisionContext, schema: type[Payload], tool: str
+    ) -> Payload:
+        """Ask about a step, unless experience expects the usual answer and nothing in the actual result speaks against it.
+
+        A call that failed, is incomplete or warns is always asked about, and so is what surprises the rules.
+        """
+        kind_of_data = str(context.profile.values.get("data_kind") or "")
+        question = context.objective.kind.value if context.objective else ""
+        if f"{kind.value}@{subject}" not in self._decided() and self.experience.routine(
+            kind_of_data, question, kind.value, tool
+        ):
+            call = next((one for one in reversed(context.calls) if one.step_id == context.step_id), None)
+            doubtful = call is not None and (call.status != "ok" or not call.complete or call.warnings)
+            payload = _REFLEX.decide(kind, context, seed=self.seed).payload
+            if not doubtful and isinstance(payload, schema) and is_usual(kind.value, payload.model_dump()):
+                self.emit("decision_routine", subject, kind=kind.value)
+                return payload
+        return self.decide(kind, subject, context, schema)
+
+    def seconds(self, tool: str, profile: ProfileView) -> float:
+        """How long a step will take, from how long its tool took before."""
+        values = profile.values
+        cells = float(values.get("n_features") or 0) * float(values.get("n_samples") or 0)
+        return self.experience.seconds(tool, cells)
 
     def _count(self, connection: Connection, identities: list[str]) -> None:
         del connection

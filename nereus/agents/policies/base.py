@@ -7,7 +7,7 @@ with ids, so that what it writes can cite them. The graph is the same whatever t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -104,6 +104,10 @@ class DecisionContext(View):
     run_outputs: dict[str, str] = Field(default_factory=dict)
     """Well-known results of the run so far."""
     limits: dict[str, float] = Field(default_factory=dict)
+    experience: dict[str, tuple[float, int]] = Field(default_factory=dict)
+    """Kind of question -> reward that earlier runs let expect (0 to 1), and how many finished questions it counts for."""
+    anticipated: tuple[str, ...] = ()
+    """Surprise rules that edited the plans of such questions in nearly all earlier data sets of the kind."""
     errors: tuple[str, ...] = ()
     """What the static check found wrong with the previous answer."""
 
@@ -345,6 +349,15 @@ class Metered(Protocol):
 
     def conceal(self, identifiers: Iterable[str]) -> None:
         """Never show these names of samples and subjects."""
+
+
+@runtime_checkable
+class Mixed(Protocol):
+    """A policy that leaves each kind of decision to one of others."""
+
+    @property
+    def policies(self) -> Mapping[str, str]:
+        """Kind of decision, or ``default``, to the id of the policy that decides it."""
 
 
 DecisionContext.model_rebuild()

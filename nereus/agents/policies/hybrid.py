@@ -30,6 +30,11 @@ class HybridPolicy:
         self.deterministic = all(one.deterministic for one in used)
         self.needs_network = any(one.needs_network for one in used)
 
+    @property
+    def policies(self) -> Mapping[str, str]:
+        """See `Mixed.policies`."""
+        return {"default": "", **{kind.value: one.id for kind, one in self._of.items()}}
+
     def decide(self, kind: DecisionKind, context: DecisionContext, *, seed: int) -> Verdict:
         """See `Policy.decide`."""
         return self._of[kind].decide(kind, context, seed=seed)

@@ -356,6 +356,11 @@ def _history(kind: DecisionKind, context: DecisionContext, line: _Hidden) -> Ite
             for one in context.evidence
         ],
     )
+    if context.experience:
+        told = [
+            line({"kind": kind, "expected": one}) for kind, (one, _) in sorted(context.experience.items())
+        ]
+        yield Block("what kinds of question gave on other data, 0 nothing to 1 much", told)
     safe = [one for one in context.memories if not reads_as_instruction_text(one.text)]
     yield Block(
         "earlier runs, quoted",

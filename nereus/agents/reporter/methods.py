@@ -408,6 +408,10 @@ _SENTENCES: dict[str, Describe] = {
     "classify_organelles": _organelles,
     "power": _power,
 }
+_LEARNED = (
+    "The order of the questions, checks that stand beside a test, and which steps were accepted without asking follow "
+    "from earlier runs about other data (in run.json); tests, thresholds, error rates and confidence do not."
+)
 # Steps that draw or book-keep need no sentence.
 _SILENT = ("plot_", "profile_dataset", "compose_claims", "gather_claims")
 
@@ -453,6 +457,8 @@ def methods(sources: Sources) -> list[Sentence]:
             before.template if before else template, papers, (*(before.steps if before else ()), step_id)
         )
     sentences = list(found.values())
+    if "learned" in sources.record.header.fingerprint_parts:
+        sentences.append(Sentence(_LEARNED, (), ()))
     done = [step for step in again if step.call_key]
     if done:
         what = _and(

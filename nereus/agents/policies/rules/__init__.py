@@ -27,7 +27,7 @@ class RulesPolicy:
     """Decides by rules over the computed profile and the named values of results."""
 
     id = "rules"
-    version = "2"
+    version = "3"
     deterministic = True
     needs_network = False
 

@@ -69,7 +69,7 @@ def _surprise(context: DecisionContext, call: CallView) -> str | None:
     elif call.tool == "quality_control" and (values.get("n_outliers") or 0):
         fired = "outlier_samples"
     elif call.tool == "batch_check" and (values.get("n_covariates") or 0):
-        fired = "batch_effect"
+        fired = None if _holds(context, "pca_by_batch") else "batch_effect"
     elif call.tool == "longitudinal_test":
         uneven = float(values.get("slope_heterogeneity") or 0) > SLOPES_DIFFER
         if uneven and call.params.get("method", "blocked") == "blocked" and not call.params.get("covariates"):
@@ -81,7 +81,7 @@ def _surprise(context: DecisionContext, call: CallView) -> str | None:
         before = float(first.values.get("n_significant") or 0) if first is not None else 0.0
         if before and float(values.get("n_significant") or 0) < (1 - LOST_WITH_OUTLIERS) * before:
             fired = "made_by_outliers"
-    elif call.tool == "differential_abundance":
+    elif call.tool == "differential_abundance" and _step(context).publishes != "robust":
         tested = float(values.get("n_tested") or 0)
         hits = float(values.get("n_significant") or 0)
         if tested >= PANEL_FEATURES and hits / tested > LARGE_SHARE:
@@ -89,8 +89,14 @@ def _surprise(context: DecisionContext, call: CallView) -> str | None:
         elif tested and hits == 0:
             fired = "none_significant"
     elif call.tool == "rank_test" and (values.get("sign_disagreement") or 0):
-        fired = "sign_disagreement"
+        fired = None if _holds(context, "robust") else "sign_disagreement"
     return None if fired in seen else fired
+
+
+def _holds(context: DecisionContext, published: str) -> bool:
+    """Whether the plan has such a check already: experience had it planned at once."""
+    steps = context.workflow.steps if context.workflow else ()
+    return any(step.publishes == published and step.status != "skipped" for step in steps)
 
 
 def refine(context: DecisionContext) -> Refinement:
@@ -347,6 +353,9 @@ def assess_objective(context: DecisionContext) -> ObjectiveAssessment:
     ]
     if not own:
         return ObjectiveAssessment(verdict="abandon", summary="no step could be carried out")
+    # A test that is repeated under another name stands beside the one that counts.
+    beside = {step.id for step in (context.workflow.steps if context.workflow else ()) if step.publishes}
+    own.sort(key=lambda call: call.step_id not in beside)
     return question(objective.kind).conclude(context, objective, {call.tool: call for call in own})
 
 

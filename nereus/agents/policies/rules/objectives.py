@@ -14,11 +14,14 @@ from nereus.agents.policies.base import (
     ObjectivesProposal,
 )
 from nereus.agents.policies.rules.questions import QUESTIONS, quality
+from nereus.agents.policies.rules.questions.priority import GIVEN
 from nereus.memory.records import Objective, ObjectiveKind
 
 PROPOSALS_A_TIME = 5
 EXPLORATION = 0.3
 EXPLOITATION = 0.1
+EXPERIENCE = 0.1
+"""Weight in the priority of what earlier runs let a kind of question expect, against one half."""
 _TESTS = frozenset(one.tool for one in TESTED.values())
 
 
@@ -32,6 +35,7 @@ def propose(context: DecisionContext) -> ObjectivesProposal:
         if kind is not ObjectiveKind.QUALITY and one.fits(context)
         for draft in one.candidates(context, dropped)
     ]
+    candidates = [_with_experience(draft, context) for draft in candidates]
     candidates.sort(key=lambda draft: (-draft.priority, draft.statement))
     fresh = [draft for draft in candidates if _matching(draft, context.objectives) is None]
     repeated = [draft for draft in candidates if _matching(draft, context.objectives) is not None]
@@ -43,12 +47,23 @@ def propose(context: DecisionContext) -> ObjectivesProposal:
     )
 
 
+def _with_experience(draft: ObjectiveDraft, context: DecisionContext) -> ObjectiveDraft:
+    """A candidate ranked by what such questions gave in earlier runs; what the user asked for is left as it is."""
+    expected, _ = context.experience.get(draft.kind.value, (0.5, 0))
+    if expected == 0.5 or not draft.priority_parts or draft.priority >= GIVEN:
+        return draft
+    moved = min(1.0, max(0.0, draft.priority + EXPERIENCE * (expected - 0.5)))
+    parts = {**draft.priority_parts, "experience": round(expected - 0.5, 4)}
+    return draft.model_copy(update={"priority": round(moved, 4), "priority_parts": parts})
+
+
 def choose(context: DecisionContext) -> ObjectivesChoice:
     """The two open objectives with the best index.
 
     The index is the priority, plus what questions of the kind have yielded so far (the mean of their rewards), plus a
     bonus for kinds that were tried less. The reward of a finished objective is ``tanh(d / 5)``, d being its findings
-    beyond what exchanged labels give in ninety-five of a hundred cases.
+    beyond what exchanged labels give in ninety-five of a hundred cases. What earlier runs taught of a kind counts as a
+    few questions that were asked before.
     """
     done = [one for one in context.objectives if one.status == "done"]
     opened = [one for one in context.objectives if one.status == "open"]
@@ -56,12 +71,17 @@ def choose(context: DecisionContext) -> ObjectivesChoice:
     if not opened:
         return ObjectivesChoice(ids=(), reason="all objectives are closed")
     tried = {kind: sum(one.kind is kind for one in done) for kind in ObjectiveKind}
-
-    yielded = _rewards(context)
+    rewards = _rewards(context)
+    before = {ObjectiveKind(kind): known for kind, known in context.experience.items()}
+    total = len(done) + sum(times for _, times in before.values())
 
     def index(one: Objective) -> float:
-        bonus = EXPLORATION * math.sqrt(math.log(1 + len(done)) / (1 + tried[one.kind]))
-        return one.priority + EXPLOITATION * yielded.get(one.kind, 0.0) + bonus
+        expected, times = before.get(one.kind, (0.0, 0))
+        own = rewards.get(one.kind, [])
+        weight = len(own) + times
+        yielded = (sum(own) + times * expected) / weight if weight else 0.0
+        bonus = EXPLORATION * math.sqrt(math.log(1 + total) / (1 + tried[one.kind] + times))
+        return one.priority + EXPLOITATION * yielded + bonus
 
     # Children come from findings: they are taken up before new directions are opened.
     ranked = sorted(opened, key=lambda one: (-one.depth, -index(one), one.id))
@@ -74,8 +94,8 @@ def choose(context: DecisionContext) -> ObjectivesChoice:
     )
 
 
-def _rewards(context: DecisionContext) -> dict[ObjectiveKind, float]:
-    """Mean reward of the finished objectives of each kind that tests entities."""
+def _rewards(context: DecisionContext) -> dict[ObjectiveKind, list[float]]:
+    """Rewards of the finished objectives of each kind that tests entities."""
     found: dict[str, float] = {}
     chance: dict[str, float] = {}
     for call in context.calls:
@@ -89,7 +109,7 @@ def _rewards(context: DecisionContext) -> dict[ObjectiveKind, float]:
         if one.status == "done" and one.kind in TESTED and one.id in found:
             beyond = max(0.0, found[one.id] - chance.get(one.id, 0.0))
             rewards.setdefault(one.kind, []).append(math.tanh(beyond / 5))
-    return {kind: sum(all_of) / len(all_of) for kind, all_of in rewards.items()}
+    return rewards
 
 
 def _barren_streak(context: DecisionContext) -> bool:

@@ -156,6 +156,16 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             data,
             contrast=described,
         )
+        if "sign_disagreement" in context.anticipated:
+            add(
+                "differential_abundance",
+                "in earlier data of this kind ranks and means disagreed in sign: test with robust variances, too",
+                data,
+                publishes_as="robust",
+                contrast=described,
+                robust=True,
+                **TEST_OPTIONS,
+            )
     stable = add(
         "stability",
         "does a finding hold when half of the subjects are left out?",

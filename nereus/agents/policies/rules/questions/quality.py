@@ -112,6 +112,14 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             batch=batches,
             factors=factors,
         )
+    if len(batches) == 1 and "batch_effect" in context.anticipated:
+        plan.add(
+            "plot_pca",
+            f"draw the samples by {batches[0]}: in earlier data of this kind a batch explained much",
+            {"scores": f"{principal}/scores", "variance": f"{principal}/variance", "dataset": current},
+            publishes_as="pca_by_batch",
+            factor=batches[0],
+        )
     variables = [str(row["variable"]) for row in context.profile.tables.get("associations", [])]
     if factors or variables:
         add(
