@@ -141,7 +141,9 @@ def gene_set(study: Study, factor: str = "condition") -> None:
     n_others = len(study.features) - len(inside)
     others = rng.choice(len(sets.genes), n_others, replace=False, p=frequency / frequency.sum())
     names = [*inside, *(sets.genes[j] for j in others)]
-    features = rng.permutation(len(names))
+    # Members are features that nothing else was planted into.
+    order = rng.permutation(len(names))
+    features = sorted(order, key=lambda i: int(i) in study.used)
     renamed = dict(zip((study.features[i] for i in features), names, strict=True))
     study.features = [renamed[one] for one in study.features]
     study.truth.claims = [_renamed(one, renamed) for one in study.truth.claims]
