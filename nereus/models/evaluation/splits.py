@@ -1,0 +1,106 @@
+"""Who is trained on and who is held out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nereus.errors import InputError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of each part; disjoint, ascending.
+
+    Attributes
+    ----------
+    train, valid, test
+        Row numbers, (rows of the part,), int64.
+    """
+
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+
+
+def random_split(n: int, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), *, seed: int = 0) -> Split:
+    """Rows at random.
+
+    Parameters
+    ----------
+    n
+        Number of rows.
+    fractions
+        Shares of training, validation and test; they sum to one.
+    seed
+        Decides who goes where.
+    """
+    first, second = _cuts(n, fractions)
+    order = np.random.default_rng(seed).permutation(n)
+    return Split(*(np.sort(part) for part in np.split(order, [first, second])))
+
+
+def scaffolds(smiles: Sequence[str]) -> list[str]:
+    """Bemis-Murcko scaffold of each molecule as SMILES, without chirality; empty for a molecule without rings.
+
+    References
+    ----------
+    Bemis & Murcko, J. Med. Chem. 1996, 39, 2887.
+    """
+    from rdkit import Chem
+    from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
+
+    from nereus.models.molecules.graphs.read import read_smiles
+
+    molecules, _, _ = read_smiles(smiles)
+    return [Chem.MolToSmiles(GetScaffoldForMol(molecule), isomericSmiles=False) for molecule in molecules]
+
+
+def scaffold_split(
+    smiles: Sequence[str],
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    *,
+    seed: int | None = None,
+) -> Split:
+    """No scaffold is in two parts.
+
+    Parameters
+    ----------
+    smiles
+        Molecules.
+    fractions
+        Shares of training, validation and test; groups of one scaffold are never cut, so they are met roughly.
+    seed
+        None puts the largest groups into training (the usual deterministic split); a number deals the groups out at random.
+
+    References
+    ----------
+    Wu et al., Chem. Sci. 2018, 9, 513 (MoleculeNet).
+    """
+    first, second = _cuts(len(smiles), fractions)
+    groups: dict[str, list[int]] = defaultdict(list)
+    for row, scaffold in enumerate(scaffolds(smiles)):
+        groups[scaffold].append(row)
+    ordered = sorted(groups.values(), key=lambda rows: (-len(rows), rows[0]))
+    if seed is not None:
+        ordered = [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
+    parts: tuple[list[int], list[int], list[int]] = ([], [], [])
+    for rows in ordered:
+        if len(parts[0]) + len(rows) <= first:
+            parts[0].extend(rows)
+        elif len(parts[1]) + len(rows) <= second - first:
+            parts[1].extend(rows)
+        else:
+            parts[2].extend(rows)
+    return Split(*(np.array(sorted(part), dtype=np.int64) for part in parts))
+
+
+def _cuts(n: int, fractions: tuple[float, float, float]) -> tuple[int, int]:
+    if abs(sum(fractions) - 1) > 1e-9 or min(fractions) < 0:
+        raise InputError(
+            f"fractions {fractions} do not sum to one", where="split", mend="e.g. (0.8, 0.1, 0.1)"
+        )
+    return round(n * fractions[0]), round(n * (fractions[0] + fractions[1]))
