@@ -188,7 +188,7 @@ class UniMatch(ClassifierMixin, Method[UniMatchConfig]):  # type: ignore[misc]
 
     def predict(self, X: Sequence[str]) -> np.ndarray:
         """The more likely class of each molecule, (n,)."""
-        return self.predict_proba(X).argmax(1)
+        return np.asarray(self.predict_proba(X).argmax(1))
 
     def embed(self, X: Sequence[str]) -> np.ndarray:
         """Vectors of molecules, all levels side by side, (n, levels * width)."""
