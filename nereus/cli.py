@@ -152,6 +152,7 @@ def resume(
     run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="The run; see `nereus runs`.")] = None,
     last: Annotated[bool, typer.Option("--last", help="The newest run that can be resumed.")] = False,
     data: Annotated[Path | None, typer.Option(help="Check this data file against the run's.")] = None,
+    samples: Annotated[Path | None, typer.Option(help="Check this sample sheet against the run's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Must equal the run's.")] = None,
     policy: Annotated[str | None, typer.Option(help="Must equal the run's.")] = None,
     budget: Annotated[
@@ -174,6 +175,7 @@ def resume(
             run = go_on(
                 run_id,
                 data=data,
+                samples=samples,
                 budget=budget,
                 ask=_asks(plan, yes, view.pause),
                 on_event=view.show,

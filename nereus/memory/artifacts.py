@@ -3,11 +3,13 @@
 Layout below the root: ``objects/<first two digits>/<sha-256>.<suffix>``. Objects are written to a temporary file in
 the same folder and renamed, so a killed process leaves no half object. Where the store is `durable`, the content is
 written through to the disk before the renaming, and the folders after it, so that a power cut leaves none either.
+An object is read only when its content still has the hash that it is named by: damage is never taken for data.
 Tables are Parquet, data sets h5ad, figures SVG, the user's files are kept byte for byte. Nothing is pickled.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -35,6 +37,8 @@ SUFFIX = {
     ArtifactKind.FIGURE: ".svg",
 }
 _CACHE_OBJECTS = 64
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_MEND = "`nereus resume RUN` makes it again from the run's recorded steps"
 _SYNCS_AT_A_TIME = 8
 
 
@@ -115,8 +119,10 @@ class ArtifactStore:
             identity = file_hash(temporary)
             size = temporary.stat().st_size
             target = self._path(identity, kind)
-            # One of another size was cut short by a power cut, by a version that did not write it through.
-            if not target.exists() or target.stat().st_size != size:
+            # One of another size was cut short by a power cut, by a version that did not write it through. The user's
+            # files cannot be made again, so that a copy which was damaged is replaced whenever they are given again.
+            same = target.exists() and target.stat().st_size == size
+            if not same or (kind is ArtifactKind.FILE and file_hash(target) != identity):
                 written[temporary] = target
         return ArtifactRef(id=identity, kind=kind, name=name, size=size, summary=summary)
 
@@ -135,6 +141,14 @@ class ArtifactStore:
         try:
             yield written
             self._move({one: target for one, target in written.items() if target is not None})
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            raise StoreError(
+                f"results cannot be kept: {error.strerror or error}",
+                where=str(self.root),
+                mend="make room, then `nereus resume --last`: finished steps are kept",
+            ) from error
         finally:
             self._thread.written = None
             for one in written:
@@ -160,13 +174,43 @@ class ArtifactStore:
             raise StoreError(
                 f"artifact {ref.id[:12]} ({ref.name!r}) is missing",
                 where=str(path),
-                mend="run the step again",
+                mend=_MEND,
             )
         return path
 
     def has(self, ref: ArtifactRef) -> bool:
         """Whether the object is present."""
         return self._path(ref.id, ref.kind).exists()
+
+    def whole(self, ref: ArtifactRef) -> bool:
+        """Whether the object is present with the content that it is named by; reads all of it."""
+        path = self._path(ref.id, ref.kind)
+        return path.exists() and file_hash(path) == ref.id
+
+    def set_aside(self, ref: ArtifactRef) -> None:
+        """Take an object that is not whole out of the store, so that it is made again; the file is kept beside."""
+        path = self._path(ref.id, ref.kind)
+        if path.exists() and not self.whole(ref):
+            path.replace(path.with_name(f".damaged-{path.name}"))
+        with self._lock:
+            self._cache.pop(ref.id, None)
+
+    def checked_path(self, ref: ArtifactRef) -> Path:
+        """Where the object lies, after its content was compared with its hash.
+
+        Raises
+        ------
+        StoreError
+            The object is missing or damaged.
+        """
+        path = self.path(ref)
+        if file_hash(path) != ref.id:
+            raise StoreError(
+                f"artifact {ref.id[:12]} ({ref.name!r}) is damaged: its content is not what was kept",
+                where=str(path),
+                mend=_MEND,
+            )
+        return path
 
     def table(self, ref: ArtifactRef) -> pd.DataFrame:
         """Read a table."""
@@ -192,7 +236,7 @@ class ArtifactStore:
             if ref.id in self._cache:
                 self._cache.move_to_end(ref.id)
                 return self._cache[ref.id]
-        live = read(self.path(ref))
+        live = read(self.checked_path(ref))
         self._remember(ref.id, live)
         return live
 

@@ -180,6 +180,10 @@ class Tool:
             result = self.function(
                 **{s.name: inputs.get(s.name) for s in self.inputs}, params=checked, seed=seed
             )
+        if not isinstance(result, Result):
+            raise ToolError(
+                f"returned a {type(result).__name__}", where=f"tool {self.name!r}", mend="return a Result"
+            )
         _check_result(self, result)
         return result
 

@@ -139,9 +139,11 @@ class StepRunner:
             return known
         if self._on_compute is not None:
             self._on_compute(tool.name)
+        # Outside the attempt: a store that has lost an input is no failure of the tool, and is never recorded as one.
+        live = {name: self._open(value) for name, value in inputs.items()}
         wall, cpu = time.perf_counter(), time.thread_time()
         try:
-            result = self._compute(tool, spec, inputs)
+            result = self._compute(tool, spec, live)
         except NereusError as error:
             call = ToolCall(
                 key=key, spec=spec, status=CallStatus.FAILED, summary=error.what, error=str(error)
@@ -169,15 +171,14 @@ class StepRunner:
         self.ledger.record_call(call)
         return call
 
-    def _compute(self, tool: Tool, spec: StepSpec, inputs: Inputs) -> Result:
-        live = {name: self._open(value) for name, value in inputs.items()}
+    def _compute(self, tool: Tool, spec: StepSpec, live: Mapping[str, Any]) -> Result:
         draws = any(output.startswith("figure:") for output in tool.outputs)
         try:
             with _DRAWING if draws else nullcontext():
                 return tool.run(live, spec.params, spec.seed)
         except NereusError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a library that wants to end the process ends its step only
             raise ToolError(f"{type(error).__name__}: {error}", where=f"tool {tool.name!r}") from error
 
     def _open(self, value: ArtifactRef | Mapping[str, ArtifactRef] | None) -> Any:
@@ -187,7 +188,7 @@ class StepRunner:
             # In sorted order, as in the key: a result must not depend on the order in which tables were named.
             return {name: self.artifacts.table(ref) for name, ref in sorted(value.items())}
         if value.kind is ArtifactKind.FILE:
-            return SourceFile(self.artifacts.path(value), value.name)
+            return SourceFile(self.artifacts.checked_path(value), value.name)
         return (
             self.artifacts.dataset(value)
             if value.kind is ArtifactKind.DATASET

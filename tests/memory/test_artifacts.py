@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -88,3 +89,45 @@ def test_an_object_that_was_cut_short_is_written_again(tmp_path: Path) -> None:
     store.path(ref).unlink()
     with pytest.raises(StoreError, match="missing"):
         ArtifactStore(tmp_path / "artifacts").figure(ref)
+
+
+def test_an_object_that_is_damaged_is_never_taken_for_data(tmp_path: Path) -> None:
+    ref = ArtifactStore(tmp_path).put_table(pd.DataFrame({"feature": ["a"], "n": [1]}), "t")
+    store = ArtifactStore(tmp_path)
+    content = bytearray(store.path(ref).read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    store.path(ref).write_bytes(content)
+    assert store.has(ref)
+    assert not store.whole(ref)
+    with pytest.raises(StoreError, match="is damaged"):
+        store.table(ref)
+    store.set_aside(ref)
+    assert not store.has(ref)
+    assert store.put_table(pd.DataFrame({"feature": ["a"], "n": [1]}), "t") == ref
+    assert store.whole(ref)
+    assert store.table(ref)["n"].tolist() == [1]
+
+
+def test_a_users_file_that_was_damaged_is_replaced_when_it_is_given_again(tmp_path: Path) -> None:
+    given = tmp_path / "values.csv"
+    given.write_text("feature,s1\nP1,3\n")
+    store = ArtifactStore(tmp_path / "artifacts")
+    ref = store.put_file(given)
+    store.path(ref).write_text("feature,s1\nP1,4\n")
+    with pytest.raises(StoreError, match="is damaged"):
+        store.checked_path(ref)
+    assert store.put_file(given) == ref
+    assert store.checked_path(ref).read_text() == given.read_text()
+
+
+def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+
+    def full() -> None:
+        with store.together():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(StoreError, match=r"No space left[\s\S]*make room"):
+        full()
+    with pytest.raises(OSError, match="Permission"), store.together():
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))

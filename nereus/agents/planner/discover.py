@@ -46,6 +46,7 @@ from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, R
 from nereus.memory.retention import LOCKS, sign
 from nereus.memory.runs import RESUMABLE, RunRepository
 from nereus.memory.vectors import open_vectors
+from nereus.memory.wholeness import set_damaged_aside
 from nereus.settings import Settings, load_settings
 from nereus.tools import registry
 from nereus.tools.steps import StepRunner
@@ -305,6 +306,7 @@ def resume(
     on_event: Listener | None = None,
     policy: Policy | str | None = None,
     data: str | Path | None = None,
+    samples: str | Path | None = None,
     budget: list[str] | Budget | None = None,
     **settings: Any,
 ) -> Run:
@@ -316,6 +318,8 @@ def resume(
         The run; None takes the newest that can be resumed.
     data
         The data file, where you want it checked against the one that the run was started with.
+    samples
+        The same of the sample sheet. Without one, the run goes on with the sheet that it kept, whatever became of yours.
     budget
         A new limit on wall time, over all processes that worked on the run: ``["wall_s=3600"]``. Every other limit
         decides what is found, and must be the run's.
@@ -348,6 +352,8 @@ def resume(
         inputs = dict(header.inputs)
         if data is not None:
             inputs["data"] = workspace.artifacts.put_file(_existing(data, "data"))
+        if samples is not None:
+            inputs["samples"] = workspace.artifacts.put_file(_existing(samples, "sample sheet"))
         check_resume(header, header_parts(header, same, chosen, inputs))
         if limits != header.budget:
             header = workspace.repository.update_header(header.id, budget=limits)
@@ -435,8 +441,12 @@ def drive(
             stack.callback(workspace.events.subscribe(on_event))
         progress = Progress(repository.mark(header.id), workspace.events.kept)
         saver = stack.enter_context(open_checkpoints(settings.checkpoint_url, progress))
+        made_again = [] if new else _set_damaged_aside(workspace, header)
         if new:  # what a run with this id left whose record is gone
             saver.delete_thread(header.id)
+        elif made_again:
+            saver.delete_thread(header.id)
+            workspace.events.append(header.id, "checkpoints_dropped", header.id, {"reason": made_again[0]})
         elif ahead(saver, progress()):
             saver.delete_thread(header.id)
             workspace.events.append(header.id, "checkpoints_dropped", header.id, {"reason": _ENDS_EARLY})
@@ -501,6 +511,8 @@ def drive(
             raise InputError(state["stop_reason"], where=header.inputs["data"].name)
         repository.update_header(header.id, used=state.get("used", {}), wall_s=round(keeper.wall_s, 3))
         repository.set_status(header.id, state["status"], state.get("stop_reason", ""))
+        for notice in (*made_again, *(() if index is None else index.notices)):
+            repository.add_notice(header.id, notice)
         record = repository.load(header.id)
         try:
             write_bundle(record, workspace.artifacts, header.out_dir)
@@ -565,6 +577,12 @@ def _only_process(workspace: Workspace, run_id: str) -> Iterator[None]:
                 mend="wait for it, or end that process",
             )
         yield
+
+
+def _set_damaged_aside(workspace: Workspace, header: RunHeader) -> list[str]:
+    """Lost and damaged objects of a run that goes on; its recorded steps are then gone through again."""
+    calls = workspace.repository.load(header.id).calls.values()
+    return set_damaged_aside(workspace.artifacts, calls, header.inputs)
 
 
 def _read_once(
