@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from nereus.agents.planner.services import Services, scalar
-from nereus.memory.records import Evidence, ToolCall
+from nereus.memory.records import Evidence, Scalar, ToolCall
 from nereus.memory.rows import natural_order
 
 if TYPE_CHECKING:
@@ -74,6 +74,14 @@ class EvidenceBook:
     def table(self, step_id: str, name: str) -> pd.DataFrame:
         """A step's table."""
         return self._services.artifacts.table(self._call(step_id).outputs[name])
+
+    def values(self, step_id: str) -> Mapping[str, Scalar]:
+        """A step's named values."""
+        return self._call(step_id).values
+
+    def says(self, step_id: str, name: str) -> bool:
+        """Whether a step has a named value that is not missing."""
+        return self._call(step_id).values.get(name) is not None
 
     def has(self, step_id: str, output: str) -> bool:
         """Whether the step ran and made the output."""

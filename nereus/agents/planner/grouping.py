@@ -65,7 +65,7 @@ def set_groups(
     book: EvidenceBook, objectives: Mapping[str, Objective], outputs: Mapping[str, str]
 ) -> Iterator[EvidenceGroup]:
     """Sets that hold at the run's error level, the most significant of each question."""
-    findings = _selected_sets(book, outputs)
+    findings = selected_sets(book, outputs)
     for one in in_order(objectives):
         objective = objectives[one]
         if objective.kind is not ObjectiveKind.PATHWAY or f"{one}:{SETS}" not in outputs:
@@ -113,7 +113,7 @@ def set_groups(
             )
 
 
-def _selected_sets(book: EvidenceBook, outputs: Mapping[str, str]) -> dict[str, set[str]]:
+def selected_sets(book: EvidenceBook, outputs: Mapping[str, str]) -> dict[str, set[str]]:
     """Objective id -> sets that hold at the run's error level."""
     if "findings" not in outputs:
         return {}

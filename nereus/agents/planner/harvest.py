@@ -219,7 +219,7 @@ def _entity_group(
                 Entity(
                     kind=source.entity if relation.entity == "protein" else relation.entity,
                     id=str(own.get("feature", feature)) if source.asked.parts else feature,
-                    name=_name(source, feature, str(row.get("gene") or ""), own),
+                    name=name_of(source, feature, str(row.get("gene") or ""), own),
                     direction=direction,
                 ),
             ),
@@ -267,7 +267,7 @@ def _row_of(book: EvidenceBook, source: Source, key: str) -> dict[str, Any]:
     return {} if rows.empty else {str(name): value for name, value in rows.iloc[0].items()}
 
 
-def _name(source: Source, feature: str, gene: str, told: Mapping[str, Any]) -> str:
+def name_of(source: Source, feature: str, gene: str, told: Mapping[str, Any]) -> str:
     """Name of an entity: as its kind of question says, else its gene, with the residue of a site."""
     if source.asked.name and told:
         said = source.asked.name.format(**told).strip()

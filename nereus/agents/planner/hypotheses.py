@@ -10,6 +10,9 @@ from langgraph.runtime import Runtime
 
 from nereus.agents.planner import harvest
 from nereus.agents.planner.evidence import EvidenceBook, in_order
+from nereus.agents.planner.graph.finish import fallen, finished
+from nereus.agents.planner.graph.paths import path_groups
+from nereus.agents.planner.graph.weave import Weaver, weave
 from nereus.agents.planner.services import Services
 from nereus.agents.planner.state import RunState
 from nereus.agents.policies.base import (
@@ -37,7 +40,7 @@ _UNSCORED = Scores(reliability=0.0, coherence=0.0, literature=None, novelty=1.0,
 def compose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     """Gather evidence, let the policy write one draft a group, and decompose the drafts into atoms."""
     services = runtime.context
-    groups = _groups(state, services)
+    groups, graph = _groups(state, services)
     if not groups:
         return {"claimed": {}, "notices": _nothing_notice(state)}
     context = _context(state, services).model_copy(update={"groups": tuple(groups)})
@@ -59,13 +62,18 @@ def compose(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
         for group in groups
         for objective in group.objective_ids
     }
-    return {"claimed": claimed, "used": {"hypotheses": len(hypotheses)}}
+    kept = [
+        f"the evidence graph keeps the strongest claims about {label}; all of them are in claims.csv"
+        for label in graph.shortened
+    ]
+    return {"claimed": claimed, "used": {"hypotheses": len(hypotheses)}, "notices": kept}
 
 
 def judge(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     """Give every atom its verdict, score and rank the hypotheses, and merge what says the same."""
     services = runtime.context
-    groups = {group.id: group for group in _groups(state, services)}
+    gathered, graph = _groups(state, services)
+    groups = {group.id: group for group in gathered}
     book = EvidenceBook(services, state.get("calls", {}))
     known = services.repository.hypotheses(services.run_id)
     by_group = dict(zip(_draft_ids(state, services), known, strict=True)) if known else {}
@@ -80,6 +88,7 @@ def judge(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     context = _context(state, services)
     novel = not _other_data(services)
     scored = [_scored(group, one, context, services, novel) for group, one in judged]
+    scored = _without_fallen([group for group, _ in judged], scored)
     merged = _merge(scored, context, services)
     ranked = _ranked(merged, _priorities(state))
     services.repository.save_hypotheses(services.run_id, ranked)
@@ -90,13 +99,29 @@ def judge(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
             rank=one.rank,
             status=one.status,
         )
+    verdicts = {one.id: one for one in ranked}
+    nodes, edges = finished(graph, [(group, verdicts[one.id]) for group, one in judged])
+    services.repository.save_graph(services.run_id, nodes, edges)
+    services.emit("graph_written", services.run_id, nodes=len(nodes), edges=len(edges))
     return {"status": "judged"}
+
+
+def _without_fallen(groups: list[EvidenceGroup], scored: list[Hypothesis]) -> list[Hypothesis]:
+    """A path whose leg was refuted falls with it."""
+    refuted = {group.id for group, one in zip(groups, scored, strict=True) if one.status == "refuted"}
+    return [
+        one.model_copy(update={"status": "refuted", "confidence_word": "", "rank_score": 0.0})
+        if one.grain == "path" and fallen(group, refuted)
+        else one
+        for group, one in zip(groups, scored, strict=True)
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------- composing
 
 
-def _groups(state: RunState, services: Services) -> list[EvidenceGroup]:
+def _groups(state: RunState, services: Services) -> tuple[list[EvidenceGroup], Weaver]:
+    """All evidence groups, with the paths of the evidence graph behind them, and the graph."""
     objectives = {
         name: Objective.model_validate(value) for name, value in state.get("objectives", {}).items()
     }
@@ -112,7 +137,23 @@ def _groups(state: RunState, services: Services) -> list[EvidenceGroup]:
     }
     kind = services.profile(calls, outputs).values.get("data_kind")
     found = harvest.sources(objectives, outputs, claims, kind)
-    return harvest.harvest(services, book, found, objectives, outputs, int(state["limits"]["hypotheses"]))
+    limit = int(state["limits"]["hypotheses"])
+    groups = harvest.harvest(services, book, found, objectives, outputs, limit)
+    inputs = {role: ref.id for role, ref in services.inputs.items()}
+    mark = (len(objectives), frozenset(name for name in outputs if ":check:" not in name))
+    graph = services.parsed.once("graph", mark, lambda: weave(book, found, objectives, outputs, inputs))
+    paths = path_groups(graph) if groups else []
+    return [*_with_room(groups, limit - len(paths)), *paths], graph
+
+
+def _with_room(groups: list[EvidenceGroup], most: int) -> list[EvidenceGroup]:
+    """The groups without the weakest claims of single entities, so that no more than this many are left."""
+    over = len(groups) - most
+    if over <= 0:
+        return groups
+    single = [group.id for group in groups if group.grain == "entity" and group.values.get("claimed")]
+    gone = set(single[-over:])
+    return [group for group in groups if group.id not in gone]
 
 
 def _draft_ids(state: RunState, services: Services) -> list[str]:
@@ -300,7 +341,7 @@ def _scored(
         update={
             "status": status,
             "confidence": calibrated,
-            "confidence_word": _word(calibrated) if status != "refuted" else "",
+            "confidence_word": _word(calibrated, one.grain) if status != "refuted" else "",
             "scores": answer.scores,
             "rank_score": round(score, 6),
             "caveats": (*one.caveats, *flaws),
@@ -321,7 +362,9 @@ def _stands_alone(one: Hypothesis) -> bool:
     return one.grain == "cross" or {"stability", "permutation"} <= held
 
 
-def _word(confidence: float | None) -> str:
+def _word(confidence: float | None, grain: str) -> str:
+    if grain == "path":
+        return "inferred, not tested"
     if confidence is None:
         return "not calibrated"
     return next((word for limit, word in CONFIDENCE_WORDS if confidence >= limit), "weak")

@@ -52,6 +52,8 @@ def finding(hypothesis: Hypothesis, sources: Sources) -> Finding:
     evidence of their own where there is any, otherwise from the cell.
     """
     cited = [sources.record.evidence[i] for i in hypothesis.evidence_ids if i in sources.record.evidence]
+    if hypothesis.grain == "path":  # its edges have numbers of their own, in the statement; the path has none
+        cited = []
     found: dict[str, str] = {}
     for evidence in cited:
         column = _column(evidence)

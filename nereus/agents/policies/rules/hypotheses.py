@@ -7,6 +7,7 @@ otherwise is decided by the diagnostics of the run.
 from __future__ import annotations
 
 from nereus.agents.planner.companions import COHORT
+from nereus.agents.planner.graph.directions import MARK
 from nereus.agents.planner.relations import RELATIONS
 from nereus.agents.policies.base import (
     Atoms,
@@ -17,7 +18,7 @@ from nereus.agents.policies.base import (
     HypothesisDrafts,
     MergeVerdict,
 )
-from nereus.agents.policies.rules.statements import experiment, statement
+from nereus.agents.policies.rules.statements import experiment, legs, statement
 from nereus.memory.records import Atom, Scores
 
 STABLE = 0.7
@@ -45,6 +46,11 @@ def _draft(group: EvidenceGroup, context: DecisionContext) -> HypothesisDraft:
 
 def _alternatives(group: EvidenceGroup, context: DecisionContext) -> tuple[str, ...]:
     """Competing explanations that the diagnostics of this run leave open."""
+    if group.grain == "path":
+        return (
+            "a third cause of all that it joins",
+            "what is joined may hold in different subjects, or cells, of the same groups",
+        )
     entity = group.claim.entities[0]
     if entity.kind == "sample_group":
         return ("effects smaller than what this number of subjects can show", "changes in few subjects only")
@@ -78,6 +84,8 @@ def _alternatives(group: EvidenceGroup, context: DecisionContext) -> tuple[str, 
 
 def _caveats(group: EvidenceGroup) -> tuple[str, ...]:
     found = []
+    if group.grain == "path":
+        return ("its last edge is inferred: nothing in these data tests it",)
     smallest = min(
         (
             float(v)
@@ -136,6 +144,15 @@ def _atoms(draft: HypothesisDraft, context: DecisionContext) -> tuple[Atom, ...]
         )
     asked = next((one for one in context.objectives if one.id in group.objective_ids), None)
     cohort = asked.design.get(COHORT) if asked is not None else None
+    if group.grain == "path":
+        found = [
+            atom(number, "significance", text, True, role)
+            if tested
+            else atom(number, "assumed", f"{text}, as a collection of knowledge says", False, role)
+            for number, (role, text, tested) in enumerate(legs(group), start=1)
+        ]
+        inferred = f"{MARK}: {group.values['inferred']}"
+        return (*found, atom(len(found) + 1, "assumed", inferred, False))
     if group.claim.relation == "replication":
         return (
             atom(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nereus.agents.planner.companions import COHORT
+from nereus.agents.planner.graph.directions import LEG, MARK
 from nereus.agents.planner.questions import TESTED, relation_behind
 from nereus.agents.planner.relations import RELATIONS, Relation, said, words_of
 from nereus.agents.policies.base import DecisionContext, EvidenceGroup
@@ -20,7 +21,12 @@ def statement(group: EvidenceGroup, context: DecisionContext) -> str:
     """What a hypothesis says."""
     if group.claim.relation in WHOLE_STATEMENTS:
         return WHOLE_STATEMENTS[group.claim.relation](group, context)
-    write = {"entity": _entity_statement, "set": _set_statement, "cross": _cross_statement}[group.grain]
+    write = {
+        "entity": _entity_statement,
+        "set": _set_statement,
+        "cross": _cross_statement,
+        "path": _path_statement,
+    }[group.grain]
     return write(group, context)
 
 
@@ -136,6 +142,23 @@ def _cross_statement(group: EvidenceGroup, context: DecisionContext) -> str:
     return f"{_named(entity)} is found by independent analyses: {'; '.join(parts)}."
 
 
+def legs(group: EvidenceGroup) -> list[tuple[str, str, bool]]:
+    """The edges of a path: role of the evidence, what the edge says, and whether a tool tested it."""
+    return [
+        (role, str(group.values[role]), group.values.get(f"{role}:status") == "supported")
+        for role in group.evidence
+        if role.startswith(LEG)
+    ]
+
+
+def _path_statement(group: EvidenceGroup, context: DecisionContext) -> str:
+    found = [
+        f"{text} (q {_ref(group, role, 'p')})" if tested else f"{text} (known)"
+        for role, text, tested in legs(group)
+    ]
+    return f"{MARK}: {group.values['inferred']}. It would join what was found: {'; '.join(found)}."
+
+
 def _relation_of(objective: Objective | None, entity: Entity) -> Relation:
     """What an objective says of an entity: by its direction, where one question has several kinds of claims."""
     asked = TESTED.get(objective.kind) if objective is not None else None
@@ -243,6 +266,8 @@ WHOLE_STATEMENTS: dict[str, Callable[[EvidenceGroup, DecisionContext], str]] = {
 
 def experiment(group: EvidenceGroup) -> str:
     """What would test it in new subjects."""
+    if group.grain == "path":
+        return str(group.values["experiment"])
     entity = group.claim.entities[0]
     if entity.kind == "sample_group":
         size = (
