@@ -245,12 +245,12 @@ def test_traps_can_be_fallen_for(study: Study) -> None:
     effects.shift(study)
     traps.batch_partly(study)
     (trap,) = study.truth.traps
-    good = RunView(claims=right(study), covariates={"condition": ("batch",)})
+    good = RunView(top=right(study), covariates={"condition": ("batch",)})
     assert handled(trap, good, study.truth)
     assert not handled(trap, replace_view(good, covariates={}), study.truth)
     about = study.truth.claims[0].about
     flood = [Said("abundance", f"none{i}", 1, about, 0.9, 0.01) for i in range(4)]
-    assert not handled(trap, replace_view(good, claims=[*good.claims, *flood]), study.truth)
+    assert not handled(trap, replace_view(good, top=[*good.top, *flood]), study.truth)
 
 
 def test_a_hidden_comparison_must_be_refused_aloud(study: Study) -> None:
@@ -279,7 +279,7 @@ def test_the_naive_arm_finds_large_shifts_and_falls_for_a_batch(study: Study, tm
     view = naive_view(tmp_path)
     assert not handled(study.truth.traps[0], view, study.truth)
     study.truth.traps.clear()
-    claims = score_claims(view, study.truth)
+    claims = score_claims(view.claims, study.truth)
     of_batch = [one for one in view.claims if one.about["factor"] == "condition"]
     assert len(of_batch) > 20  # the batch, taken for the condition
     assert sum(not one["true"] for one in claims) > len(claims) / 2

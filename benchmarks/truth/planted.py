@@ -88,7 +88,8 @@ def scored(run: RunView, truth: Truth) -> dict[str, Any]:
     return {
         **score_top(run, truth),
         "traps": {trap.name: handled(trap, run, truth) for trap in truth.traps},
-        "claims": score_claims(run, truth),
+        "claims": score_claims(run.claims, truth),
+        "tested": score_claims([one for one in run.tested if one.confidence is not None], truth),
     }
 
 
@@ -224,11 +225,6 @@ def main() -> None:
         module="benchmarks.truth.planted",
         arguments=sys.argv[1:],
         seconds=time.perf_counter() - start,
-    )
-    claims = [one for row in rows for one in row["claims"]]
-    naive_claims = [one for row in naive for one in row["claims"]]
-    (scratch / f"{options.name}_claims.json").write_text(
-        json.dumps({"product": claims, "naive": naive_claims})
     )
     for arm in ("product", "naive"):
         print(arm, json.dumps(content[arm], indent=1))

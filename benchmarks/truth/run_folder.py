@@ -51,6 +51,8 @@ class RunView:
         Claims of the hypotheses that were not refuted, best first; those about all samples left out.
     claims
         Every claim at the stated error level.
+    tested
+        Everything that was tested and has a confidence, claimed or not; a test has no direction here (sign 0).
     covariates
         Factor -> columns that its comparison is adjusted for.
     notices
@@ -63,6 +65,7 @@ class RunView:
 
     top: list[Said] = field(default_factory=list)
     claims: list[Said] = field(default_factory=list)
+    tested: list[Said] = field(default_factory=list)
     covariates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     values: dict[str, Any] = field(default_factory=dict)
@@ -152,6 +155,7 @@ def read_run(out: Path, features: frozenset[str], home: Path | None = None) -> R
     return RunView(
         top,
         claims,
+        _tested(out, steps, {str(one["id"]): about_of(one) for one in plan["objectives"]}),
         {
             str(one["contrast"]["factor"]): tuple(one["contrast"]["covariates"])
             for one in plan["objectives"]
@@ -169,6 +173,24 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if np.isfinite(number) else None
+
+
+def _tested(out: Path, steps: list[dict[str, Any]], about: dict[str, dict[str, str]]) -> list[Said]:
+    """Rows of the tables of confidences, each about the objective that its step belongs to."""
+    found = []
+    for step in steps:
+        made = step["outputs"].get("confidence")
+        if made is None or not made["file"]:
+            continue
+        table = pd.read_csv(out / made["file"], dtype={"feature": str, "kind": str})
+        of = about.get(str(step["step"]).partition(".")[0], {})
+        found += [
+            Said(str(kind), str(feature), 0, of, _number(sure), _number(q))
+            for kind, feature, sure, q in zip(
+                table["kind"], table["feature"], table["confidence"], table["q"], strict=True
+            )
+        ]
+    return found
 
 
 def _failed(steps: list[dict[str, Any]], profile: dict[str, Any]) -> frozenset[str]:

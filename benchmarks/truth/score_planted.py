@@ -57,10 +57,11 @@ def _side(said: dict[str, str], mine: str, planted: dict[str, str], theirs: str)
 
 
 def judge(said: Said, truth: Truth) -> Judged:
-    """What is true of one claim."""
+    """What is true of one claim; of a test without a direction, whether there is anything to find."""
     features: set[str] = set()
     for index, one in enumerate(truth.claims):
-        if said.sign * orientation(said.about, one.about) != one.direction:
+        turned = orientation(said.about, one.about)
+        if turned == 0 or (said.sign and said.sign * turned != one.direction):
             continue
         if said.relation in one.relations and _same_entity(said, one):
             return Judged(said, "found", index)
@@ -123,8 +124,8 @@ def score_top(run: RunView, truth: Truth) -> dict[str, object]:
     }
 
 
-def score_claims(run: RunView, truth: Truth) -> list[dict[str, object]]:
-    """Every claim at the stated error level with its confidence, q and whether it is true."""
+def score_claims(claims: Sequence[Said], truth: Truth) -> list[dict[str, object]]:
+    """Claims, or tests, with confidence, q and whether they are true."""
     return [
         {
             "relation": one.said.relation,
@@ -132,7 +133,7 @@ def score_claims(run: RunView, truth: Truth) -> list[dict[str, object]]:
             "q": one.said.q,
             "true": one.verdict != "false",
         }
-        for one in judged(run.claims, truth)
+        for one in judged(claims, truth)
     ]
 
 
@@ -141,7 +142,7 @@ def handled(trap: Trap, run: RunView, truth: Truth) -> bool:
 
     A batch that can be separated is adjusted for, and one that cannot makes the run refuse the comparison aloud; repeats
     are counted as the subjects that they are; an outlier is named; nothing confident is said about a decoy. And whatever
-    disturbs a comparison, at most a tenth of its claims (or one) are false.
+    disturbs a comparison, at most a tenth of what is said of it (or one hypothesis) is false.
     """
     if trap.name == "batch_full":
         about = [one for one in (*run.claims, *run.top) if _about(one, trap.of)]
@@ -166,7 +167,7 @@ def _about(said: Said, factor: str) -> bool:
 
 
 def _mostly_true(run: RunView, truth: Truth, factor: str) -> bool:
-    verdicts = [one.verdict for one in judged(run.claims, truth) if _about(one.said, factor)]
+    verdicts = [one.verdict for one in judged(run.top, truth) if _about(one.said, factor)]
     return verdicts.count("false") <= max(1.0, FALSE_SHARE * len(verdicts))
 
 
