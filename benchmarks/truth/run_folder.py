@@ -12,6 +12,7 @@ import pandas as pd
 
 SIGNS = {"up": 1, "present": 1, "positive": 1, "down": -1, "absent": -1, "negative": -1}
 SHOWN = ("supported", "tentative")
+SINGLE = ("entity", "set")
 WHOLE = frozenset({"prediction", "composition", "replication"})
 """Relations of claims about all samples; nothing is planted that they could tell of."""
 
@@ -48,7 +49,8 @@ class RunView:
     Attributes
     ----------
     top
-        Claims of the hypotheses that were not refuted, best first; those about all samples left out.
+        Claims of the hypotheses that were not refuted, best first. Those about all samples are left out, those
+        that repeat single ones across questions, and paths, whose inferred edge no truth speaks of.
     claims
         Every claim at the stated error level.
     tested
@@ -125,7 +127,7 @@ def read_run(out: Path, features: frozenset[str], home: Path | None = None) -> R
     hypotheses = json.loads((out / "hypotheses.json").read_text())["hypotheses"]
     for one in sorted(hypotheses, key=lambda one: one["rank"]):
         claim = one["claim"]
-        if one["status"] not in SHOWN or claim["relation"] in WHOLE:
+        if one["status"] not in SHOWN or one["grain"] not in SINGLE or claim["relation"] in WHOLE:
             continue
         for entity in claim["entities"][:1]:
             if entity["direction"] != "none":
