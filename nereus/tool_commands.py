@@ -175,6 +175,11 @@ def _read(spec: InputSpec, path: Path) -> Any:
         from nereus import load_dataset
 
         return load_dataset(path)
+    if spec.kind == "model":
+        from nereus.models.storage import model_file
+        from nereus.tools.base import TrainedMethod
+
+        return TrainedMethod(model_file(path).read_bytes())
     return read_table_file(path)
 
 
@@ -202,6 +207,8 @@ def write_result(result: Result, folder: Path) -> None:
         figure.data.to_csv(folder / f"{name}_drawn.csv", index=False)
     for name, dataset in result.datasets.items():
         dataset.write_h5ad(folder / f"{name}.h5ad")
+    for name, model in result.models.items():
+        (folder / f"{name}.safetensors").write_bytes(model.content)
     said: Mapping[str, Any] = {
         "summary": result.summary,
         "values": dict(result.values),

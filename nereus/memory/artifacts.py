@@ -4,7 +4,8 @@ Layout below the root: ``objects/<first two digits>/<sha-256>.<suffix>``. Object
 the same folder and renamed, so a killed process leaves no half object. Where the store is `durable`, the content is
 written through to the disk before the renaming, and the folders after it, so that a power cut leaves none either.
 An object is read only when its content still has the hash that it is named by: damage is never taken for data.
-Tables are Parquet, data sets h5ad, figures SVG, the user's files are kept byte for byte. Nothing is pickled.
+Tables are Parquet, data sets h5ad, figures SVG, trained methods safetensors, the user's files are kept byte for byte.
+Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ SUFFIX = {
     ArtifactKind.TABLE: ".parquet",
     ArtifactKind.DATASET: ".h5ad",
     ArtifactKind.FIGURE: ".svg",
+    ArtifactKind.MODEL: ".safetensors",
 }
 _CACHE_OBJECTS = 64
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -106,6 +108,10 @@ class ArtifactStore:
     def put_figure(self, svg: bytes, name: str, title: str = "") -> ArtifactRef:
         """Keep a drawing as SVG."""
         return self._keep(ArtifactKind.FIGURE, name, lambda target: target.write_bytes(svg) and None, title)
+
+    def put_model(self, content: bytes, name: str) -> ArtifactRef:
+        """Keep a trained method."""
+        return self._keep(ArtifactKind.MODEL, name, lambda target: target.write_bytes(content) and None, "")
 
     def _keep(
         self, kind: ArtifactKind, name: str, write: Callable[[Path], object], summary: str

@@ -33,6 +33,7 @@ class ArtifactKind(StrEnum):
     TABLE = "table"  # pandas.DataFrame -> Parquet
     DATASET = "dataset"  # anndata.AnnData -> h5ad
     FIGURE = "figure"  # SVG bytes; the plotted data is a table artifact of its own
+    MODEL = "model"  # a trained method: one safetensors file that says what it is
 
 
 class ArtifactRef(Record):

@@ -184,6 +184,14 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
         X, _ = self._from_table(table, self._checked_columns(table, columns, training=False))
         return pd.DataFrame({"prediction": self.predict(X)}, index=table.index)
 
+    def embed_table(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> pd.DataFrame:
+        """Vectors for a table: its index, one column a dimension."""
+        import pandas as pd
+
+        X, _ = self._from_table(table, self._checked_columns(table, columns, training=False))
+        vectors = self.embed(X)
+        return pd.DataFrame(vectors, index=table.index, columns=[f"e{i}" for i in range(vectors.shape[1])])
+
     def _from_table(self, table: pd.DataFrame, columns: Mapping[str, list[str]]) -> tuple[Any, Any]:
         """`X` and `y` of a table. The default: one column of objects, and the target columns where they are named."""
         objects = table[columns[self.card.inputs[0].name][0]].tolist()

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+    from nereus.models.base import Method
+
 
 class Params(BaseModel):
     """Base of every tool's parameters: immutable, JSON-serialisable, unknown keys are an error."""
@@ -46,6 +48,24 @@ class SourceFile:
 
     path: Path
     name: str
+
+
+@dataclass(frozen=True)
+class TrainedMethod:
+    """A trained method of `nereus.models`, as one file's content: equal methods are equal bytes."""
+
+    content: bytes = field(repr=False)
+
+    def open(self) -> Method[Any]:
+        """The method, ready to be asked."""
+        from tempfile import TemporaryDirectory
+
+        from nereus.models import load
+
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "model.safetensors"
+            file.write_bytes(self.content)
+            return load(file)
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,7 @@ class Result:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     datasets: Mapping[str, AnnData] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    models: Mapping[str, TrainedMethod] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     complete: bool = True
     n_total: int | None = None
@@ -116,7 +137,7 @@ class Capability(StrEnum):
     EXEC = "exec"
 
 
-InputKind = Literal["file", "dataset", "table", "tables"]
+InputKind = Literal["file", "dataset", "table", "tables", "model"]
 
 
 @dataclass(frozen=True)
@@ -213,7 +234,7 @@ def tool(
 ) -> Callable[[Callable[..., Result]], Tool]:
     """Make a tool of a function ``(inputs..., params: SomeParams, *, seed: int) -> Result``.
 
-    Inputs are recognised by annotation: `SourceFile`, `anndata.AnnData`, `pandas.DataFrame`, or
+    Inputs are recognised by annotation: `SourceFile`, `anndata.AnnData`, `pandas.DataFrame`, `TrainedMethod`, or
     ``dict[str, pandas.DataFrame]``; ``| None`` marks an optional one. Raise the version whenever results change.
     """
 
@@ -243,7 +264,12 @@ def tool(
 def _kind_of(annotation: str, tool_name: str, input_name: str) -> InputKind:
     if "dict[" in annotation and "DataFrame" in annotation:
         return "tables"
-    kinds: dict[str, InputKind] = {"SourceFile": "file", "AnnData": "dataset", "DataFrame": "table"}
+    kinds: dict[str, InputKind] = {
+        "SourceFile": "file",
+        "AnnData": "dataset",
+        "DataFrame": "table",
+        "TrainedMethod": "model",
+    }
     for marker, kind in kinds.items():
         if marker in annotation:
             return kind
@@ -264,6 +290,7 @@ def _check_result(tool: Tool, result: Result) -> None:
                 where=f"tool {tool.name!r}",
                 mend="return a scalar",
             )
+    _check_tests(tool, result)
     for name, table in result.tables.items():
         if not isinstance(table.index, pd.RangeIndex):
             raise ToolError(f"table {name!r} has an index", where=f"tool {tool.name!r}", mend="reset_index")
@@ -272,3 +299,20 @@ def _check_result(tool: Tool, result: Result) -> None:
             raise ToolError(
                 f"the first column of table {name!r} is no unique text key", where=f"tool {tool.name!r}"
             )
+
+
+def _check_tests(tool: Tool, result: Result) -> None:
+    """A count of tests that no p value stands behind would be read as "nothing differs"."""
+    n_tested = result.values.get("n_tested")
+    columns = [table["p"] for table in result.tables.values() if "p" in table]
+    said = isinstance(n_tested, int | float) and n_tested > 0 and bool(columns)
+    if said and not any(map(_any_finite, columns)):
+        raise ToolError(
+            f"{n_tested} features are said to be tested, but no p value is finite",
+            where=f"tool {tool.name!r}",
+            mend="return None for n_tested, or the p values",
+        )
+
+
+def _any_finite(column: pd.Series) -> bool:
+    return any(isinstance(value, float) and math.isfinite(value) for value in column)

@@ -8,6 +8,7 @@ from importlib import import_module
 
 from nereus.errors import PlanError
 from nereus.tools.base import Tool
+from nereus.tools.methods.catalogue import CATALOGUE as METHOD_TOOLS
 
 CATALOGUE: dict[str, str] = {
     # readers ---------------------------------------------------------------------------------
@@ -89,6 +90,10 @@ CATALOGUE: dict[str, str] = {
     "plot_embedding": "nereus.tools.figures.embedding:plot_embedding",
     "plot_populations": "nereus.tools.figures.populations:plot_populations",
     "plot_markers": "nereus.tools.figures.marker_medians:plot_markers",
+    "plot_learning_curve": "nereus.tools.figures.learning_curve:plot_learning_curve",
+    "plot_molecules": "nereus.tools.figures.molecules:plot_molecules",
+    # trainable methods: made from their cards ------------------------------------------------------
+    **{name: f"nereus.tools.methods:{name}" for name in METHOD_TOOLS},
 }
 
 

@@ -21,7 +21,7 @@ from nereus.errors import NereusError, PlanError, ToolError
 from nereus.memory.artifacts import ArtifactStore
 from nereus.memory.records import ArtifactKind, ArtifactRef, CallStatus, StepSpec, ToolCall
 from nereus.tools import registry
-from nereus.tools.base import Params, Result, SourceFile, Tool
+from nereus.tools.base import Params, Result, SourceFile, Tool, TrainedMethod
 
 if TYPE_CHECKING:
     from nereus.memory.records import Scalar
@@ -189,6 +189,8 @@ class StepRunner:
             return {name: self.artifacts.table(ref) for name, ref in sorted(value.items())}
         if value.kind is ArtifactKind.FILE:
             return SourceFile(self.artifacts.checked_path(value), value.name)
+        if value.kind is ArtifactKind.MODEL:
+            return TrainedMethod(self.artifacts.checked_path(value).read_bytes())
         return (
             self.artifacts.dataset(value)
             if value.kind is ArtifactKind.DATASET
@@ -203,6 +205,9 @@ class StepRunner:
             for name, figure in result.figures.items():
                 outputs[name] = self.artifacts.put_figure(figure.svg, name, figure.title)
                 outputs[f"{name}_data"] = self.artifacts.put_table(figure.data, f"{name}_data")
+            outputs |= {
+                name: self.artifacts.put_model(one.content, name) for name, one in result.models.items()
+            }
         return outputs
 
 

@@ -63,6 +63,11 @@ def read_smiles(
     return molecules, rows, rejected
 
 
+def problems(smiles: Iterable[object]) -> dict[int, str]:
+    """Rows that are no molecule, with the reason."""
+    return {one.row: one.why for one in _read(smiles, 0)[2]}
+
+
 def featurise(
     smiles: Sequence[object],
     features: FeatureSet = TYPED,

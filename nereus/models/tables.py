@@ -1,0 +1,65 @@
+"""Tables of objects as people give them: rows that cannot be read are told, not dropped in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from nereus.models.card import Card, Verb
+
+if TYPE_CHECKING:
+    from nereus.models.base import Method
+
+PROBLEM = "problem"
+"""Column that says why a row has no answer; there only where a row has none."""
+
+
+def unreadable(card: Card, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> dict[int, str]:
+    """Row numbers that a method cannot read, with the reason."""
+    role = card.inputs[0]
+    named = columns.get(role.name)
+    if role.kind != "smiles" or not named:
+        return {}
+    from nereus.models.molecules.graphs.read import problems
+
+    return problems(table[named if isinstance(named, str) else named[0]].tolist())
+
+
+def answer(
+    method: Method[Any],
+    verb: Verb,
+    table: pd.DataFrame,
+    columns: Mapping[str, str | Sequence[str]],
+    options: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Ask a trained method about every row of a table.
+
+    Parameters
+    ----------
+    method
+        Trained.
+    verb
+        What is asked.
+    table, columns
+        See `Method.fit_table`.
+    options
+        Of the verb, see the method's ``<verb>_table``.
+
+    Returns
+    -------
+    DataFrame
+        For verbs that answer by row: the table's index, empty cells and a column ``problem`` where a row cannot be read.
+    """
+    bad = unreadable(method.card, table, columns)
+    readable = np.setdiff1d(np.arange(len(table)), list(bad))
+    found: pd.DataFrame = getattr(method, f"{verb.value}_table")(
+        table.iloc[readable] if bad else table, columns, **(options or {})
+    )
+    if not bad or not found.index.isin(table.index).all() or found.index.has_duplicates:
+        return found
+    whole = found.reindex(table.index)
+    whole[PROBLEM] = [bad.get(row, "") for row in range(len(table))]
+    return whole

@@ -1,0 +1,113 @@
+"""Tools from cards. Reading names and parameters imports no torch; training and asking do."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import pandas as pd
+from pydantic import Field, create_model
+
+from nereus.models import registry as methods
+from nereus.models.card import Card, Verb
+from nereus.models.config import Config
+from nereus.tools.base import Params, Result, Tool, TrainedMethod, tool
+from nereus.tools.methods.asking import ask
+from nereus.tools.methods.catalogue import CATALOGUE
+from nereus.tools.methods.fitting import DEFAULT_HELD_OUT, fit
+
+
+@cache
+def made(name: str) -> Tool:
+    """The tool of a name in `CATALOGUE`."""
+    method, verb = CATALOGUE[name]
+    card = methods.card(method)
+    return _fitting(name, card) if verb is None else _asking(name, card, verb)
+
+
+def config_class(card: Card) -> type[Config]:
+    """A method's configuration class, without torch."""
+    module, _, attribute = methods.CATALOGUE[card.name].partition(":")
+    found: type[Config] = getattr(import_module(module), f"{attribute}Config")
+    return found
+
+
+def _columns(card: Card, training: bool) -> dict[str, Any]:
+    """One parameter a role: the column, or the columns."""
+    fields: dict[str, Any] = {}
+    for one in card.inputs:
+        asked = one.required and (training or one.kind not in ("number", "label"))
+        kind: Any = tuple[str, ...] if one.many else str
+        if not asked:
+            fields[one.name] = (kind | None, Field(None, description=f"Column of {one.about}"))
+        else:
+            fields[one.name] = (kind, Field(..., description=f"Column of {one.about}"))
+    return fields
+
+
+def _fitting(name: str, card: Card) -> Tool:
+    settings = config_class(card)
+    params = create_model(
+        f"{name.title().replace('_', '')}Params",
+        __base__=Params,
+        __doc__=f"Columns of the table, and the configuration of {card.title}.",
+        **_columns(card, training=True),
+        held_out=(
+            float,
+            Field(DEFAULT_HELD_OUT, ge=0, lt=0.9, description="Share of rows that judge; 0 judges nothing."),
+        ),
+        split=(str, Field("scaffold", pattern="^(scaffold|random)$", description="Who is held out.")),
+        settings=(settings, Field(default_factory=settings, description="Configuration of the method.")),
+    )
+
+    def run(table: pd.DataFrame, params: Params, *, seed: int) -> Result:
+        return fit(card, table, params, seed)
+
+    return _tool(
+        run,
+        name,
+        params,
+        f"Train {card.name} on a table ({card.task}), judged on held-out rows beside a baseline.",
+        ("model:model", "table:history", "table:held_out", "figure:learning_curve"),
+        f"{card.purpose}\n\nSource: {card.paper.title} ({card.paper.year}, {card.paper.link}).",
+        60.0,
+    )
+
+
+def _asking(name: str, card: Card, verb: Verb) -> Tool:
+    params = create_model(
+        f"{name.title().replace('_', '')}Params",
+        __base__=Params,
+        __doc__=f"Columns of the table that {card.title} is asked about.",
+        **_columns(card, training=False),
+        options=(dict[str, Any], Field(default_factory=dict, description="Options of the verb.")),
+    )
+
+    def run(model: TrainedMethod, table: pd.DataFrame, params: Params, *, seed: int) -> Result:
+        return ask(card, verb, model, table, params, seed)
+
+    return _tool(
+        run,
+        name,
+        params,
+        f"{verb.value.capitalize()} with a trained {card.name} ({card.task}) for the rows of a table.",
+        ("table:answers",),
+        f"{card.purpose}\n\nSource: {card.paper.title} ({card.paper.year}, {card.paper.link}).",
+        5.0,
+    )
+
+
+def _tool(
+    run: Any,
+    name: str,
+    params: type[Params],
+    summary: str,
+    outputs: tuple[str, ...],
+    doc: str,
+    seconds: float,
+) -> Tool:
+    run.__doc__ = doc
+    # The signature is what a tool's inputs are read from: its `params` is this method's own class.
+    run.__annotations__ = {**run.__annotations__, "params": params}
+    return tool(name, version="1", summary=summary[:130], outputs=outputs, seconds=seconds)(run)
