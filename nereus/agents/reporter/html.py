@@ -23,6 +23,7 @@ from nereus.agents.reporter import methods as methods_text
 from nereus.agents.reporter.claims import COLUMNS
 from nereus.agents.reporter.drawings import Scale, calibration_plot, interval
 from nereus.agents.reporter.findings import Finding, finding, scales
+from nereus.agents.reporter.leads import Question, leads
 from nereus.agents.reporter.record_files import input_artifacts
 from nereus.agents.reporter.render import anchor, exact, known_names, number_html, plain_html, render_html
 from nereus.agents.reporter.sources import Sources, latest_workflows, path, plain
@@ -311,6 +312,11 @@ class _Page:
         values = found.values
         return interval(values["effect"], values.get("ci_low"), values.get("ci_high"), scale, found.direction)
 
+    @cached_property
+    def leads(self) -> list[Question]:
+        """What ranks first where the error rate let next to nothing through."""
+        return leads(self.sources)
+
     def legends(self) -> list[tuple[str, str]]:
         """Unit and meaning of a grid line, for each axis in use."""
         log2 = ("log2 fold change", "log2 per standard deviation")
@@ -319,6 +325,12 @@ class _Page:
     def effect_format(self, found: Finding) -> str:
         """How the effect is written."""
         return "+.0%" if found.hypothesis.claim.relation == "detection" else "+.2f"
+
+    def about(self, hypothesis: Hypothesis) -> Markup:
+        """The comparison of a hypothesis, after the column whose values are compared: ``treatment: yes vs no``."""
+        claim = hypothesis.claim
+        told = not claim.context or claim.context.lower() in claim.contrast.lower()
+        return self.named(claim.contrast if told else f"{claim.context}: {claim.contrast}")
 
     def title_of(self, hypothesis: Hypothesis) -> Markup:
         """Short title of a hypothesis: the names of its entities."""
@@ -379,6 +391,7 @@ class _Page:
         if not len(table) or not set(COLUMNS) <= set(table.columns):
             return []
         key = table.columns[0]
+        factors = {one.about: one.contrast.factor for one in self.record.objectives if one.contrast}
         groups = []
         for contrast, rows in table.groupby("contrast", sort=False, dropna=False):
             ordered = rows.sort_values(["q", "feature"], kind="stable").head(CLAIMS_SHOWN)
@@ -387,6 +400,7 @@ class _Page:
             groups.append(
                 {
                     "contrast": str(contrast),
+                    "factor": factors.get(str(contrast), ""),
                     "count": path("matches", step, output, "contrast", contrast),
                     "n": len(rows),
                     "rows": [

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from nereus.agents.reporter import leads
 from nereus.agents.reporter.formats import format_value
 from nereus.agents.reporter.render import Number, known_names, pieces, render_strict, render_text
 from nereus.agents.reporter.sources import Sources
@@ -24,7 +25,7 @@ def schema() -> dict[str, Any]:
 
 
 def hypotheses_document(sources: Sources) -> dict[str, Any]:
-    """Every hypothesis of the run, refuted and merged ones included, in rank order.
+    """Every hypothesis of the run, refuted and merged ones included, in rank order; then what ranks first below the level.
 
     Raises
     ------
@@ -38,6 +39,7 @@ def hypotheses_document(sources: Sources) -> dict[str, Any]:
         "seed": sources.record.header.seed,
         "policy": sources.record.header.policy,
         "hypotheses": [_hypothesis(one, sources) for one in ordered],
+        "leads": leads.document(sources),
     }
 
 
