@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from nereus.agents.reporter import claims, crate, hypotheses, notebook, record_files
+from nereus.agents.reporter import claims, crate, graph_files, hypotheses, notebook, record_files
 from nereus.agents.reporter.html import render_report
 from nereus.agents.reporter.sources import Sources
 from nereus.errors import InputError, UnresolvedNumber
@@ -133,6 +133,7 @@ def _keep_foreign_files(old: Path, fresh: Path) -> None:
 def _write(record: RunRecord, artifacts: ArtifactStore, folder: Path) -> None:
     sources = Sources(record, artifacts.table)
     check_evidence(sources)
+    graph_files.check_edges(sources)
     input_files = _copy_inputs(record, artifacts, folder)
     files = table_files(sources)
     for (key, output), name in files.items():
@@ -162,6 +163,8 @@ def derived_documents(sources: Sources, read_figure: Callable[[Any], bytes]) -> 
     return {
         "claims.csv": claims.claims_csv(claims.claims_table(sources)),
         "hypotheses.json": record_files.json_text(hypotheses.hypotheses_document(sources)),
+        "graph.json": record_files.json_text(graph_files.graph_document(sources)),
+        "edges.csv": graph_files.edges_csv(sources),
         "report.html": render_report(sources, read_figure),
     }
 

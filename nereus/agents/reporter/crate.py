@@ -35,6 +35,8 @@ _ABOUT = {
     "report.html": "Report: findings, figures, plan, methods",
     "analysis.ipynb": "Notebook that computes the analysis again, step by step",
     "hypotheses.json": "Ranked hypotheses with evidence",
+    "graph.json": "Evidence graph: things, what is said of them, and which evidence recomputes it",
+    "edges.csv": "Edges of the evidence graph, refuted and inferred ones included",
     "claims.csv": "Every feature-level claim at the stated error level",
     "steps.json": "Every executed step: tool, version, parameters, inputs, seed, values, outputs",
     "plan.json": "Objectives, workflows, decisions and evidence",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nereus.agents.reporter.sources import Sources
 from nereus.errors import InputError
 from nereus.memory.artifacts import ArtifactStore
+from nereus.memory.network import FORMAT as GRAPH_FORMAT
 from nereus.memory.records import ArtifactKind, ArtifactRef, RunHeader, RunRecord, ToolCall
 
 if TYPE_CHECKING:
@@ -211,8 +212,10 @@ def without_secrets(value: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ reading
 
 
-def read_record(steps: dict[str, Any], plan: dict[str, Any], run: dict[str, Any]) -> RunRecord:
-    """The run's record from the three documents, as far as a report needs it.
+def read_record(
+    steps: dict[str, Any], plan: dict[str, Any], run: dict[str, Any], graph: dict[str, Any] | None = None
+) -> RunRecord:
+    """The run's record from the three documents, and from ``graph.json`` where there is one, as far as a report needs it.
 
     Raises
     ------
@@ -223,6 +226,7 @@ def read_record(steps: dict[str, Any], plan: dict[str, Any], run: dict[str, Any]
         ("steps.json", steps, STEPS_FORMAT),
         ("plan.json", plan, PLAN_FORMAT),
         ("run.json", run, RUN_FORMAT),
+        *([("graph.json", graph, GRAPH_FORMAT)] if graph is not None else ()),
     ):
         if document.get("format") != expected:
             raise InputError(
@@ -262,4 +266,6 @@ def read_record(steps: dict[str, Any], plan: dict[str, Any], run: dict[str, Any]
         decisions=plan["decisions"],
         notices=plan["notices"],
         outputs=plan["outputs"],
+        nodes=graph["nodes"] if graph is not None else (),
+        edges=graph["edges"] if graph is not None else (),
     )

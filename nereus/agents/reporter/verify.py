@@ -8,7 +8,8 @@ What is compared, and how:
   processor or library), the cells of its CSV copy are compared with a relative tolerance of 1e-9, data sets by
   their names, shapes, missing values and sums, drawings by their data;
 - ``tables/`` and ``figures/``: the stored files against what the recomputed outputs give, cell by cell;
-- ``claims.csv`` and ``hypotheses.json``: against what the recomputed tables give, cell by cell, number by number;
+- ``claims.csv``, ``hypotheses.json``, ``graph.json`` and ``edges.csv``: against what the recomputed tables give, cell by
+  cell, number by number;
 - ``report.html``: every element with ``data-evidence`` or ``data-source``, its full value and its text; digits that
   no element accounts for; and the page as a whole against what this record renders.
 
@@ -29,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nereus.agents.reporter import bundle, claims, crate, hypotheses, record_files
+from nereus.agents.reporter import bundle, claims, crate, graph_files, hypotheses, record_files
 from nereus.agents.reporter.cells import different_cells, equal_numbers, equal_texts
 from nereus.agents.reporter.formats import format_value
 from nereus.agents.reporter.html import render_report
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-9
 """Largest relative difference of two numbers that count as reproduced."""
+
+GRAPH = "graph.json"
 
 Progress = Callable[[str], None]
 
@@ -148,11 +151,12 @@ def verify_here(folder: str | Path, *, progress: Progress | None = None) -> Veri
     check_files(target, found)
     try:
         record = record_files.read_record(
-            documents["steps.json"], documents["plan.json"], documents["run.json"]
+            documents["steps.json"], documents["plan.json"], documents["run.json"], documents.get(GRAPH)
         )
     except (KeyError, TypeError, ValueError) as error:
         found.count(
-            False, f"steps.json, plan.json or run.json cannot be read as a record: {_first_line(error)}"
+            False,
+            f"steps.json, plan.json, run.json or graph.json cannot be read as a record: {_first_line(error)}",
         )
         return found
     _check_versions(record, documents["steps.json"], found)
@@ -162,6 +166,8 @@ def verify_here(folder: str | Path, *, progress: Progress | None = None) -> Veri
         recomputed = Recomputed(record, again, store)
         check_tables(target, documents["steps.json"], recomputed, found)
         check_derived(target, documents["hypotheses.json"], recomputed, found)
+        if GRAPH in documents:
+            check_graph(target, documents[GRAPH], recomputed, found)
     return found
 
 
@@ -225,7 +231,9 @@ def _report_folder(folder: str | Path) -> Path:
 
 def _documents(folder: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = {}
-    for name in ("steps.json", "plan.json", "run.json", "hypotheses.json"):
+    for name in ("steps.json", "plan.json", "run.json", "hypotheses.json", GRAPH):
+        if name == GRAPH and not (folder / name).exists():
+            continue  # reports of older versions have none; where the manifest names one, it is missed there
         try:
             loaded[name] = json.loads((folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -498,6 +506,23 @@ def check_derived(
         found.count(False, "report.html: the file is missing")
     else:
         check_page(page, recomputed, found)
+
+
+def check_graph(folder: Path, stored: dict[str, Any], recomputed: Recomputed, found: Verification) -> None:
+    """Compare ``graph.json`` and ``edges.csv`` with what the rows give that the edges' evidence points at."""
+    try:
+        expected = graph_files.graph_document(recomputed.sources)
+        rows = graph_files.edges_csv(recomputed.sources)
+    except NereusError as error:
+        found.count(False, f"{GRAPH}: {_first_line(error)}")
+        return
+    for place, then, now in _leaves(stored, expected):
+        found.count(equal_scalars(then, now), f"{GRAPH}, {place}: stored {then!r}, recomputed {now!r}")
+    table = _stored(folder, "edges.csv")
+    if table is None:
+        found.count(False, "edges.csv: the file is missing")
+    else:
+        found.count_cells("edges.csv", table, rows)
 
 
 def _leaves(stored: Any, now: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -188,7 +188,7 @@ def _group(found: Match, graph: Weaver) -> EvidenceGroup:
                 for one in nodes
             ),
             contrast=found.about,
-            context=found.direction.name,
+            context="",
         ),
         objective_ids=tuple(dict.fromkeys(one.objective_id for one in found.legs)),
         evidence=evidence,
