@@ -86,7 +86,8 @@ def prune(
 
 def _line(header: RunHeader) -> str:
     name = header.inputs["data"].name if "data" in header.inputs else "?"
-    return f"{header.id}  {header.status:9}  {header.started[:19]}  {name}  {header.out_dir}"
+    left = f"  (forked from {header.forked_from} at {header.forked_at})" if header.forked_from else ""
+    return f"{header.id}  {header.status:9}  {header.started[:19]}  {name}  {header.out_dir}{left}"
 
 
 def _mib(size: int) -> str:

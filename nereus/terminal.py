@@ -168,6 +168,8 @@ def run_tree(run: Run) -> Tree:
     """A recorded run as a tree: objectives with their steps, then the hypotheses."""
     record, header = run.record, run.record.header
     tree = Tree(Text(f"{header.id} · {header.status} · seed {header.seed} · {header.out_dir}", style="cyan"))
+    if header.forked_from:
+        tree.add(Text(f"forked from {header.forked_from} at {header.forked_at}", style="dim"))
     for objective in record.objectives:
         branch = tree.add(
             Text(

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 
 from nereus.agents.planner.check import check_params, check_workflow, materialise
 from nereus.agents.planner.editing import apply_edits
+from nereus.agents.planner.needs import lacking
 from nereus.agents.policies.base import (
     EditDraft,
     ObjectiveDraft,
@@ -218,9 +219,27 @@ def _objectives_faults(answer: ObjectivesAnswer, request: Mapping[str, Any]) -> 
         if edit.contrast is not None and identity in known and not known[identity].get("contrast"):
             wrong.append(f"{identity} has no contrast")
         wrong += _named(identity, edit.contrast, edit.covariates or (), None, request)
+        if identity in known and edit.contrast is None:
+            wrong += _adjusted_for_itself(identity, known[identity], edit.covariates or ())
     for draft in answer.add:
         wrong += _named("an added objective", draft.contrast, draft.covariates, draft.variable, request)
+        missing = lacking(draft.kind, draft.contrast, draft.variable, draft.design)
+        wrong += [f"an added objective: {one}" for one in missing]
+        asked = draft.model_dump(mode="json", exclude={"contrast"})
+        wrong += _adjusted_for_itself("an added objective", asked, draft.covariates)
     return wrong
+
+
+def _adjusted_for_itself(where: str, asked: Mapping[str, Any], covariates: Iterable[str]) -> list[str]:
+    """What a question compares, follows or crosses cannot be adjusted for: nothing would be left of it."""
+    contrast = asked.get("contrast") or {}
+    tested = {contrast.get("factor"), asked.get("variable"), *(asked.get("design") or {}).values()}
+    blocks = {contrast.get("block")} - {None}
+    return [
+        f"{where}: {one!r} is what is asked about and cannot be adjusted for"
+        for one in covariates
+        if one in tested
+    ] + [f"{where}: {one!r} joins the samples of a subject already" for one in covariates if one in blocks]
 
 
 def _named(
@@ -324,6 +343,8 @@ def _workflow_faults(answer: WorkflowAnswer, request: Mapping[str, Any]) -> list
         edited = edited_workflow(workflow, answer)
     except PlanError as error:
         return [error.what]
+    except ValidationError as error:  # no step, or too many
+        return [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
     if not edited.steps:
         return ["no step is left: refuse the workflow instead"]
     return check_workflow(edited, request["holds"], request["ran"])

@@ -140,7 +140,20 @@ def check_params(tool: Tool, params: Mapping[str, Any]) -> list[str]:
             for item in error.errors()
             if item["type"] != "missing"
         ]
-    return []
+    return _adjusts_for_itself(params)
+
+
+def _adjusts_for_itself(params: Mapping[str, Any]) -> list[str]:
+    """A test that adjusts for the column that it compares or follows: nothing would be left of it."""
+    contrast = params.get("contrast")
+    contrast = contrast if isinstance(contrast, Mapping) else {}
+    tested = {contrast.get("factor"), params.get("variable")} - {None}
+    named = [one for part in (contrast, params) for one in part.get("covariates") or ()]
+    return [
+        f"parameter 'covariates': {one!r} is what is tested and cannot be adjusted for"
+        for one in dict.fromkeys(named)
+        if one in tested
+    ]
 
 
 def _check_reference(

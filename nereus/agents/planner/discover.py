@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 Ask = Callable[[Mapping[str, Any]], Any]
 """Answers a question of an approval gate: True, False, or a dictionary of edits."""
 
+FORKED = "run_forked"
+"""Event that tells that a fork has all that it begins with: killed before it, the fork has lost a person's edit."""
 _KILLED_S = 2.0
 _PRUNED_S = 60.0
 
@@ -484,7 +486,8 @@ def drive(
             policy.go_on(repository.decisions(header.id))
         repository.set_status(header.id, "running")
         started = bool(graph.get_state(config).values)
-        if header.forked_from and not started:
+        whole = not header.forked_from or any(one.type == FORKED for one in workspace.events.read(header.id))
+        if header.forked_from and not (started and whole):
             raise ResumeRefused(
                 "the state from which this fork began is lost",
                 where=f"run {header.id}",

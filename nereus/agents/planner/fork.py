@@ -17,6 +17,7 @@ import yaml
 
 from nereus.agents.planner.approval import checked_answer, objectives_request
 from nereus.agents.planner.discover import (
+    FORKED,
     Ask,
     Run,
     Workspace,
@@ -36,6 +37,7 @@ from nereus.memory.checkpoints import before_choices, copy_checkpoint, open_chec
 from nereus.memory.events import Listener
 from nereus.memory.fingerprint import check_resume, fingerprint
 from nereus.memory.records import Decision, Objective, ObjectiveKind, RunHeader
+from nereus.memory.rows import natural_order
 
 _FIELDS = ("covariates", "priority", "statement")
 _CLOSED = ("done", "abandoned")
@@ -80,6 +82,11 @@ def fork(
     >>> import nereus
     >>> nereus.fork("r1a2b3c4d5e-1", "O2", edit={"edit": {"O2": {"covariates": ["age"]}}})  # doctest: +SKIP
     """
+    if edit is not None and not isinstance(edit, Mapping):
+        raise InputError(
+            "an edit is a mapping", where="edit", mend="give some of drop, edit and add as its keys"
+        )
+    _refuse_odd_shapes(edit or {}, "edit")
     given, loaded = policy_and_settings(policy, settings)
     with open_workspace(loaded) as workspace:
         origin = workspace.repository.header(run_id)
@@ -100,7 +107,7 @@ def fork(
                     {"configurable": {"thread_id": header.id}}, {"answer": answer}, as_node="gate_objectives"
                 )
         workspace.events.append(
-            header.id, "run_forked", header.id, {"from": origin.id, "at": at, "edit": answer}, key="forked"
+            header.id, FORKED, header.id, {"from": origin.id, "at": at, "edit": answer}, key="forked"
         )
         return drive(workspace.with_settings(same), header, chosen, ask, on_event)
 
@@ -126,8 +133,12 @@ def read_edit(
                 "an edit is a mapping", where=str(file), mend="write some of drop, edit and add as its keys"
             )
         found = dict(read)
+    if isinstance(found.get("drop"), str):  # one objective, written without a list
+        found["drop"] = [found["drop"]]
     if drop:
+        _refuse_odd_shapes(found, str(file))
         found["drop"] = [*(found.get("drop") or []), *drop]
+    _refuse_odd_shapes(found, str(file or "--set"))
     edits = {name: dict(one or {}) for name, one in (found.get("edit") or {}).items()}
     for name, text in (assignments or {}).items():
         objective, _, field = name.partition(".")
@@ -144,6 +155,24 @@ def read_edit(
     if edits:
         found["edit"] = edits
     return found
+
+
+def _refuse_odd_shapes(edit: Mapping[str, Any], where: str) -> None:
+    """`InputError` where a part of an edit is not of its form."""
+    parts = edit.get("edit") or {}
+    wrong = (
+        "drop is no list of objectives"
+        if not isinstance(edit.get("drop") or [], list)
+        else "add is no list of objectives"
+        if not isinstance(edit.get("add") or [], list)
+        else "edit is no mapping of objectives to their changes"
+        if not isinstance(parts, Mapping) or any(not isinstance(one or {}, Mapping) for one in parts.values())
+        else ""
+    )
+    if wrong:
+        raise InputError(
+            wrong, where=where, mend="write drop: [O3], or edit: {O2: {covariates: [age]}}, or add: [...]"
+        )
 
 
 # --------------------------------------------------------------------------------------------------- the way there
@@ -172,7 +201,9 @@ def _before(saver: Any, origin: RunHeader, at: str) -> Any:
     raise InputError(
         f"{at!r} is no question before which this run can be forked",
         where=f"run {origin.id}",
-        mend=f"name one of {', '.join(sorted(known, key=lambda name: int(name[1:])))}",
+        mend=f"name one of {', '.join(sorted(known, key=natural_order))}"
+        if known
+        else "it ended before a question was open: start it again with `nereus discover`",
     )
 
 
@@ -193,19 +224,6 @@ def _answer(workspace: Workspace, state: Mapping[str, Any], edit: Mapping[str, A
         for one in (Objective.model_validate(value) for value in state["objectives"].values())
         if one.status == "open"
     ]
-    for one in opened:
-        factor = one.contrast.factor if one.contrast is not None else one.variable
-        change = (edit.get("edit") or {}).get(one.id)
-        if (
-            isinstance(change, Mapping)
-            and not change.get("contrast")
-            and factor in (change.get("covariates") or ())
-        ):
-            raise InputError(
-                f"{factor!r} is what {one.id} asks about and cannot be adjusted for",
-                where=f"edit of {one.id}",
-                mend="leave it out of the covariates",
-            )
     request = objectives_request(opened, int(state.get("proposals", 0)), ProfileView(tables=tables))
     return checked_answer(request, dict(edit))
 
@@ -219,7 +237,7 @@ def _folder(out: str | Path | None, origin: RunHeader, at: str) -> Path:
         while folder.exists():
             number += 1
             folder = Path(f"{stem}-{number}")
-    if folder.absolute() == Path(origin.out_dir):
+    if os.path.realpath(folder) == os.path.realpath(origin.out_dir):
         raise InputError(
             "this is the folder of the run itself", where=str(folder), mend="name another one with --out"
         )

@@ -110,12 +110,21 @@ def read_plan(path: Path) -> Plan:
             mend="write one with `nereus plan DATA -o FILE`",
         )
     try:
-        return Plan.model_validate(found)
+        plan = Plan.model_validate(found)
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(
             f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where=str(path), mend="change this field"
         ) from None
+    named = [one.id for one in plan.objectives if one.id is not None]
+    twice = [one for one in dict.fromkeys(named) if named.count(one) > 1]
+    if twice:
+        raise InputError(
+            f"objective {twice[0]} stands twice",
+            where=str(path),
+            mend="leave out the id of the one that you added",
+        )
+    return plan
 
 
 def plan_text(plan: Plan) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from nereus.agents.planner.check import check_params, check_workflow, materialise
 from nereus.agents.planner.editing import apply_edits
+from nereus.agents.planner.needs import unnamed
 from nereus.agents.policies.base import (
     Atoms,
     Critique,
@@ -310,6 +311,7 @@ def _design_faults(draft: ObjectiveDraft, context: DecisionContext) -> list[str]
     columns = {str(row["column"]) for row in tables.get("columns", [])}
     adjusted = {*draft.covariates, *(draft.contrast.covariates if draft.contrast else ())}
     found = [f"there is no column {one!r} to adjust for" for one in sorted(adjusted - columns) if columns]
+    found += unnamed(draft.kind, draft.contrast, draft.variable, draft.design)
     if draft.contrast is None:
         return found
     pair = {draft.contrast.a, draft.contrast.b}

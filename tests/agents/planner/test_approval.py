@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 import nereus
-from nereus.agents.planner.approval import RunWaits, checked_answer
+from nereus.agents.planner.approval import RunWaits, checked_answer, workflow_request
 from nereus.agents.planner.discover import load_run, open_workspace
 from nereus.agents.planner.plan_file import PlanAnswers, PlanWriter, check_plan_data, plan_text, read_plan
 from nereus.approval_prompts import Prompter
 from nereus.errors import InputError
+from nereus.memory.records import PlannedStep, Workflow
 from nereus.settings import load_settings
 from tests.agents.conftest import CLASS, SMALL, start
 
@@ -213,6 +214,12 @@ REQUEST = {
         ({"add": [{"kind": "differential", "statement": "?", "contrast": {"factor": "h", "a": "x", "b": "y"}}]}, "no factor 'h'"),
         ({"add": [{"kind": "unheard of", "statement": "?"}]}, "kind"),
         ({"dorp": ["O2"]}, "dorp"),
+        ({"add": [{"kind": "differential", "statement": "?"}]}, "'differential' needs a contrast"),
+        ({"add": [{"kind": "survival", "statement": "?", "design": {"time": "t"}}]}, "needs 'event' in its design"),
+        ({"add": [{"kind": "synthesis", "statement": "?"}]}, "opened by the run itself"),
+        ({"add": [{"kind": "pathway", "statement": "?"}]}, "follows from another one"),
+        ({"edit": {"O2": {"covariates": ["g"]}}}, "O2: 'g' is what is asked about and cannot be adjusted for"),
+        ({"add": [{"kind": "association", "statement": "?", "variable": "g", "covariates": ["g"]}]}, "cannot be adjusted for"),
     ],
 )  # fmt: skip
 def test_a_wrong_answer_is_refused_before_it_is_recorded(answer: dict[str, Any], message: str) -> None:
@@ -224,3 +231,52 @@ def test_a_run_that_was_planned_can_be_shown(home: Path, planned: PlanWriter) ->
     assert planned.plan is not None
     assert load_run(planned.plan.run, home=home).record.header.settings["approval"] == "always"
     assert SMALL
+
+
+def _workflow_question() -> dict[str, Any]:
+    step = PlannedStep(
+        id="O2.W1.S1",
+        tool="differential_abundance",
+        purpose="test",
+        inputs={"dataset": "run/prepared"},
+        params={"contrast": {"factor": "g", "a": "x", "b": "y"}},
+    )
+    workflow = Workflow(id="O2.W1", objective_id="O2", template="two groups", steps=(step,))
+    return workflow_request(
+        workflow, {"id": "O2"}, {"prepared": "O1.W1.S1/dataset"}, {"O1.W1.S1": "filter_features"}
+    )
+
+
+def _step(**changes: Any) -> dict[str, Any]:
+    known = {"tool": "stability", "purpose": "?", "inputs": {"dataset": "run/prepared"}, "params": {}}
+    return {**known, **changes}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"steps": []}, "at least 1 item"),
+        ({"steps": [_step()] * 41}, "at most 40 items"),
+        ({"steps": [_step(inputs={"dataset": "#9/dataset"})]}, "no step 'O2.W1.S9'"),
+        ({"steps": [_step(inputs={"dataset": "#1/dataset"})]}, "used before it runs"),
+        ({"steps": [_step(inputs={"dataset": "#"})]}, "no step"),
+        ({"steps": [_step(inputs={"dataset": "run/nothing"})]}, "holds no 'nothing'"),
+        ({"steps": [_step(inputs={"dataset": "run/data"})]}, "is a file"),
+        ({"steps": [_step(inputs={"dataset": {"a": "run/prepared"}})]}, "takes one dataset"),
+        ({"steps": [_step(tool="rm")]}, "'rm'"),
+        ({"params": {"O2.W1.S1": {"lfc_min": "a lot"}}}, "lfc_min"),
+        ({"params": {"O2.W1.S9": {"lfc_min": 1}}}, "no step 'O2.W1.S9'"),
+        (
+            {"params": {"O2.W1.S1": {"contrast": {"factor": "g", "a": "x", "b": "y", "covariates": ["g"]}}}},
+            "'g' is what is tested and cannot be adjusted for",
+        ),
+        ({"drop": ["O2.W1.S1"]}, "no step is left"),
+        ({"add": [{"after": "O2.W1.S7", "step": _step()}]}, "no step 'O2.W1.S7'"),
+    ],
+)
+def test_steps_that_cannot_run_are_refused_before_they_are_recorded(
+    answer: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        checked_answer(_workflow_question(), answer)
+    assert checked_answer(_workflow_question(), {"params": {"O2.W1.S1": {"lfc_min": 0.5}}})["approve"]

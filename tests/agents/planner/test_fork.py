@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import nereus
 from nereus.agents.planner.fork import read_edit
 from nereus.cli import app
-from nereus.errors import InputError, ResumeRefused
+from nereus.errors import InputError, ResumeRefused, StoreError
 from nereus.memory.checkpoints import open_checkpoints
 from nereus.memory.records import Event, Objective, ObjectiveKind
 from nereus.settings import load_settings
@@ -192,6 +192,9 @@ def test_an_interrupted_fork_goes_on_with_its_edit(run: nereus.Run, home: Path) 
         ("", {"edit": {"": {"covariates": ["weight"]}}}, "there is no column 'weight'"),
         ("", {"edit": {"": {"covariates": ["disease"]}}}, "cannot be adjusted for"),
         ("", {"edt": {}}, "edt"),
+        ("", {"drop": "O2"}, "drop is no list"),
+        ("", {"add": {"kind": "differential"}}, "add is no list"),
+        ("", {"edit": {"": 5}}, "no mapping of objectives"),
     ],
 )
 def test_edits_that_make_no_sense_leave_no_run(
@@ -205,8 +208,15 @@ def test_edits_that_make_no_sense_leave_no_run(
     with pytest.raises(InputError, match=why):
         nereus.fork(run.id, at or disease, edit=given, out=home / "none", home=home / "home")
     assert not (home / "none").exists()
+    with pytest.raises(InputError, match="an edit is a mapping"):
+        nereus.fork(run.id, disease, edit=["O2"], out=home / "none", home=home / "home")  # type: ignore[arg-type]
+    for same in (run.directory, run.directory / ".." / run.directory.name):
+        with pytest.raises(InputError, match="folder of the run itself"):
+            nereus.fork(run.id, disease, out=same, home=home / "home")
+    (home / "link").unlink(missing_ok=True)
+    (home / "link").symlink_to(run.directory)
     with pytest.raises(InputError, match="folder of the run itself"):
-        nereus.fork(run.id, disease, out=run.directory, home=home / "home")
+        nereus.fork(run.id, disease, out=home / "link", home=home / "home")
 
 
 def test_edits_are_read_from_files_and_assignments(tmp_path: Path) -> None:
@@ -219,6 +229,89 @@ def test_edits_are_read_from_files_and_assignments(tmp_path: Path) -> None:
     assert read_edit(None) == {}
     with pytest.raises(InputError, match="cannot be set"):
         read_edit(None, None, {"O2.kind": "panel"})
+    file.write_text("drop: O3\n")
+    assert read_edit(file, ["O4"]) == {"drop": ["O3", "O4"]}
+    for text, why in (
+        ("edit: [O2]\n", "no mapping of objectives"),
+        ("edit: {O2: 5}\n", "no mapping"),
+        ("drop: 3\n", "no list"),
+    ):
+        file.write_text(text)
+        with pytest.raises(InputError, match=why):
+            read_edit(file, None, {"O2.priority": "1"})
     file.write_text("- a list\n")
     with pytest.raises(InputError, match="an edit is a mapping"):
         read_edit(file)
+
+
+def test_a_fork_that_lost_its_edit_does_not_go_on_without_it(
+    run: nereus.Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the state was copied, before the edit was kept."""
+    import nereus.agents.planner.fork as fork
+
+    class Killed(RuntimeError):
+        pass
+
+    def kill(saver: object) -> object:
+        raise Killed
+
+    disease = comparison(run, "disease")
+    monkeypatch.setattr(fork, "build_research_graph", kill)
+    with pytest.raises(Killed):
+        nereus.fork(
+            run.id,
+            disease.id,
+            edit={"edit": {disease.id: {"covariates": []}}},
+            out=home / "halfway",
+            home=home / "home",
+        )
+    with pytest.raises(ResumeRefused, match=f"fork {run.id} again at {disease.id}"):
+        nereus.resume(home=home / "home")
+
+
+def test_a_fork_says_where_it_left(run: nereus.Run, home: Path) -> None:
+    disease = comparison(run, "disease")
+    fork = nereus.fork(run.id, disease.id, out=home / "told", home=home / "home")
+    again = nereus.fork(fork.id, disease.id, out=home / "told_again", home=home / "home")
+    assert "Forked from run" in (fork.directory / "report.html").read_text()
+    assert fork.id in (again.directory / "report.html").read_text()
+    assert "Forked from" not in (run.directory / "report.html").read_text()
+    environment = {"NEREUS_HOME": str(home / "home")}
+    listed = CliRunner().invoke(app, ["runs"], env=environment).output
+    assert f"(forked from {run.id} at {disease.id})" in listed
+    assert f"(forked from {fork.id} at {disease.id})" in listed
+    assert (
+        f"forked from {fork.id} at {disease.id}"
+        in CliRunner().invoke(app, ["show", again.id], env=environment).output
+    )
+    assert nereus.verify(again.directory).ok
+
+
+def test_the_origin_of_a_kept_fork_stays_and_a_pruned_run_cannot_be_forked(
+    run: nereus.Run, home: Path
+) -> None:
+    import shutil
+
+    copy = home / "pruned_home"
+    shutil.copytree(home / "home", copy, ignore=shutil.ignore_patterns("*.lock"))
+    disease = comparison(run, "disease")
+    fork = nereus.fork(run.id, disease.id, out=home / "of_copy", home=copy)
+    pruned = CliRunner().invoke(
+        app, ["runs", "prune", "--keep", "1", "--unfinished"], env={"NEREUS_HOME": str(copy)}
+    )
+    assert pruned.exit_code == 0, pruned.output
+    assert f"run {fork.id} refers to it" in pruned.output
+    again = nereus.fork(run.id, disease.id, out=home / "of_pruned", home=copy)
+    assert claims_file(again) == claims_file(run)
+    nereus.discover(
+        home / "values.csv",
+        home / "samples.csv",
+        out=home / "other",
+        home=copy,
+        budget=["objectives=1"],
+        seed=4,
+    )
+    CliRunner().invoke(app, ["runs", "prune", "--keep", "1", "--unfinished"], env={"NEREUS_HOME": str(copy)})
+    with pytest.raises(StoreError, match="there is no run"):
+        nereus.fork(fork.id, disease.id, home=copy)

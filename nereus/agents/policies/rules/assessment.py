@@ -14,8 +14,8 @@ from nereus.agents.policies.base import (
     StepDraft,
 )
 from nereus.agents.policies.rules.questions import ESSENTIAL, question, targets
+from nereus.agents.policies.rules.questions.comparison import TEST_OPTIONS
 from nereus.agents.policies.rules.questions.design import PANEL_FEATURES, asks_for_structures
-from nereus.agents.policies.rules.questions.screens import TEST_OPTIONS
 from nereus.memory.records import PlannedStep, Workflow
 
 SLOPES_DIFFER = 1.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft, WorkflowDraft
 from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
+from nereus.agents.policies.rules.questions.comparison import TEST_OPTIONS
 from nereus.agents.policies.rules.questions.design import (
     MIN_SUBJECTS,
     asks_for_structures,
@@ -28,7 +29,6 @@ from nereus.agents.policies.rules.questions.screens import (
     HEAVY_TAILS,
     PERMUTATIONS,
     RANK_TEST_BELOW,
-    TEST_OPTIONS,
     conclude,
 )
 from nereus.memory.records import Contrast, Objective, ObjectiveKind

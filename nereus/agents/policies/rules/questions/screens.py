@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from nereus.agents.planner.questions import TESTED
 from nereus.agents.planner.relations import RELATIONS, said, words_of
 from nereus.agents.policies.base import CallView, DecisionContext, ObjectiveAssessment, ObjectiveDraft
@@ -26,9 +24,6 @@ ENOUGH_FOR_SETS = 100
 """Tested features below which sets are not asked for."""
 MAPPED = 0.2
 """Share of features whose gene is known, below which sets are not asked for."""
-
-# How differential_abundance and everything that repeats it (stability, null, calibration) are called.
-TEST_OPTIONS: dict[str, Any] = {"background": "auto", "prior_covariate": "auto", "min_per_group": 1}
 
 
 def conclude(context: DecisionContext, objective: Objective, calls: Calls) -> ObjectiveAssessment:

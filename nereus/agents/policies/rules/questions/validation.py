@@ -18,6 +18,7 @@ from nereus.agents.policies.base import (
 )
 from nereus.agents.policies.rules.questions import second_cohort
 from nereus.agents.policies.rules.questions.base import Calls, Plan, Question
+from nereus.agents.policies.rules.questions.comparison import TEST_OPTIONS
 from nereus.agents.policies.rules.questions.design import contrast_of, smallest_group
 from nereus.agents.policies.rules.questions.priority import GIVEN, question_match
 from nereus.errors import PlanError
@@ -122,12 +123,14 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         {"dataset": f"{split}/discovery"},
         publishes_as="discovered",
         contrast=described,
+        **TEST_OPTIONS,
     )
     plan.add(
         "replicate_externally",
         "test the findings, and only them, among those that confirm",
         {"table": f"{found}/differential", "dataset": f"{split}/confirmation"},
         contrast=described,
+        **TEST_OPTIONS,
     )
     return plan.draft("validation", "every finding was tested again in other subjects")
 
@@ -146,6 +149,7 @@ def _external(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         "test the findings, and only them, in the second cohort",
         {"table": f"run/{parent.id}:{TESTED[parent.kind].main}", "dataset": f"run/{COHORT}:{PREPARED}"},
         **asked,
+        **(TEST_OPTIONS if objective.contrast is not None else {}),
     )
     return plan.draft("validation in a second cohort", "every finding was tested again in the second cohort")
 
