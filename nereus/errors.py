@@ -30,6 +30,11 @@ class NereusError(Exception):
         return (_rebuild, (type(self), self.what, self.where, self.mend))
 
 
+def on_one_line(text: str) -> str:
+    """The text of an error as notices quote it: what and where, and the mend behind a dash."""
+    return text.replace("\n  mend: ", " — ")
+
+
 def _rebuild(kind: type[NereusError], what: str, where: str | None, mend: str | None) -> NereusError:
     return kind(what, where=where, mend=mend)
 

@@ -40,7 +40,7 @@ from nereus.agents.policies.base import (
     StepAssessment,
     WorkflowDraft,
 )
-from nereus.errors import BudgetExceeded, PlanError
+from nereus.errors import BudgetExceeded, PlanError, on_one_line
 from nereus.memory.records import (
     ArtifactKind,
     CallStatus,
@@ -488,7 +488,7 @@ def _lost_inputs(step: PlannedStep, workflow: Workflow, state: ObjectiveState) -
 def _failure(services: Services, step: PlannedStep) -> str:
     if step.call_key is None:
         return step.note
-    return (services.call(step.call_key).error or step.note).replace("\n  mend: ", " — ")
+    return on_one_line(services.call(step.call_key).error or step.note)
 
 
 def _may_refine(state: ObjectiveState, services: Services) -> bool:

@@ -375,7 +375,13 @@ def report(state: RunState, runtime: Runtime[Services]) -> dict[str, Any]:
     services.repository.save_outputs(
         services.run_id, {k: v for k, v in state.get("outputs", {}).items() if v}
     )
-    services.repository.save_notices(services.run_id, state.get("notices", []))
+    notices = list(state.get("notices", []))
+    if state.get("used", {}).get("hypotheses", 0) >= state["limits"]["hypotheses"]:
+        notices.append(
+            "the budget of hypotheses is used up: every claim is in claims.csv, whether it became a hypothesis or not"
+            " — raise it with --budget hypotheses=N"
+        )
+    services.repository.save_notices(services.run_id, notices)
     reason = state.get("stop_reason", "")
     services.emit("run_finished", services.run_id, reason=reason)
     return {"status": "stopped" if "stop" in state.get("outputs", {}) else "finished"}

@@ -31,7 +31,7 @@ from nereus.agents.policies.base import (
     View,
 )
 from nereus.agents.policies.rules import RulesPolicy
-from nereus.errors import NereusError, PlanError, PolicyError
+from nereus.errors import NereusError, PlanError, PolicyError, on_one_line
 from nereus.memory.artifacts import ArtifactStore
 from nereus.memory.events import EventStream
 from nereus.memory.progress import Progress
@@ -400,4 +400,4 @@ def scalar(value: Any) -> bool | int | float | str | None:
 
 def explain(error: NereusError) -> str:
     """An error as a notice in the report: what and where, on one line."""
-    return str(error).replace("\n  mend: ", " — ")
+    return on_one_line(str(error))

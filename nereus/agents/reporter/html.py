@@ -28,7 +28,7 @@ from nereus.agents.reporter.record_files import input_artifacts
 from nereus.agents.reporter.render import anchor, exact, known_names, number_html, plain_html, render_html
 from nereus.agents.reporter.sources import Sources, latest_workflows, path, plain
 from nereus.agents.reporter.svg import inline_svg
-from nereus.errors import NereusError, UnresolvedNumber
+from nereus.errors import NereusError, UnresolvedNumber, on_one_line
 from nereus.memory.records import (
     ArtifactKind,
     ArtifactRef,
@@ -212,6 +212,8 @@ class _Page:
             for text, kind in ((call.error, "error"), (call.summary, "summary")):
                 if text:
                     found.setdefault(text, path(kind, step))
+            if call.error:
+                found.setdefault(on_one_line(call.error), path("told", step))
         if self.record.header.stop_reason:
             found.setdefault(self.record.header.stop_reason, path("field", "header", "run", "stop_reason"))
         telling = [(text, source) for text, source in found.items() if any(c.isnumeric() for c in text)]

@@ -30,7 +30,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from nereus.errors import UnresolvedNumber
+from nereus.errors import UnresolvedNumber, on_one_line
 from nereus.memory.records import ArtifactKind, ArtifactRef, CallStatus, Evidence, RunRecord, Scalar, ToolCall
 
 if TYPE_CHECKING:
@@ -223,6 +223,8 @@ class Sources:
                     return compact(self.call(step).spec.params)
                 case "error", [step]:
                     return self.call(step).error
+                case "told", [step]:
+                    return on_one_line(self.call(step).error or "")
                 case "summary", [step]:
                     return self.call(step).summary
                 case "warning", [step, index]:

@@ -27,7 +27,11 @@ _TESTS = frozenset(one.tool for one in TESTED.values())
 
 def propose(context: DecisionContext) -> ObjectivesProposal:
     """First the preparation and what looks promising; later what the screen and the batch check say."""
-    dropped: list[Dropped] = []
+    dropped = [
+        Dropped(subject=f"questions of kind {kind.value}", reason=f"{', '.join(lost)} is not installed")
+        for kind, one in QUESTIONS.items()
+        if (lost := one.missing_tools)
+    ]
     drafts = quality.candidates(context, dropped)
     candidates = [
         draft

@@ -69,7 +69,12 @@ class Question:
     @property
     def possible(self) -> bool:
         """Whether all tools that it needs are there."""
-        return all(tool in registry.CATALOGUE for tool in self.needs)
+        return not self.missing_tools
+
+    @property
+    def missing_tools(self) -> list[str]:
+        """Tools that it needs and that are not there."""
+        return [tool for tool in self.needs if tool not in registry.CATALOGUE]
 
 
 class Plan:
