@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nereus.agents.planner.discover import Run, discover, load_run, resume
     from nereus.agents.planner.fork import fork
+    from nereus.agents.planner.graph.query import graph
     from nereus.agents.reporter.comparison.differences import Comparison
     from nereus.agents.reporter.comparison.files import compare
     from nereus.agents.reporter.verify import verify
@@ -28,6 +29,7 @@ _PUBLIC = {
     "compare": "nereus.agents.reporter.comparison.files:compare",
     "discover": "nereus.agents.planner.discover:discover",
     "fork": "nereus.agents.planner.fork:fork",
+    "graph": "nereus.agents.planner.graph.query:graph",
     "load_dataset": "nereus.tools.proteomics.load:read",
     "load_run": "nereus.agents.planner.discover:load_run",
     "resume": "nereus.agents.planner.discover:resume",
@@ -42,6 +44,7 @@ __all__ = [
     "compare",
     "discover",
     "fork",
+    "graph",
     "load_dataset",
     "load_run",
     "resume",

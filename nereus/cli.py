@@ -14,6 +14,7 @@ import typer
 from nereus import __version__
 from nereus.data_commands import data_app
 from nereus.errors import InputError, NereusError
+from nereus.graph_commands import graph
 from nereus.judge_commands import judge, review_app
 from nereus.memory_commands import memory_app
 from nereus.run_commands import runs_app
@@ -35,6 +36,7 @@ app.add_typer(memory_app, name="memory")
 app.add_typer(runs_app, name="runs")
 app.add_typer(review_app, name="review")
 app.command("judge")(judge)
+app.command("graph")(graph)
 
 Data = Annotated[
     Path,

@@ -174,6 +174,11 @@ class EvidenceGraph:
             ]
         )
 
+    def part(self, ways: Sequence[Way]) -> EvidenceGraph:
+        """The graph that these ways go along."""
+        along = {(one.run, one.edge.id) for way in ways for one in way.edges}
+        return self._with([one for one in self.edges if (one.run, one.edge.id) in along])
+
     def neighbourhood(self, name: str, depth: int = 1) -> EvidenceGraph:
         """Everything within this many edges of a thing."""
         if depth < 1:
