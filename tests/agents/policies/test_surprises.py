@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from nereus.agents.planner.check import check_workflow
 from nereus.agents.planner.editing import apply_edits
 from nereus.agents.policies.base import CallView, DecisionContext
@@ -101,15 +103,17 @@ def test_signs_that_disagree_call_for_robust_variances() -> None:
     assert (after.steps[2].params["robust"], after.steps[2].publishes) == (True, "robust")
 
 
-def test_peptides_are_rolled_up_and_everything_behind_reads_the_proteins() -> None:
+@pytest.mark.parametrize("level", ["peptide", "fragment"])
+def test_peptides_are_rolled_up_and_everything_behind_reads_the_proteins(level: str) -> None:
     steps = [
         step(1, "load_dataset", status="done", inputs={"data": "run/data"}),
         step(2, "annotate_genes", inputs={"dataset": "O2.W1.S1/dataset"}),
         step(3, "profile_dataset", inputs={"dataset": "O2.W1.S2/dataset"}),
         step(4, "plot_missingness", inputs={"dataset": "O2.W1.S3/dataset"}),
     ]
-    surprise, after = refined(steps, [call(1, "load_dataset", level="peptide")], 1)
+    surprise, after = refined(steps, [call(1, "load_dataset", level=level)], 1)
     assert surprise == "peptide_level"
+    assert after.steps[1].purpose.startswith(level)
     assert tools(after) == [
         "load_dataset",
         "summarise_peptides",

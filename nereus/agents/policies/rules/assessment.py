@@ -64,7 +64,7 @@ def _surprise(context: DecisionContext, call: CallView) -> str | None:
     seen = {edit.trigger.partition(":")[0] for edit in (context.workflow.edits if context.workflow else ())}
     fired: str | None = None
     structures = targets.QUESTION.possible and asks_for_structures(context.question)
-    if call.tool == "load_dataset" and values.get("level") == "peptide" and not structures:
+    if call.tool == "load_dataset" and values.get("level") in ("peptide", "fragment") and not structures:
         return "peptide_level"  # of each file that is read
     elif call.tool == "quality_control" and (values.get("n_outliers") or 0):
         fired = "outlier_samples"
@@ -93,6 +93,11 @@ def _surprise(context: DecisionContext, call: CallView) -> str | None:
     return None if fired in seen else fired
 
 
+def _level(call: CallView | None) -> str:
+    """What a feature of a file is."""
+    return str(call.values.get("level") or "peptide") if call else "peptide"
+
+
 def _holds(context: DecisionContext, published: str) -> bool:
     """Whether the plan has such a check already: experience had it planned at once."""
     steps = context.workflow.steps if context.workflow else ()
@@ -117,11 +122,11 @@ def refine(context: DecisionContext) -> Refinement:
                 here + 1,
                 StepDraft(
                     tool="summarise_peptides",
-                    purpose="peptides are no proteins: roll them up first",
+                    purpose=f"{_level(last)}s are no proteins: roll them up first",
                     inputs={"dataset": f"{context.step_id}/dataset"},
                     publishes=_step(context).publishes,
                 ),
-                "the file holds peptides",
+                f"the file holds {_level(last)}s",
                 "peptide_level: load_dataset.level",
             )
         )
