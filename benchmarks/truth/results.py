@@ -34,16 +34,16 @@ def store(name: str, content: dict[str, Any], *, module: str, arguments: list[st
     }
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(_plain(record), indent=2) + "\n")
+    path.write_text(json.dumps(without_nan(record), indent=2) + "\n")
     return path
 
 
-def _plain(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """JSON without NaN and numpy types, floats with five significant digits."""
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): without_nan(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [without_nan(v) for v in value]
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float):
