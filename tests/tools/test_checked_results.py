@@ -22,7 +22,7 @@ def call(result: Any) -> Result:
     return returning(result).run({"data": "a file"}, {}, 0)
 
 
-def tested(p: list[float], n_tested: int) -> Result:
+def of_p(p: list[float], n_tested: int) -> Result:
     table = pd.DataFrame({"feature": [f"P{i}" for i in range(len(p))], "p": p})
     return Result("tested", values={"n_tested": n_tested}, tables={"differential": table})
 
@@ -33,7 +33,7 @@ def test_only_a_result_is_a_result() -> None:
 
 
 def test_a_count_of_tests_needs_a_p_value() -> None:
-    assert call(tested([0.1, np.nan], 1)).values["n_tested"] == 1
-    assert call(tested([np.nan], 0)).values["n_tested"] == 0
+    assert call(of_p([0.1, np.nan], 1)).values["n_tested"] == 1
+    assert call(of_p([np.nan], 0)).values["n_tested"] == 0
     with pytest.raises(ToolError, match="2 features are said to be tested, but no p value is finite"):
-        call(tested([np.nan, np.nan], 2))
+        call(of_p([np.nan, np.nan], 2))
