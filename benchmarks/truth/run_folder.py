@@ -15,6 +15,16 @@ SHOWN = ("supported", "tentative")
 SINGLE = ("entity", "set")
 WHOLE = frozenset({"prediction", "composition", "replication"})
 """Relations of claims about all samples; nothing is planted that they could tell of."""
+RELATION_OF = {
+    "association": "association",
+    "interaction": "interaction",
+    "survival": "survival",
+    "states": "state",
+    "populations": "population",
+    "modules": "module",
+    "longitudinal": "course",
+}
+"""Kind of objective -> relation of what it tests, where that is not abundance."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +167,7 @@ def read_run(out: Path, features: frozenset[str], home: Path | None = None) -> R
     return RunView(
         top,
         claims,
-        _tested(out, steps, {str(one["id"]): about_of(one) for one in plan["objectives"]}),
+        _tested(out, steps, plan["objectives"]),
         {
             str(one["contrast"]["factor"]): tuple(one["contrast"]["covariates"])
             for one in plan["objectives"]
@@ -177,17 +187,29 @@ def _number(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _tested(out: Path, steps: list[dict[str, Any]], about: dict[str, dict[str, str]]) -> list[Said]:
-    """Rows of the tables of confidences, each about the objective that its step belongs to."""
+def _tested(out: Path, steps: list[dict[str, Any]], objectives: list[dict[str, Any]]) -> list[Said]:
+    """Rows of the tables of confidences, each about the objective that its step belongs to.
+
+    The tables call everything that is no detection abundance; what it says depends on the question.
+    """
+    known = {str(one["id"]): one for one in objectives}
     found = []
     for step in steps:
         made = step["outputs"].get("confidence")
         if made is None or not made["file"]:
             continue
         table = pd.read_csv(out / made["file"], dtype={"feature": str, "kind": str})
-        of = about.get(str(step["step"]).partition(".")[0], {})
+        objective = known[str(step["step"]).partition(".")[0]]
+        of, relation = about_of(objective), RELATION_OF.get(str(objective["kind"]), "")
         found += [
-            Said(str(kind), str(feature), 0, of, _number(sure), _number(q))
+            Said(
+                relation if kind == "abundance" and relation else str(kind),
+                str(feature),
+                0,
+                of,
+                _number(sure),
+                _number(q),
+            )
             for kind, feature, sure, q in zip(
                 table["kind"], table["feature"], table["confidence"], table["q"], strict=True
             )
