@@ -43,6 +43,8 @@ class Case:
         A table for `fit_table` and `predict_table`, with the columns of the roles.
     bad
         Input that is refused, by what is wrong with it: each of the specification's "bad input".
+    options
+        Verb to the options with which a table is asked about.
     """
 
     settings: Mapping[str, Any]
@@ -50,6 +52,7 @@ class Case:
     asks: Mapping[str, Callable[[Method[Any]], Any]]
     table: Callable[[], tuple[pd.DataFrame, dict[str, Any]]]
     bad: Mapping[str, Bad] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 SMILES = [

@@ -19,7 +19,9 @@ import pandas as pd
 
 from nereus.tools import registry
 from nereus.tools.base import Result, SourceFile
+from nereus.tools.methods.catalogue import CATALOGUE as METHOD_TOOLS
 from tests.tools.cytometry.planted import STIMULATION, planted_cells
+from tests.tools.methods.cases import method_inputs, method_params
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "alzheimer_csf"
 SPIKE_INS = Path(__file__).parents[1] / "data" / "bruderer_spikeins"
@@ -202,6 +204,7 @@ CASES: dict[str, Case] = {
     "screen_factors": Case(_dataset, {"factors": (DIAGNOSIS,), "variables": (AGE,), "n_permutations": 39}),
     "batch_check": Case(_dataset, {"batch": (SITE,), "factors": (DIAGNOSIS,)}),
     "pca_variance": Case(_dataset, {"n_components": 4}),
+    "variable_features": Case(_dataset, {}),
     # testing -----------------------------------------------------------------------------------
     "differential_abundance": Case(_dataset, {"contrast": CONTRAST}),
     "detection_test": Case(_dataset, {"contrast": CONTRAST}),
@@ -393,6 +396,11 @@ CASES: dict[str, Case] = {
         {"contrast": STIMULATION, "join": "donor"},
     ),
     "plot_markers": Case(lambda: {"dataset": run("annotate_clusters").dataset()}),
+    "plot_learning_curve": Case(lambda: {"history": run("fit_unimatch").table("history")}),
+    "plot_molecules": Case(
+        lambda: {"table": method_inputs("fit_unimatch")()["table"]}, {"smiles": "structure"}
+    ),
+    **{name: Case(method_inputs(name), method_params(name)) for name in METHOD_TOOLS},
 }
 
 

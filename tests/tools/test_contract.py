@@ -20,11 +20,11 @@ from nereus.errors import NereusError, PlanError
 from nereus.memory.artifacts import ArtifactStore
 from nereus.memory.records import ArtifactRef, CallStatus
 from nereus.tools import registry
-from nereus.tools.base import Result, SourceFile, Tool
+from nereus.tools.base import Result, SourceFile, Tool, TrainedMethod
 from nereus.tools.steps import MemoryLedger, StepRunner
 from tests.tools.cases import CASES, run
 
-OUTPUT = re.compile(r"(table|dataset|figure):[a-z][a-z0-9_]*\Z")
+OUTPUT = re.compile(r"(table|dataset|figure|model):[a-z][a-z0-9_]*\Z")
 EVERY_TOOL = pytest.mark.parametrize("name", registry.names())
 
 
@@ -39,6 +39,8 @@ def contents(value: Any) -> Any:
         return value
     if isinstance(value, SourceFile):
         return (value.name, value.path.read_bytes())
+    if isinstance(value, TrainedMethod):
+        return value.content
     if isinstance(value, pd.DataFrame):
         columns = [(str(c), str(value[c].dtype), [repr(cell) for cell in value[c]]) for c in value.columns]
         return ([str(i) for i in value.index], columns)
@@ -76,6 +78,7 @@ def told(result: Result) -> dict[str, Any]:
         "tables": contents(result.tables),
         "datasets": contents(result.datasets),
         "figures": figures,
+        "models": contents(result.models),
         "warnings": result.warnings,
         "rest": (result.complete, result.n_total, result.n_returned),
     }
@@ -102,6 +105,7 @@ def produced(result: Result) -> set[str]:
         {f"table:{name}" for name in result.tables}
         | {f"dataset:{name}" for name in result.datasets}
         | {f"figure:{name}" for name in result.figures}
+        | {f"model:{name}" for name in result.models}
     )
 
 
@@ -241,6 +245,8 @@ def _store(store: ArtifactStore, inputs: Mapping[str, Any]) -> dict[str, Any]:
             kept[name] = store.put_table(value, name)
         elif isinstance(value, anndata.AnnData):
             kept[name] = store.put_dataset(value, name)
+        elif isinstance(value, TrainedMethod):
+            kept[name] = store.put_model(value.content, name)
         elif isinstance(value, dict):
             kept[name] = {key: store.put_table(table, key) for key, table in value.items()}
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,8 @@ from nereus.models.tables import unreadable
 from nereus.tools.base import Figure, Params, Result, TrainedMethod, finite
 
 DEFAULT_HELD_OUT = 0.2
+_PARITY = "Each point is a row that training did not see; on the line, prediction and observation agree."
+_ROC = "Curves over rows that training did not see, of the method and of a linear baseline; the diagonal is guessing."
 
 
 def roles(card: Card, params: Params) -> dict[str, str | tuple[str, ...]]:
@@ -59,7 +62,7 @@ def fit(card: Card, table: pd.DataFrame, params: Any, seed: int) -> Result:
     if judged is not None:
         tables["held_out"] = judged.predictions
         values |= _values(judged)
-        figures |= _judged_figures(judged)
+        figures |= _judged_figure(judged)
     return Result(
         summary=_summary(card, values, judged),
         values=values,
@@ -104,10 +107,15 @@ def _summary(card: Card, values: dict[str, Any], judged: HeldOut | None) -> str:
     )
 
 
-def _judged_figures(judged: HeldOut) -> dict[str, Figure]:
+def _judged_figure(judged: HeldOut) -> dict[str, Figure]:
+    """Parity of a number, ROC curves of classes; none where the held-out rows are all of one class."""
     if not judged.classes:
         table = judged.predictions.assign(held_out=True)
-        return _drawn("plot_parity", {"predictions": table[["row", "observed", "predicted", "held_out"]]})
+        tables = {"predictions": table[["row", "observed", "predicted", "held_out"]]}
+        drawn = _drawn("plot_parity", tables)["parity"]
+        return {
+            "held_out": replace(drawn, title="Held-out rows: observed against predicted", caption=_PARITY)
+        }
     if judged.method.values["auroc"] is None:
         return {}
     from sklearn.metrics import roc_curve
@@ -122,9 +130,11 @@ def _judged_figures(judged: HeldOut) -> dict[str, Figure]:
         curves.append(pd.DataFrame({"point": points, "arm": arm, "class": "active", "fpr": fpr, "tpr": tpr}))
         low, high = _interval(judged.predictions, column)
         performance.append({"arm": arm, "estimate": found.values["auroc"], "ci_low": low, "ci_high": high})
-    return _drawn(
-        "plot_roc", {"roc": pd.concat(curves, ignore_index=True), "performance": pd.DataFrame(performance)}
-    )
+    tables = {"roc": pd.concat(curves, ignore_index=True), "performance": pd.DataFrame(performance)}
+    drawn = _drawn("plot_roc", tables)["roc"]
+    return {
+        "held_out": replace(drawn, title="Held-out rows: receiver operating characteristic", caption=_ROC)
+    }
 
 
 def _interval(predictions: pd.DataFrame, column: str) -> tuple[float, float]:

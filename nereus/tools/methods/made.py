@@ -64,14 +64,18 @@ def _fitting(name: str, card: Card) -> Tool:
     def run(table: pd.DataFrame, params: Params, *, seed: int) -> Result:
         return fit(card, table, params, seed)
 
+    judged = Verb.PREDICT in card.verbs
+    outputs = ("model:model", "table:history", "figure:learning_curve")
     return _tool(
         run,
         name,
         params,
         f"Train {card.name} on a table ({card.task}), judged on held-out rows beside a baseline.",
-        ("model:model", "table:history", "table:held_out", "figure:learning_curve"),
-        f"{card.purpose}\n\nSource: {card.paper.title} ({card.paper.year}, {card.paper.link}).",
-        60.0,
+        outputs + (("table:held_out", "figure:performance") if judged else ()),
+        _described(
+            card, name, "table : DataFrame\n    One row an object; columns are named by role.", _FITTED
+        ),
+        45.0,
     )
 
 
@@ -87,15 +91,57 @@ def _asking(name: str, card: Card, verb: Verb) -> Tool:
     def run(model: TrainedMethod, table: pd.DataFrame, params: Params, *, seed: int) -> Result:
         return ask(card, verb, model, table, params, seed)
 
+    given = "model : TrainedMethod\n    What `fit` gave.\ntable : DataFrame\n    One row an object."
     return _tool(
         run,
         name,
         params,
         f"{verb.value.capitalize()} with a trained {card.name} ({card.task}) for the rows of a table.",
         ("table:answers",),
-        f"{card.purpose}\n\nSource: {card.paper.title} ({card.paper.year}, {card.paper.link}).",
+        _described(card, name, given, _ANSWERED),
         5.0,
     )
+
+
+_FITTED = """Result
+    Model ``model``; table ``history`` (``step, epoch`` and losses) with figure ``learning_curve``; where a target is predicted,
+    table ``held_out`` (``row, observed, predicted, baseline``) with figure ``performance`` (ROC or parity). Values: ``n_trained_on,
+    n_unreadable, epochs``, metrics as ``held_out_<metric>`` and ``baseline_<metric>``, ``baseline`` (what it is)."""
+_ANSWERED = """Result
+    Table ``answers`` (``row`` and the columns of the answer). Values: ``n_rows``, ``n_answers``."""
+
+
+def _described(card: Card, name: str, inputs: str, returns: str) -> str:
+    """A docstring with the sections that every tool's has."""
+    return f"""{card.purpose}
+
+Parameters
+----------
+{inputs}
+params
+    Columns by role, and options.
+seed : int
+    Seed of everything random.
+
+Returns
+-------
+{returns}
+
+Raises
+------
+InputError
+    A column is missing, or no row can be read.
+
+References
+----------
+{card.paper.title}. {card.paper.venue} {card.paper.year}, {card.paper.link}.
+
+Examples
+--------
+>>> from nereus.tools import registry
+>>> registry.get({name!r}).inputs[0].kind
+{"'table'" if name.startswith("fit_") else "'model'"}
+"""
 
 
 def _tool(
