@@ -205,6 +205,7 @@ def main() -> None:
         "datasets": list(range(*options.datasets)),
         "seeds": options.seeds,
         "runs": len(rows),
+        "runs_of_the_whole_suite": (HELD_OUT[1] - HELD_OUT[0]) * RUNS,
         "ended_with_an_error": [
             {key: row[key] for key in ("dataset", "seed", "status")} for row in rows if ":" in row["status"]
         ],

@@ -23,9 +23,9 @@ class Curve:
 def reliability_svg(curves: list[Curve], title: str) -> bytes:
     """Draw arms beside the diagonal, with 95 % intervals (Wilson), and below them how many fell into each bin."""
     with drawing(420, 440, _NAME) as figure:
-        axes = figure.add_axes((0.13, 0.32, 0.83, 0.6))
+        axes = figure.add_axes((0.15, 0.32, 0.81, 0.6))
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)))
-        counts = figure.add_axes((0.13, 0.1, 0.83, 0.15))
+        counts = figure.add_axes((0.15, 0.1, 0.81, 0.15))
         for at, curve in enumerate(curves):
             colour, marker = ((DOWN, "o"), (UP, "s"))[at % 2]
             said, true = _column(curve, "said"), _column(curve, "true")
@@ -43,8 +43,13 @@ def reliability_svg(curves: list[Curve], title: str) -> bytes:
         axes.set_ylim(-0.02, 1.02)
         axes.set_ylabel("share that was true")
         axes.set_title(title, color=INK)
-        axes.legend(loc="upper left")
+        axes.legend(loc="lower right")
         counts.set_yscale("log")
+        most = max((float(one["n"]) for curve in curves for one in curve.bins), default=1.0)
+        decades = [10**i for i in range(int(np.log10(max(most, 1.0))) + 2)]
+        counts.set_yticks(decades, [f"{one:,}" for one in decades])
+        counts.minorticks_off()
+        counts.set_ylim(0.5, 1.5 * max(most, 1.0))
         counts.set_ylabel("number", color=MUTED)
         counts.set_xlabel("stated probability")
         return to_svg(figure, _NAME, title)
