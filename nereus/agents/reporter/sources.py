@@ -10,7 +10,8 @@ again:
 ``rows:<step>/<table>``                   number of rows of a step's table
 ``matches:<step>/<table>/<column>/<v>``   number of rows whose column equals a value
 ``param:<step>/<name>``                   a parameter of a step; nested names joined by dots
-``field:<kind>/<id>/<name>``              a field of a record: hypothesis, score, objective, workflow,
+``field:<kind>/<id>/<name>``              a field of a record: hypothesis, score, objective, part (a term of
+                                          an objective's priority), workflow,
                                           header, budget, used
 ``count:<what>``                          a structural count over the record, see `COUNTS`
 ``params:<step>``                         all parameters of a step, as in code (text)
@@ -254,6 +255,8 @@ class Sources:
                 found = getattr(next(h for h in record.hypotheses if h.id == identity).scores, name)
             case "objective":
                 found = getattr(next(o for o in record.objectives if o.id == identity), name)
+            case "part":
+                found = next(o for o in record.objectives if o.id == identity).priority_parts[name]
             case "workflow":
                 found = getattr(next(w for w in latest_workflows(record) if w.id == identity), name)
             case "header":

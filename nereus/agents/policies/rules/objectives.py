@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from urllib.parse import quote
 
+from nereus.agents.planner.graph.gain import Gain, expected_gain
 from nereus.agents.planner.questions import TESTED
 from nereus.agents.policies.base import (
     DecisionContext,
@@ -22,6 +24,8 @@ EXPLORATION = 0.3
 EXPLOITATION = 0.1
 EXPERIENCE = 0.1
 """Weight in the priority of what earlier runs let a kind of question expect, against one half."""
+INFORMATION = 0.1
+"""Weight in the choice of the bits that a question is expected to tell (`graph.gain`)."""
 _TESTS = frozenset(one.tool for one in TESTED.values())
 
 
@@ -39,7 +43,7 @@ def propose(context: DecisionContext) -> ObjectivesProposal:
         if kind is not ObjectiveKind.QUALITY and one.fits(context)
         for draft in one.candidates(context, dropped)
     ]
-    candidates = [_with_experience(draft, context) for draft in candidates]
+    candidates = [_with_information(_with_experience(draft, context), context) for draft in candidates]
     candidates.sort(key=lambda draft: (-draft.priority, draft.statement))
     fresh = [draft for draft in candidates if _matching(draft, context.objectives) is None]
     repeated = [draft for draft in candidates if _matching(draft, context.objectives) is not None]
@@ -61,13 +65,50 @@ def _with_experience(draft: ObjectiveDraft, context: DecisionContext) -> Objecti
     return draft.model_copy(update={"priority": round(moved, 4), "priority_parts": parts})
 
 
+def _with_information(draft: ObjectiveDraft, context: DecisionContext) -> ObjectiveDraft:
+    """A candidate with the bits that it is expected to tell beside its terms; they count when it is chosen."""
+    if not draft.priority_parts:
+        return draft
+    bits = _gain(draft, context).bits
+    return draft.model_copy(update={"priority_parts": {**draft.priority_parts, "information": bits}})
+
+
+def _gain(asked: ObjectiveDraft | Objective, context: DecisionContext) -> Gain:
+    """What a question would teach, from what is answered and found so far."""
+    done = [one for one in context.objectives if one.status == "done"]
+    counted = {
+        call.step_id.partition(".")[0]
+        for call in context.calls
+        if float(call.values.get("n_significant") or 0) > 0
+    }
+    found = [one.kind for one in done if one.id in counted]
+    return expected_gain(asked.kind, asked.priority_parts, [one.kind for one in done], found)
+
+
+def _promise(one: Objective, context: DecisionContext) -> str:
+    """What a chosen question is expected to tell, each number by reference."""
+    gain = _gain(one, context)
+    if gain.direction is None or "information" not in one.priority_parts:
+        return ""
+    text = f"{one.id} adds to the direction “{gain.direction.name}”: {{{{field:part/{one.id}/information|.2f}}}} bits an edge"
+    column = one.contrast.factor if one.contrast is not None else one.variable
+    step = context.run_outputs.get("screen", "").partition("/")[0]
+    screened = {
+        str(row["column"]) for row in context.profile.tables.get("screen", []) if row.get("p") is not None
+    }
+    if step and column in screened and "/" not in column:
+        text += f", screen p {{{{cell:{step}/screen/{quote(column, safe=' ;,+()=')}/p|p}}}}"
+    return text
+
+
 def choose(context: DecisionContext) -> ObjectivesChoice:
     """The two open objectives with the best index.
 
     The index is the priority, plus what questions of the kind have yielded so far (the mean of their rewards), plus a
     bonus for kinds that were tried less. The reward of a finished objective is ``tanh(d / 5)``, d being its findings
     beyond what exchanged labels give in ninety-five of a hundred cases. What earlier runs taught of a kind counts as a
-    few questions that were asked before.
+    few questions that were asked before. Last, the bits count that a question is expected to tell about edges of the
+    evidence graph: most where it completes a direction of which the run holds the other edges.
     """
     done = [one for one in context.objectives if one.status == "done"]
     opened = [one for one in context.objectives if one.status == "open"]
@@ -85,7 +126,8 @@ def choose(context: DecisionContext) -> ObjectivesChoice:
         weight = len(own) + times
         yielded = (sum(own) + times * expected) / weight if weight else 0.0
         bonus = EXPLORATION * math.sqrt(math.log(1 + total) / (1 + tried[one.kind] + times))
-        return one.priority + EXPLOITATION * yielded + bonus
+        told = INFORMATION * one.priority_parts.get("information", 0.0)
+        return one.priority + EXPLOITATION * yielded + bonus + told
 
     # Children come from findings: they are taken up before new directions are opened.
     ranked = sorted(opened, key=lambda one: (-one.depth, -index(one), one.id))
@@ -93,8 +135,10 @@ def choose(context: DecisionContext) -> ObjectivesChoice:
         return ObjectivesChoice(
             ids=(), reason="the last objectives found nothing and what is left promises little"
         )
+    promises = [text for one in ranked[:2] if (text := _promise(one, context))]
     return ObjectivesChoice(
-        ids=tuple(one.id for one in ranked[:2]), reason="highest index of priority and exploration"
+        ids=tuple(one.id for one in ranked[:2]),
+        reason="; ".join(["highest index of priority, exploration and expected information", *promises]),
     )
 
 
