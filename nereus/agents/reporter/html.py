@@ -23,6 +23,7 @@ from nereus.agents.reporter import methods as methods_text
 from nereus.agents.reporter.claims import COLUMNS
 from nereus.agents.reporter.drawings import Scale, calibration_plot, interval
 from nereus.agents.reporter.findings import Finding, finding, scales
+from nereus.agents.reporter.graph_drawing import choose, draw
 from nereus.agents.reporter.leads import Question, leads
 from nereus.agents.reporter.record_files import input_artifacts
 from nereus.agents.reporter.render import anchor, exact, known_names, number_html, plain_html, render_html
@@ -518,6 +519,12 @@ class _Page:
                 for ref in self.record.calls[key].outputs.values():
                     made.setdefault(ref.id, key)
         return made
+
+    @cached_property
+    def evidence_graph(self) -> Markup | None:
+        """The part of the evidence graph that the first hypotheses stand on, drawn; None where there is none."""
+        drawn = draw(choose(self.record.nodes, self.record.edges, self.record.hypotheses))
+        return inline_svg(drawn.encode(), "graph", "Evidence graph") if drawn else None
 
     # ------------------------------------------------------------------ plan
 

@@ -55,6 +55,11 @@ COUNTS: Mapping[str, Callable[[RunRecord], int]] = {
     "hypotheses.refuted": lambda r: sum(h.status == "refuted" for h in r.hypotheses),
     "hypotheses.merged": lambda r: sum(h.status == "merged" for h in r.hypotheses),
     "notices": lambda r: len(r.notices),
+    "nodes": lambda r: len(r.nodes),
+    "edges": lambda r: len(r.edges),
+    "edges.supported": lambda r: sum(e.status == "supported" for e in r.edges),
+    "edges.refuted": lambda r: sum(e.status == "refuted" for e in r.edges),
+    "edges.inferred": lambda r: sum(e.status == "inferred" for e in r.edges),
 }
 """Counts that a report may state without evidence: they are taken from the record itself."""
 
