@@ -85,7 +85,13 @@ def _lines(known: Priors) -> Iterator[str]:
     if not known.runs and not known.durations:
         yield "nothing was learned yet: no run has ended"
         return
-    yield f"{known.runs} runs about {known.data_sets} data sets (every data set counts once; a run learns nothing from its own)"
+    if not known.data_sets:
+        yield "from fewer than three other data sets nothing is learned but how long steps take"
+    else:
+        yield (
+            f"{known.runs} runs about {known.data_sets} data sets "
+            "(every data set counts once; a run learns nothing from its own)"
+        )
     for one in known.yields:
         yield (
             f"reward    {one.data_kind:<10} {one.question:<14} {one.reward:.2f} over {one.data_sets} data sets"

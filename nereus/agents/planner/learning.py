@@ -1,9 +1,9 @@
 """Learning across runs: what ended runs of the database teach, and what a run makes of it.
 
 Learning changes order, cost and how often the policy is asked; it never changes a test, a threshold or an error rate.
-Every data set counts once, however often it was analysed, and a run learns nothing from its own data: what the same
-data showed before is no prior knowledge about them. Confidence is calibrated on the data alone; what was true of other
-data does not enter it.
+Every data set counts once, however often it was analysed; from fewer than three nothing is learned. A run learns nothing
+from its own data: what the same data showed before is no prior knowledge about them. Confidence is calibrated on the
+data alone; what was true of other data does not enter it.
 
 - *Choice.* The bandit that chooses questions starts from what questions of their kind gave (shrunk towards what they
   gave on all kinds of data, and that towards one half), with the weight of at most three finished questions.
@@ -37,6 +37,8 @@ from nereus.tools import registry
 
 EXPECTED = 0.8
 """Probability from which on something is done without asking (specification 4.1: predicted acceptance)."""
+LEAST = 3
+"""Other data sets from which on anything but durations is learned."""
 SHRINKAGE = 2.0
 """Data sets that the mean of all kinds weighs against those of one kind."""
 NEUTRAL = 0.5
@@ -118,6 +120,9 @@ def learn(runs: Iterable[RunFacts], data_id: str, policies: Mapping[str, str]) -
             as_usual = is_usual(decision.kind, decision.payload)
             kept = usual.setdefault((data_kind, asked.kind.value, decision.kind, step_of.tool), {})
             kept[data] = kept.get(data, True) and as_usual
+    took = tuple(_duration(tool, version, made) for (tool, version), made in sorted(durations.items()))
+    if len(data_sets) < LEAST:
+        return Priors(durations=took)
     return Priors(
         runs=counted,
         data_sets=len(data_sets),
@@ -151,9 +156,7 @@ def learn(runs: Iterable[RunFacts], data_id: str, policies: Mapping[str, str]) -
             )
             for key, sets in sorted(fired.items())
         ),
-        durations=tuple(
-            _duration(tool, version, made) for (tool, version), made in sorted(durations.items())
-        ),
+        durations=took,
     )
 
 

@@ -124,6 +124,59 @@ def test_the_terminal_lists_it_and_files_hold_all_of_it(
     assert "there is no run" in absent.output
 
 
+def test_columns_with_equal_levels_are_told_apart(home: Path) -> None:
+    """Of "yes vs no" there may be one in every column of a sheet."""
+    folder = home / "levels"
+    folder.mkdir()
+    rng = np.random.default_rng(8)
+    table = values() - values() + 20 + rng.normal(0, 0.5, size=(N, FEATURES))
+    first, second = np.repeat(["yes", "no"], N // 2), np.tile(["yes", "no"], N // 2)
+    table.loc[first == "yes", table.columns[:CHANGED]] += 1.6
+    table.loc[second == "yes", table.columns[:CHANGED]] -= 1.6
+    (2**table).to_csv(folder / "values.csv", index_label="sample")
+    sheet = pd.DataFrame({"smoker": first, "diabetes": second}, index=table.index)
+    sheet.to_csv(folder / "samples.csv", index_label="sample")
+    run = nereus.discover(
+        folder / "values.csv",
+        folder / "samples.csv",
+        out=folder / "report",
+        home=home / "home",
+        budget=["objectives=2"],
+        seed=2,
+    )
+    found = nereus.compare(run, run)
+    assert found.differences.empty
+    assert run.claims["contrast"].nunique() < run.claims["objective"].nunique()
+    assert found.equal["claims"] == len(found.claims) == len(run.claims)
+    assert found.claims["key"].is_unique
+    assert (found.effects["change"] == "kept").sum() == len(run.claims)
+
+
+def test_runs_about_other_data_have_little_in_common(home: Path, runs: tuple[nereus.Run, nereus.Run]) -> None:
+    folder = home / "other"
+    folder.mkdir()
+    table = values().add_prefix("Q").iloc[:, :40]
+    (2**table).to_csv(folder / "values.csv", index_label="sample")
+    sheet = pd.DataFrame({"arm": ["x"] * (N // 2) + ["y"] * (N // 2)}, index=table.index)
+    sheet.to_csv(folder / "samples.csv", index_label="sample")
+    other = nereus.discover(
+        folder / "values.csv",
+        folder / "samples.csv",
+        out=folder / "report",
+        home=home / "home",
+        budget=["objectives=1"],
+        seed=2,
+    )
+    found = nereus.compare(runs[0], other)
+    assert found.effects.empty
+    assert found.equal["claims"] == 0
+    assert set(found.claims["change"]) == {"lost", "gained"}
+    assert found.of("objectives")["change"].isin(["lost", "gained"]).any()
+    assert comparison_html(found).startswith("<!")
+    backwards = nereus.compare(other, runs[0])
+    assert len(backwards.differences) == len(found.differences)
+
+
 def test_names_from_data_are_text_on_the_page(runs: tuple[nereus.Run, nereus.Run]) -> None:
     rows = pd.DataFrame(
         {

@@ -50,8 +50,8 @@ class Comparison:
     differences
         One row a difference: key, part, subject, change (``gained``, ``lost``, or what changed), first, second.
     claims
-        Every claim of either run: key, contrast, feature, gene, kind, change (``kept``, ``gained``, ``lost``, ``sign``),
-        and direction, effect, q and confidence of both.
+        Every claim of either run: key, question, contrast, feature, gene, kind, change (``kept``, ``gained``, ``lost``,
+        ``sign``), and direction, effect, q and confidence of both.
     effects
         Every entity that both runs tested for the same question: key, question, feature, gene, first, second, change.
     equal
@@ -206,6 +206,8 @@ def _settings(record: RunRecord) -> dict[str, Any]:
         inner = value if isinstance(value, dict) else {"": value}
         for key, one in inner.items():
             found[f"{name.removeprefix('setting ')}{'.' if key else ''}{key}"] = one
+    if record.header.learned and "learned" in record.header.fingerprint_parts:
+        found["learned from"] = f"{record.header.learned.get('data_sets', 0)} other data sets"
     return {name: value for name, value in found.items() if name not in _NO_RESULT}
 
 
@@ -281,7 +283,7 @@ def _claims(
 ) -> pd.DataFrame:
     sides = [_claims_of(first, table), _claims_of(second, table)]
     columns = ["direction", "effect", "q", "confidence"]
-    about = ["contrast", "feature", "gene", "kind"]
+    about = ["question", "contrast", "feature", "gene", "kind"]
     rows = []
     for key in dict.fromkeys([*sides[0], *sides[1]]):
         one, other = sides[0].get(key), sides[1].get(key)
@@ -303,9 +305,15 @@ def _claims_of(record: RunRecord, table: Callable[[ArtifactRef], pd.DataFrame]) 
     found = _output(record, record.outputs.get("claims", ""), table)
     if found is None:
         return {}
+    # Two questions may have equal names: "yes vs no" of two columns.
+    questions = {one.id: asks(one) for one in record.objectives}
     rows: dict[str, dict[str, Any]] = {}
     for row in found.to_dict("records"):
-        rows[f"{row['contrast']} · {row['feature']} · {row['kind']}"] = {str(k): v for k, v in row.items()}
+        question = questions.get(str(row.get("objective") or ""), str(row["contrast"]))
+        rows[f"{question} · {row['feature']} · {row['kind']}"] = {
+            **{str(k): v for k, v in row.items()},
+            "question": question,
+        }
     return rows
 
 
@@ -321,7 +329,7 @@ def _output(
 def _claim_rows(claims: pd.DataFrame, equal: dict[str, int]) -> Iterator[Row]:
     equal["claims"] = 0
     for row in claims.to_dict("records"):
-        subject = f"{row['gene'] or row['feature']} ({row['feature']}) · {row['contrast']} · {row['kind']}"
+        subject = f"{row['gene'] or row['feature']} ({row['feature']}) · {row['question']} · {row['kind']}"
         if row["change"] in ("lost", "gained"):
             side = "first" if row["change"] == "lost" else "second"
             told = f"{row[f'direction_{side}']}, effect {_text(row[f'effect_{side}'])}"
@@ -349,7 +357,8 @@ def _about(one: Hypothesis) -> str:
     names = ", ".join(sorted({entity.name or entity.id for entity in one.claim.entities}))
     ids = ",".join(sorted({entity.id for entity in one.claim.entities}))
     shown = names if ids in ("", names) else f"{names} ({ids})"
-    return f"{shown} · {one.claim.relation} · {one.claim.contrast} · {one.grain}"
+    factor = f"{one.claim.context}: " if one.claim.context else ""  # two columns may have equal levels
+    return f"{shown} · {one.claim.relation} · {factor}{one.claim.contrast} · {one.grain}"
 
 
 def _said(one: Hypothesis) -> dict[str, Any]:
@@ -372,7 +381,7 @@ def _effects(
 ) -> pd.DataFrame:
     """Effects of what both runs tested, and what became of the claim about it."""
     changes = {
-        (str(row["contrast"]), str(row["feature"])): str(row["change"]) for row in claims.to_dict("records")
+        (str(row["question"]), str(row["feature"])): str(row["change"]) for row in claims.to_dict("records")
     }
     parts = []
     for key, one in asked[0].items():
@@ -406,9 +415,7 @@ def _effects(
                     "gene": joined["gene"].astype(str),
                     "first": joined["effect_first"].astype(float),
                     "second": joined["effect_second"].astype(float),
-                    "change": [
-                        changes.get((one.about, str(name)), "not claimed") for name in joined["feature"]
-                    ],
+                    "change": [changes.get((key, str(name)), "not claimed") for name in joined["feature"]],
                 }
             )
         )
