@@ -40,7 +40,7 @@ SUFFIX = {
 }
 _CACHE_OBJECTS = 64
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_MEND = "`nereus resume RUN` makes it again from the run's recorded steps"
+_MEND = "a run makes it again from its recorded steps; a file of yours: `nereus resume RUN --data FILE`"
 _SYNCS_AT_A_TIME = 8
 
 
@@ -73,6 +73,10 @@ class ArtifactStore:
         self._objects.mkdir(parents=True, exist_ok=True)
         self._cache: OrderedDict[str, Any] = OrderedDict()
         self._lock = Lock()
+        self.make_again: Callable[[ArtifactRef], bool] | None = None
+        """Computes a lost or damaged object again, and says whether it could; set by a run that knows how."""
+        self.made_again: list[str] = []
+        """What was lost or damaged and was made again, a line an object."""
 
     # ------------------------------------------------------------------ writing
 
@@ -194,21 +198,26 @@ class ArtifactStore:
         return path.exists() and file_hash(path) == ref.id
 
     def set_aside(self, ref: ArtifactRef) -> None:
-        """Take an object that is not whole out of the store, so that it is made again; the file is kept beside."""
+        """Take an object that is not whole out of the store, so that it can be made again."""
         path = self._path(ref.id, ref.kind)
-        if path.exists() and not self.whole(ref):
-            path.replace(path.with_name(f".damaged-{path.name}"))
+        if path.exists() and ref.kind is not ArtifactKind.FILE and not self.whole(ref):
+            path.unlink()
         with self._lock:
             self._cache.pop(ref.id, None)
 
     def checked_path(self, ref: ArtifactRef) -> Path:
-        """Where the object lies, after its content was compared with its hash.
+        """Where the object lies, after its content was compared with its hash; made again where it can be.
 
         Raises
         ------
         StoreError
             The object is missing or damaged.
         """
+        if self.make_again is not None and not self.whole(ref):
+            how = "damaged" if self.has(ref) else "missing"
+            self.set_aside(ref)
+            if self.make_again(ref):
+                self.made_again.append(f"artifact {ref.name} was {how} and was made again")
         path = self.path(ref)
         if file_hash(path) != ref.id:
             raise StoreError(

@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 # Matplotlib keeps its settings in global state, so only one figure is drawn at a time.
 _DRAWING = Lock()
 
+_KINDS = {
+    "file": ArtifactKind.FILE,
+    "dataset": ArtifactKind.DATASET,
+    "table": ArtifactKind.TABLE,
+    "tables": ArtifactKind.TABLE,
+}
+
 Inputs = Mapping[str, "ArtifactRef | Mapping[str, ArtifactRef] | None"]
 
 
@@ -40,6 +47,9 @@ class Ledger(Protocol):
 
     def record_call(self, call: ToolCall) -> None:
         """Keep a finished call; recording an equal key again changes nothing."""
+
+    def made_by(self, artifact_id: str) -> list[tuple[str, str]]:
+        """Calls that made an artifact, with the name of the output."""
 
 
 class MemoryLedger:
@@ -55,6 +65,15 @@ class MemoryLedger:
     def record_call(self, call: ToolCall) -> None:
         """See `Ledger`."""
         self.calls.setdefault(call.key, call)
+
+    def made_by(self, artifact_id: str) -> list[tuple[str, str]]:
+        """See `Ledger`."""
+        return [
+            (key, name)
+            for key, call in sorted(self.calls.items())
+            for name, ref in call.outputs.items()
+            if ref.id == artifact_id
+        ]
 
 
 def canonical_json(value: Any) -> str:
@@ -128,6 +147,40 @@ class StepRunner:
         key = step_key(spec)
         with self._in_flight[key]:  # two objectives that ask for the same step at once share one computation
             return self._find_or_compute(tool, spec, key, inputs)
+
+    def make_again(self, ref: ArtifactRef, files: Mapping[str, ArtifactRef]) -> bool:
+        """Carry out the call that made an artifact once more, and say whether the artifact is then there.
+
+        Parameters
+        ----------
+        ref
+            A lost artifact.
+        files
+            The user's files by hash, which the first steps read.
+        """
+        for key, _ in self.ledger.made_by(ref.id):
+            call = self.ledger.find_call(key)
+            if call is None:
+                continue
+            tool = registry.get(call.spec.tool)
+            kinds = {spec.name: _KINDS[spec.kind] for spec in tool.inputs}
+
+            def known(name: str, identity: str, kinds: Mapping[str, ArtifactKind] = kinds) -> ArtifactRef:
+                return files.get(identity) or ArtifactRef(id=identity, kind=kinds[name], name=name, size=0)
+
+            inputs = {
+                name: {key: known(name, one) for key, one in value.items()}
+                if isinstance(value, Mapping)
+                else None
+                if value is None
+                else known(name, value)
+                for name, value in call.spec.inputs.items()
+            }
+            live = {name: self._open(value) for name, value in inputs.items()}
+            self._keep(self._compute(tool, call.spec, live))
+            if self.artifacts.whole(ref):
+                return True
+        return False
 
     def _find_or_compute(self, tool: Tool, spec: StepSpec, key: str, inputs: Inputs) -> ToolCall:
         known = self.ledger.find_call(key)

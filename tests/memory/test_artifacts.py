@@ -131,3 +131,19 @@ def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
         full()
     with pytest.raises(OSError, match="Permission"), store.together():
         raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_a_lost_or_damaged_object_is_made_again_where_somebody_knows_how(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    made = pd.DataFrame({"feature": ["a"], "n": [1]})
+    ref = store.put_table(made, "t")
+    store.make_again = lambda one: store.put_table(made, "t") == one
+    store.path(ref).unlink()
+    assert store.table(ref)["n"].tolist() == [1]
+    other = ArtifactStore(tmp_path)
+    other.path(ref).write_bytes(b"damaged")
+    other.make_again = lambda one: False
+    with pytest.raises(StoreError, match="is missing"):
+        other.table(ref)
+    assert store.made_again == ["artifact t was missing and was made again"]
+    assert other.made_again == []

@@ -46,7 +46,6 @@ from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, R
 from nereus.memory.retention import LOCKS, sign
 from nereus.memory.runs import RESUMABLE, RunRepository
 from nereus.memory.vectors import open_vectors
-from nereus.memory.wholeness import set_damaged_aside
 from nereus.settings import Settings, load_settings
 from nereus.tools import registry
 from nereus.tools.steps import StepRunner
@@ -443,12 +442,8 @@ def drive(
             stack.callback(workspace.events.subscribe(on_event))
         progress = Progress(repository.mark(header.id), workspace.events.kept)
         saver = stack.enter_context(open_checkpoints(settings.checkpoint_url, progress))
-        made_again = [] if new else _set_damaged_aside(workspace, header)
         if new:  # what a run with this id left whose record is gone
             saver.delete_thread(header.id)
-        elif made_again:
-            saver.delete_thread(header.id)
-            workspace.events.append(header.id, "checkpoints_dropped", header.id, {"reason": made_again[0]})
         elif ahead(saver, progress()):
             saver.delete_thread(header.id)
             workspace.events.append(header.id, "checkpoints_dropped", header.id, {"reason": _ENDS_EARLY})
@@ -476,6 +471,8 @@ def drive(
             recall=None if settings.freeze else index,
             experience=Experience(Priors.model_validate(header.learned)),
         )
+        given = {ref.id: ref for ref in header.inputs.values()}
+        workspace.artifacts.make_again = lambda ref: services.runner.make_again(ref, given)
         graph = build_research_graph(saver)
         config = {
             "configurable": {"thread_id": header.id},
@@ -514,7 +511,7 @@ def drive(
             raise InputError(state["stop_reason"], where=header.inputs["data"].name)
         repository.update_header(header.id, used=state.get("used", {}), wall_s=round(keeper.wall_s, 3))
         repository.set_status(header.id, state["status"], state.get("stop_reason", ""))
-        for notice in (*made_again, *(() if index is None else index.notices)):
+        for notice in (*workspace.artifacts.made_again, *(() if index is None else index.notices)):
             repository.add_notice(header.id, notice)
         record = repository.load(header.id)
         try:
@@ -580,12 +577,6 @@ def _only_process(workspace: Workspace, run_id: str) -> Iterator[None]:
                 mend="wait for it, or end that process",
             )
         yield
-
-
-def _set_damaged_aside(workspace: Workspace, header: RunHeader) -> list[str]:
-    """Lost and damaged objects of a run that goes on; its recorded steps are then gone through again."""
-    calls = workspace.repository.load(header.id).calls.values()
-    return set_damaged_aside(workspace.artifacts, calls, header.inputs)
 
 
 def _read_once(
