@@ -355,8 +355,8 @@ def _scored(
 def _stands_alone(one: Hypothesis) -> bool:
     """Whether a claim without a calibrated confidence may be called supported.
 
-    Confidence is calibrated for comparisons of groups and for associations only. Any other claim is tentative unless
-    it is stable over half-samples and its question found more than exchanged labels do.
+    Confidence is calibrated where effects can be planted (`self_planting`). Any other claim is tentative unless it is
+    stable over half-samples and its question found more than exchanged labels do.
     """
     held = {atom.kind for atom in one.atoms if atom.verdict == "holds"}
     return one.grain == "cross" or {"stability", "permutation"} <= held

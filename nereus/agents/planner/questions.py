@@ -30,8 +30,8 @@ class Tested:
     also
         Further tables of the same question that count as tests: output name -> relation.
     calibrated
-        Whether `calibrate_confidence` covers it; claims of others carry no confidence, and are tentative unless they
-        are stable and beyond what exchanged labels give.
+        Whether its claims carry a calibrated confidence, by `calibrate_confidence` or planted by the test itself; those
+        of others are tentative unless they are stable and beyond what exchanged labels give.
     own_checks
         Whether the test itself measures stability (a column of its table) and its null (named values), asked for by
         ``n_subsamples`` and ``n_permutations``.
@@ -133,6 +133,7 @@ _TESTED = (
         tool="interaction_test",
         main="interaction",
         relation="interaction",
+        calibrated=True,
         own_checks=True,
         cited={
             "effect_by_a": "difference at the first level of the second factor",
@@ -145,6 +146,7 @@ _TESTED = (
         tool="longitudinal_test",
         main="longitudinal",
         relation="course",
+        calibrated=True,
         own_checks=True,
         with_groups="divergence",
         cited={"slope": "log2 change a unit of time"},
@@ -154,6 +156,7 @@ _TESTED = (
         tool="survival_screen",
         main="survival",
         relation="survival",
+        calibrated=True,
         own_checks=True,
         cited={
             "hazard_ratio": "hazard ratio per standard deviation",
@@ -168,6 +171,7 @@ _TESTED = (
         tool="dose_response",
         main="dose_response",
         relation="dose_response",
+        calibrated=True,
         own_checks=True,
         cited={
             "ec50": "dose of half effect",

@@ -21,7 +21,7 @@ from nereus.memory.records import CallStatus, Objective, PlannedStep
 from nereus.tools import registry
 
 FIGURES_A_CONTEXT = 4
-REPETITIONS = ("n_permutations", "n_subsamples")
+REPETITIONS = ("n_permutations", "n_subsamples", "n_plantings")
 """Parameters of tests that measure their own null and stability: not measured again."""
 DRAWN = ("protein", "gene", "site", "peptide", "population", "marker")
 """Entities that are features of the data set."""

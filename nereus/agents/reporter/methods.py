@@ -263,8 +263,9 @@ def _fdr(step: _Step) -> tuple[str, tuple[str, ...]]:
 def _calibrate(_: _Step) -> tuple[str, tuple[str, ...]]:
     return (
         "Confidence is calibrated by self-planting: on this very data set, subjects were relabelled, effects of known "
-        "size planted, the same test run, and the share of planted effects among findings of equal strength fitted "
-        "monotonically. It covers statistical truth in this data set, not biology.",
+        "size planted in the proportions that the data's own statistics suggest, the same test run, and the share of "
+        "planted effects among findings of equal strength fitted monotonically. It covers statistical truth in this "
+        "data set, not biology.",
         (),
     )
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from nereus.errors import InputError
 from nereus.tools.base import Params, Result, tool
-from nereus.tools.statistics.calibration import TENTATIVE, confidence_word
+from nereus.tools.statistics.confidence import TENTATIVE, confidence_word
 
 _COLUMNS = (
     "claim_id",
@@ -56,7 +56,7 @@ class ClaimsParams(Params):
 
 @tool(
     "compose_claims",
-    version="1",
+    version="2",
     summary="Every feature-level claim of a comparison at the run's stated error level.",
     outputs=("table:claims", "table:dropped"),
     seconds=0.1,
@@ -203,6 +203,8 @@ def _family(
     # In calibrate_confidence the findings of the main table are called abundance, whatever it tests.
     source = "detection" if kind == "detection" else "abundance"
     sure = np.array([certain.get(f"{source}|{key}", np.nan) for key in mine["key"]], dtype=np.float64)
+    if not certain and kind != "detection" and "confidence" in chosen:
+        sure = chosen["confidence"].to_numpy(dtype=np.float64)  # a test that plants for itself
     effect = chosen["effect"].to_numpy(dtype=np.float64)
 
     def column(name: str, missing: float | str = np.nan) -> np.ndarray:

@@ -32,6 +32,7 @@ from nereus.tools.statistics.dose_curve import (
 from nereus.tools.statistics.moderated_t import benjamini_hochberg, t_quantile
 from nereus.tools.statistics.resampling import Tested, drawn_units, null_values, stability_share
 from nereus.tools.statistics.result_table import Estimates, feature_values, result_table
+from nereus.tools.statistics.self_planting import planted_confidence
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -58,6 +59,8 @@ class DoseResponseParams(Params):
     """Times that the doses are exchanged between samples, for the null distribution of the number of findings."""
     n_subsamples: int = Field(default=0, ge=0, le=1000)
     """Subsamples of the replicates, for the column ``stability``."""
+    n_plantings: int = Field(default=0, ge=0, le=100)
+    """Copies with planted effects, for the column ``confidence``; see `planted_confidence`."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,20 @@ class DoseTest:
         for _ in range(n):
             yield replace(self, values=np.ascontiguousarray(self.values[:, rng.permutation(len(self.dose))]))
 
+    def planted(self, rows: IntArray, size: FloatArray) -> DoseTest:
+        """Log-logistic curves of slope one with middles over the doses, sized by their sum of squares."""
+        positive = np.unique(self.dose[self.dose > 0])
+        middle = np.geomspace(positive[0], positive[-1], len(rows) + 2)[1:-1]
+        shape = self.dose / (self.dose + middle[:, None])
+        values = self.values.copy()
+        seen = np.isfinite(values[rows])
+        shape = np.where(seen, shape, np.nan)
+        shape = shape - np.nanmean(shape, axis=1, keepdims=True)
+        length = np.sqrt(np.nansum(shape**2, axis=1))
+        sd = np.nanstd(values[rows], axis=1, ddof=1)
+        values[rows] += (size * sd / np.maximum(length, 1e-9))[:, None] * shape
+        return replace(self, values=values)
+
     def subsamples(self, n: int, rng: np.random.Generator) -> Iterator[DoseTest]:
         """Part of the replicates of every dose that has several."""
         distinct, of, count = np.unique(self.dose, return_inverse=True, return_counts=True)
@@ -134,7 +151,7 @@ class DoseTest:
 
 @tool(
     "dose_response",
-    version="2",
+    version="3",
     summary="Which features follow a dose along a log-logistic curve: F test against flat, ec50 with interval.",
     outputs=("table:dose_response",),
     seconds=2.0,
@@ -159,7 +176,7 @@ def dose_response(dataset: AnnData, params: DoseResponseParams, *, seed: int) ->
         samples with a value and n_b = 0; then ``ec50`` with ``ec50_low`` and ``ec50_high`` (95 % profile likelihood,
         NaN where open, unit of the dose), ``ec50_in_range`` (within the doses tried), ``hill``, ``start`` (log2
         without dose), ``span`` (full response, beyond the doses tried where ec50 is), ``r2``, ``residual_sd``,
-        ``lack_of_fit_p`` (small: the dose means are not on the curve) and ``stability``. Values: n_tested,
+        ``lack_of_fit_p`` (small: the dose means are not on the curve), ``stability`` and ``confidence``. Values: n_tested,
         n_significant, n_up, n_down, n_doses, median_ec50 (of the significant), null_mean, null_p95 ...
 
     Raises
@@ -206,6 +223,9 @@ def dose_response(dataset: AnnData, params: DoseResponseParams, *, seed: int) ->
         r2 = 1.0 - fit.rss / found.total
     low, high = ec50_interval(grid, found, fit)
     share, n_subsamples = stability_share(test, Tested(np.sign(effect), p), params.n_subsamples, 0.05, seed)
+    sure, planted = planted_confidence(
+        test, Tested(np.sign(effect), p), share, params.n_plantings, params.level, seed
+    )
     seen = np.isfinite(test.values)
     n = seen.sum(axis=1)
     mean = np.divide(
@@ -235,6 +255,7 @@ def dose_response(dataset: AnnData, params: DoseResponseParams, *, seed: int) ->
             "residual_sd": only(residual_sd),
             "lack_of_fit_p": only(lack_of_fit(shown, test.dose, fit.rss, grid.n_parameters)),
             "stability": share,
+            "confidence": sure,
         },
     )
     significant = q <= params.level
@@ -270,6 +291,7 @@ def dose_response(dataset: AnnData, params: DoseResponseParams, *, seed: int) ->
             "curve": params.curve,
             "level": params.level,
             "n_subsamples": n_subsamples,
+            **planted,
             **null_values(test, p, params.n_permutations, params.level, seed),
         },
         tables={"dose_response": table},

@@ -27,6 +27,7 @@ from nereus.tools.statistics.linear_test import LinearTest, unit_cells
 from nereus.tools.statistics.moderated_t import benjamini_hochberg
 from nereus.tools.statistics.resampling import Tested, null_values, stability_share
 from nereus.tools.statistics.result_table import Estimates, feature_values, result_table
+from nereus.tools.statistics.self_planting import planted_confidence
 
 
 class InteractionParams(Params):
@@ -56,11 +57,13 @@ class InteractionParams(Params):
     """Null data sets, for the null distribution of the number of findings."""
     n_subsamples: int = Field(default=0, ge=0, le=1000)
     """Half-samples of the units, for the column ``stability``."""
+    n_plantings: int = Field(default=0, ge=0, le=100)
+    """Copies with planted effects, for the column ``confidence``; see `planted_confidence`."""
 
 
 @tool(
     "interaction_test",
-    version="1",
+    version="2",
     summary="Whether the difference between two levels depends on a second factor: moderated t of the interaction.",
     outputs=("table:interaction",),
     seconds=0.5,
@@ -86,7 +89,8 @@ def interaction_test(dataset: AnnData, params: InteractionParams, *, seed: int) 
         Table ``interaction``: the columns of every test table with effect = (a - b where `by` is `by_a`) minus
         (a - b where `by` is `by_b`), log2, n_a and n_b = units with a value in a and in b; then ``effect_by_a`` and
         ``effect_by_b`` (the two differences, least squares of the same model), ``n_least`` (units with a value in
-        the smallest cell) and ``stability`` (NaN unless asked for). Values: n_tested, n_significant, n_up, n_down,
+        the smallest cell) ``stability`` and
+        ``confidence`` (NaN unless asked for). Values: n_tested, n_significant, n_up, n_down,
         n_least_cell, null_mean, null_p95, null_p_value, n_permutations, n_subsamples ...
 
     Raises
@@ -127,6 +131,14 @@ def interaction_test(dataset: AnnData, params: InteractionParams, *, seed: int) 
     share, n_subsamples = stability_share(
         test, Tested(fit.effect, np.where(tested, fit.p, np.nan)), params.n_subsamples, 0.05, seed
     )
+    sure, planted = planted_confidence(
+        test,
+        Tested(fit.effect, np.where(tested, fit.p, np.nan)),
+        share,
+        params.n_plantings,
+        params.level,
+        seed,
+    )
     n = seen.sum(axis=1)
     mean = np.divide(np.where(seen, values, 0.0).sum(axis=1), n, out=np.full(len(n), np.nan), where=n > 0)
     table = result_table(
@@ -140,6 +152,7 @@ def interaction_test(dataset: AnnData, params: InteractionParams, *, seed: int) 
             "effect_by_b": np.where(tested, by_b, np.nan),
             "n_least": counts.min(axis=1).astype(np.int64),
             "stability": np.where(tested, share, np.nan),
+            "confidence": sure,
         },
     )
     found = q <= params.level
@@ -172,6 +185,7 @@ def interaction_test(dataset: AnnData, params: InteractionParams, *, seed: int) 
             "level": params.level,
             "n_subsamples": n_subsamples,
             **variance_values(fit, tested),
+            **planted,
             **null_values(test, np.where(tested, fit.p, np.nan), params.n_permutations, params.level, seed),
         },
         tables={"interaction": table},

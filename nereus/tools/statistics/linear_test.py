@@ -174,6 +174,14 @@ class LinearTest:
                 if len(seen) > n:
                     return
 
+    def planted(self, rows: IntArray, size: FloatArray) -> LinearTest:
+        """Effects of so many standard errors, along the contrast, put into some features."""
+        shape = self.matrix @ (self.contrast / (self.contrast @ self.contrast))
+        se = self.fit().se[rows]
+        values = self.values.copy()
+        values[rows] += np.where(np.isfinite(se), size * se, 0.0)[:, None] * shape
+        return replace(self, values=values)
+
     def subsamples(self, n: int, rng: np.random.Generator) -> Iterator[LinearTest]:
         """Part of the units, drawn within their kinds."""
         for units in drawn_units(self.cell, n, rng):

@@ -13,6 +13,7 @@ from pydantic import Field
 from nereus.errors import InputError
 from nereus.memory.records import Contrast
 from nereus.tools.base import Params, Result, finite, tool
+from nereus.tools.statistics.batch import corrected_notes
 from nereus.tools.statistics.differential import only, variance_values
 from nereus.tools.statistics.linear_test import LinearTest
 from nereus.tools.statistics.mixed_model import MixedTest
@@ -20,6 +21,7 @@ from nereus.tools.statistics.moderated_t import ContrastFit, benjamini_hochberg
 from nereus.tools.statistics.repeated import Course, Slopes, read_course, subject_slopes
 from nereus.tools.statistics.resampling import Tested, null_values, stability_share
 from nereus.tools.statistics.result_table import Estimates, feature_values, result_table
+from nereus.tools.statistics.self_planting import planted_confidence
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -62,11 +64,13 @@ class LongitudinalParams(Params):
     """Null data sets, for the null distribution of the number of findings."""
     n_subsamples: int = Field(default=0, ge=0, le=1000)
     """Half-samples of the subjects, for the column ``stability``."""
+    n_plantings: int = Field(default=0, ge=0, le=100)
+    """Copies with planted effects, for the column ``confidence``; see `planted_confidence`."""
 
 
 @tool(
     "longitudinal_test",
-    version="2",
+    version="3",
     summary="Change over time within subjects, or its difference between groups: blocked or mixed models, or slopes.",
     outputs=("table:longitudinal",),
     seconds=1.0,
@@ -95,7 +99,8 @@ def longitudinal_test(dataset: AnnData, params: LongitudinalParams, *, seed: int
         (df is then the second one); n_a and n_b = subjects with values at two or more times in a and b (or: all, 0);
         then ``slope`` (effect per unit of time; NaN for ordered time), ``correlation`` (within subjects),
         ``peak_time`` and ``peak_effect`` (ordered time: the time point that differs most from the first) and
-        ``stability`` (NaN unless asked for). Values: n_tested, n_significant, n_up, n_down, n_subjects, n_samples,
+        ``stability`` and
+        ``confidence`` (NaN unless asked for). Values: n_tested, n_significant, n_up, n_down, n_subjects, n_samples,
         span, correlation, slope_heterogeneity, slope_spread, null_mean, null_p95, null_p_value ...
 
     Raises
@@ -154,6 +159,9 @@ def longitudinal_test(dataset: AnnData, params: LongitudinalParams, *, seed: int
     q = benjamini_hochberg(p)
     low, high = fit.interval()
     share, n_subsamples = stability_share(test, Tested(fit.effect, p), params.n_subsamples, 0.05, seed)
+    sure, planted = planted_confidence(
+        test, Tested(fit.effect, p), share, params.n_plantings, params.level, seed
+    )
     seen = np.isfinite(values)
     n = seen.sum(axis=1)
     mean = np.divide(np.where(seen, values, 0.0).sum(axis=1), n, out=np.full(len(n), np.nan), where=n > 0)
@@ -171,6 +179,7 @@ def longitudinal_test(dataset: AnnData, params: LongitudinalParams, *, seed: int
             "peak_time": np.where(tested, peak_time, ""),
             "peak_effect": np.where(tested, peak_effect, np.nan),
             "stability": np.where(tested, share, np.nan),
+            "confidence": sure,
         },
     )
     found = q <= params.level
@@ -201,10 +210,11 @@ def longitudinal_test(dataset: AnnData, params: LongitudinalParams, *, seed: int
             "level": params.level,
             "n_subsamples": n_subsamples,
             **variance_values(fit, tested),
+            **planted,
             **null_values(test, p, params.n_permutations, params.level, seed),
         },
         tables={"longitudinal": table},
-        warnings=(*course.warnings, *_notes(tested, slopes, params)),
+        warnings=(*course.warnings, *corrected_notes(dataset), *_notes(tested, slopes, params)),
         n_total=len(n),
         n_returned=len(n),
     )

@@ -26,7 +26,14 @@ class MonotoneLogistic:
         return np.asarray(special.expit(self.intercept + x @ self.slopes))
 
 
-def fit_monotone_logistic(x: FloatArray, y: npt.NDArray[np.bool_]) -> MonotoneLogistic:
+def fit_monotone_logistic(
+    x: FloatArray,
+    y: npt.NDArray[np.bool_],
+    *,
+    weight: FloatArray | None = None,
+    expected: FloatArray | None = None,
+    ridge: float = _RIDGE,
+) -> MonotoneLogistic:
     """Fit by penalised maximum likelihood.
 
     Parameters
@@ -35,20 +42,30 @@ def fit_monotone_logistic(x: FloatArray, y: npt.NDArray[np.bool_]) -> MonotoneLo
         Inputs, shape (rows, inputs), finite.
     y
         Outcomes, shape (rows,); both must occur.
+    weight
+        Weights of the rows, shape (rows,); None weighs all alike.
+    expected
+        Slopes towards which the fit is drawn, shape (inputs,); None draws towards 0.
+    ridge
+        How strongly, in observations.
     """
     spread = np.std(x, axis=0)
     scale = np.where(spread > 1e-9, spread, 1.0)
     z = x / scale
     outcome = y.astype(np.float64)
+    counts = np.ones(len(y)) if weight is None else weight
+    middle = np.zeros(x.shape[1]) if expected is None else expected * scale
 
     def loss(theta: FloatArray) -> tuple[float, FloatArray]:
         line = theta[0] + z @ theta[1:]
         miss = special.expit(line) - outcome
-        value = float(np.sum(np.logaddexp(0.0, line) - outcome * line) + 0.5 * _RIDGE * theta[1:] @ theta[1:])
-        return value, np.concatenate([[miss.sum()], z.T @ miss + _RIDGE * theta[1:]])
+        off = theta[1:] - middle
+        value = float(np.sum(counts * (np.logaddexp(0.0, line) - outcome * line)) + 0.5 * ridge * off @ off)
+        return value, np.concatenate([[np.sum(counts * miss)], z.T @ (counts * miss) + ridge * off])
 
     start = np.zeros(x.shape[1] + 1)
-    start[0] = special.logit(np.clip(outcome.mean(), 1e-6, 1 - 1e-6))
+    start[0] = special.logit(np.clip(np.average(outcome, weights=counts), 1e-6, 1 - 1e-6))
+    start[1:] = middle
     bounds = [(None, None), *[(0.0, None)] * x.shape[1]]
     best = optimize.minimize(
         loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}

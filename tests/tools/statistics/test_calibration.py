@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nereus.tools.statistics import calibration
+from nereus.tools.statistics import confidence
 from nereus.tools.statistics.association import continuous_association
 from nereus.tools.statistics.calibration import calibrate_confidence, confidence_word
 from nereus.tools.statistics.detection import detection_test
@@ -99,7 +99,7 @@ def test_same_seed_same_table() -> None:
 def test_too_little_to_learn_from_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     data = dataset(2, 2, n_features=12, changed=2, effect=9.0)
     tests = differential_abundance(data, **OPTIONS).table()
-    monkeypatch.setattr(calibration, "_MIN_EVENTS", 10_000)
+    monkeypatch.setattr(confidence, "_MIN_EVENTS", 10_000)
     result = calibrate_confidence(data, tests, None, None, None, n_plantings=3, **OPTIONS)
     assert not result.values["calibrated"]
     assert result.table("confidence")["confidence"].max() < 0.7
@@ -121,3 +121,26 @@ def test_monotone_logistic_never_falls() -> None:
     assert model.slopes[0] == pytest.approx(2.0, abs=0.5)
     assert model.slopes[1] == 0.0  # the second input lowers the probability: it is left out, not obeyed
     assert model.probability(x).mean() == pytest.approx(y.mean(), abs=0.02)
+
+
+def test_confidence_hardly_depends_on_the_seed() -> None:
+    """Few and correlated effects: what used to decide between nothing and likely was the draw of the labellings."""
+    rng = np.random.default_rng(8)
+    n, m = 60, 300
+    values = rng.normal(20, 0.5, (n, m)) + rng.normal(0, 0.4, (n, 6)) @ rng.normal(0, 0.5, (6, m))
+    level = rng.normal(size=n)
+    values[:, :8] += 0.35 * level[:, None]
+    obs = pd.DataFrame({"level": level}, index=[f"s{i}" for i in range(n)])
+    data = anndata.AnnData(values, obs=obs, var=pd.DataFrame(index=[f"P{i}" for i in range(m)]))
+    tests = continuous_association(data, variable="level").table()
+    found = (tests["q"] <= 0.05).to_numpy()
+    assert found.sum() >= 3
+    drawn = []
+    for seed in range(5):
+        stable = stability(data, variable="level", n_subsamples=20, seed=seed).table()
+        null = permutation_null(data, variable="level", n_permutations=50, seed=seed).table()
+        made = calibrate_confidence(data, tests, None, stable, null, variable="level", seed=seed)
+        drawn.append(made.table("confidence")["confidence"].to_numpy()[found])
+    spread, mean = np.std(drawn, axis=0), np.mean(drawn, axis=0)
+    assert spread[mean >= 0.7].max() <= 0.05
+    assert not ((np.min(drawn, axis=0) < 0.4) & (np.max(drawn, axis=0) >= 0.7)).any()

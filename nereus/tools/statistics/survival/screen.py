@@ -23,6 +23,7 @@ from nereus.tools.statistics.resampling import (
 )
 from nereus.tools.statistics.residuals import residuals
 from nereus.tools.statistics.result_table import Estimates, result_table
+from nereus.tools.statistics.self_planting import planted_confidence
 from nereus.tools.statistics.survival.cox import CoxFit, fit_cox
 from nereus.tools.statistics.survival.hazards import TimeTransform, transformed_time
 from nereus.tools.statistics.survival.outcome import Outcome, OutcomeParams, outcome_values, read_outcome
@@ -46,6 +47,8 @@ class SurvivalParams(OutcomeParams):
     """Times that the patients' outcomes are exchanged, for the null distribution of the number of findings."""
     n_subsamples: int = Field(default=0, ge=0, le=1000)
     """Half-samples of the patients, for the column ``stability``."""
+    n_plantings: int = Field(default=0, ge=0, le=100)
+    """Copies with planted effects, for the column ``confidence``; see `planted_confidence`."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,24 @@ class SurvivalTest:
                 order[rows] = rng.permutation(rows)
             yield replace(self, values=np.ascontiguousarray(values[:, order]))
 
+    def planted(self, rows: IntArray, size: FloatArray) -> SurvivalTest:
+        """Abundances moved along the residual of a Cox model without features.
+
+        The residual (event seen minus event expected, by stratum) is what the score test weighs abundances by: its
+        squares sum to about the number of events, and as much of it as `size` over the root of that, in standard
+        deviations, moves z by `size`.
+        """
+        o = self.outcome
+        residual = o.event - _expected_events(o)
+        if o.covariates.shape[1]:
+            residual = residuals(residual[None, :], np.column_stack([np.ones(len(o.time)), o.covariates]))[0]
+        values = self.values.copy()
+        seen = np.isfinite(values[rows])
+        events = np.maximum((seen * o.event).sum(axis=1), 1.0)
+        sd = np.nanstd(values[rows], axis=1)
+        values[rows] += (size * sd / np.sqrt(events))[:, None] * residual
+        return replace(self, values=values)
+
     def subsamples(self, n: int, rng: np.random.Generator) -> Iterator[SurvivalTest]:
         """Halves of the patients, drawn among those with an event and those without (within strata where large)."""
         o = self.outcome
@@ -128,7 +149,7 @@ class SurvivalTest:
 
 @tool(
     "survival_screen",
-    version="2",
+    version="3",
     summary="Whose abundance goes with the hazard: Cox regression of every feature with covariates and strata.",
     outputs=("table:survival",),
     seconds=1.0,
@@ -155,7 +176,8 @@ def survival_screen(dataset: AnnData, params: SurvivalParams, *, seed: int) -> R
         (above 0: more of it, higher hazard), statistic = z, n_a = samples with a value and n_b = 0; then
         ``hazard_ratio``, ``hr_low``, ``hr_high`` (95 %), ``n``, ``events`` (among samples with a value), ``slope``
         (log hazard ratio per log2 unit), ``hazards_p`` (proportional-hazards check, small: the effect drifts with
-        time) and ``stability`` (NaN unless asked for). Values: n_tested, n_significant, n_positive, n_negative,
+        time) ``stability`` and
+        ``confidence`` (NaN unless asked for). Values: n_tested, n_significant, n_positive, n_negative,
         n_samples, n_events, event_levels, censored_levels, n_separated, n_drifting, null_mean, null_p95,
         null_p_value, n_permutations, n_subsamples ...
 
@@ -194,6 +216,9 @@ def survival_screen(dataset: AnnData, params: SurvivalParams, *, seed: int) -> R
     low, high = fit.effect - reach, fit.effect + reach
     hazards_p = special.chdtrc(1.0, fit.hazard_statistic)
     share, n_subsamples = stability_share(test, Tested(fit.effect, p), params.n_subsamples, 0.05, seed)
+    sure, planted = planted_confidence(
+        test, Tested(fit.effect, p), share, params.n_plantings, params.level, seed
+    )
     seen = np.isfinite(values)
     mean = np.divide(
         np.where(seen, values, 0.0).sum(axis=1), fit.n, out=np.full(len(p), np.nan), where=fit.n > 0
@@ -213,6 +238,7 @@ def survival_screen(dataset: AnnData, params: SurvivalParams, *, seed: int) -> R
             "slope": fit.effect / fit.sd,
             "hazards_p": hazards_p,
             "stability": share,
+            "confidence": sure,
         },
     )
     found = q <= params.level
@@ -247,6 +273,7 @@ def survival_screen(dataset: AnnData, params: SurvivalParams, *, seed: int) -> R
             "n_drifting": int(drifting.sum()),
             "level": params.level,
             "n_subsamples": n_subsamples,
+            **planted,
             **null_values(test, p, params.n_permutations, params.level, seed),
         },
         tables={"survival": table},
@@ -254,6 +281,20 @@ def survival_screen(dataset: AnnData, params: SurvivalParams, *, seed: int) -> R
         n_total=len(p),
         n_returned=len(p),
     )
+
+
+def _expected_events(outcome: Outcome) -> FloatArray:
+    """Cumulative hazard of each sample at its time (Nelson-Aalen, by stratum), shape (samples,)."""
+    expected = np.zeros(len(outcome.time))
+    for code in np.unique(outcome.stratum):
+        rows = np.flatnonzero(outcome.stratum == code)
+        time, event = outcome.time[rows], outcome.event[rows]
+        moments = np.unique(time[event])
+        died = (time[event][None, :] == moments[:, None]).sum(axis=1)
+        at_risk = (time[None, :] >= moments[:, None]).sum(axis=1)
+        hazard = np.concatenate([[0.0], np.cumsum(died / at_risk)])
+        expected[rows] = hazard[np.searchsorted(moments, time, side="right")]
+    return expected
 
 
 def _exp(x: FloatArray) -> FloatArray:

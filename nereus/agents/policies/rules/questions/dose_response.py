@@ -8,7 +8,7 @@ from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft
 from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
 from nereus.agents.policies.rules.questions.design import features_word, table
 from nereus.agents.policies.rules.questions.priority import novelty, power, priority, question_match, screen
-from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, SUBSAMPLES, conclude
+from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, PLANTINGS, SUBSAMPLES, conclude
 from nereus.memory.records import Objective, ObjectiveKind
 
 _WORDS = ["dose", "concentration", "response", "ec50", "potency", "titration"]
@@ -57,6 +57,7 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         **described,
         n_permutations=PERMUTATIONS,
         n_subsamples=SUBSAMPLES,
+        n_plantings=PLANTINGS,
     )
     plan.add("plot_heatmap", "draw what follows the dose best", {**data, "table": f"{test}/dose_response"})
     return plan.draft("dose-response", "every curve was fitted and tested against a flat line")

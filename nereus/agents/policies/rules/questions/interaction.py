@@ -16,7 +16,7 @@ from nereus.agents.policies.rules.questions.priority import (
     question_match,
     screen,
 )
-from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, SUBSAMPLES, conclude
+from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, PLANTINGS, SUBSAMPLES, conclude
 from nereus.memory.records import Contrast, Objective, ObjectiveKind
 
 _WORDS = ["interaction", "interact", "depend", "depends", "modifies", "synergy"]
@@ -113,6 +113,7 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         **described,
         n_permutations=PERMUTATIONS,
         n_subsamples=SUBSAMPLES,
+        n_plantings=PLANTINGS,
     )
     plan.add(
         "plot_heatmap",

@@ -8,7 +8,7 @@ from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft
 from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
 from nereus.agents.policies.rules.questions.design import features_word, refused_by_check, table
 from nereus.agents.policies.rules.questions.priority import novelty, power, priority, question_match, screen
-from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, SUBSAMPLES, conclude
+from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, PLANTINGS, SUBSAMPLES, conclude
 from nereus.memory.records import Contrast, Objective, ObjectiveKind
 
 _WORDS = ["time", "course", "longitudinal", "change", "trajectory", "over"]
@@ -73,6 +73,7 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         **described,
         n_permutations=PERMUTATIONS,
         n_subsamples=SUBSAMPLES,
+        n_plantings=PLANTINGS,
     )
     factors = [] if objective.contrast is None else [objective.contrast.factor]
     plan.add(

@@ -19,6 +19,8 @@ SUBSAMPLES = 50
 """Half-samples of a stability."""
 PERMUTATIONS = 50
 """Label permutations of a null (spec: at least 50); fewer where fewer distinct ones exist."""
+PLANTINGS = 10
+"""Copies with planted effects from which the confidence of a finding is learned (spec: ten)."""
 MOST_CHILDREN = 2
 ENOUGH_FOR_SETS = 100
 """Tested features below which sets are not asked for."""

@@ -8,7 +8,7 @@ from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft
 from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
 from nereus.agents.policies.rules.questions.design import table
 from nereus.agents.policies.rules.questions.priority import novelty, priority, question_match, survival_power
-from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, SUBSAMPLES, conclude
+from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, PLANTINGS, SUBSAMPLES, conclude
 from nereus.memory.records import Objective, ObjectiveKind
 
 _WORDS = ["survival", "hazard", "prognosis", "prognostic", "outcome", "mortality"]
@@ -70,6 +70,7 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
         **described,
         n_permutations=PERMUTATIONS,
         n_subsamples=SUBSAMPLES,
+        n_plantings=PLANTINGS,
     )
     plan.add("check_hazards", "does a hazard ratio stay the same over time?", data, **described)
     plan.add(
