@@ -26,7 +26,7 @@ from nereus.memory.database.models import (
 from nereus.memory.records import Objective, Record, RunHeader, Scalar
 from nereus.memory.rows import in_parts
 
-NEWEST = 200
+NEWEST = 100
 """How many of the newest ended runs teach: older ones were made by older tools, and reading must stay quick."""
 
 _CALLS = cast(Table, ToolCallRow.__table__)
