@@ -68,7 +68,8 @@ def small_data(folder: Path) -> tuple[Path, Path]:
 
 
 def outputs(report: Path) -> dict[str, bytes]:
-    names = [report / "claims.csv", report / "hypotheses.json", *sorted((report / "tables").glob("*.csv"))]
+    files = ("claims.csv", "hypotheses.json", "graph.json", "edges.csv")
+    names = [*(report / name for name in files), *sorted((report / "tables").glob("*.csv"))]
     return {str(path.relative_to(report)): path.read_bytes() for path in names}
 
 

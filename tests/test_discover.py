@@ -59,7 +59,7 @@ def finished(
     return run, events, home
 
 
-OUTPUTS = ("claims.csv", "hypotheses.json", "steps.json")
+OUTPUTS = ("claims.csv", "hypotheses.json", "graph.json", "edges.csv", "steps.json")
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
