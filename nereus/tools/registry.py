@@ -30,6 +30,7 @@ CATALOGUE: dict[str, str] = {
     "screen_factors": "nereus.tools.statistics.screen:screen_factors",
     "batch_check": "nereus.tools.statistics.batch:batch_check",
     "pca_variance": "nereus.tools.statistics.pca:pca_variance",
+    "variable_features": "nereus.tools.statistics.variable_features:variable_features",
     # testing -----------------------------------------------------------------------------------
     "differential_abundance": "nereus.tools.statistics.differential:differential_abundance",
     "detection_test": "nereus.tools.statistics.detection:detection_test",

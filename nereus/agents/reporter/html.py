@@ -24,7 +24,7 @@ from nereus.agents.reporter.claims import COLUMNS
 from nereus.agents.reporter.drawings import Scale, calibration_plot, interval
 from nereus.agents.reporter.findings import Finding, finding, scales
 from nereus.agents.reporter.graph_drawing import choose, draw
-from nereus.agents.reporter.leads import Question, leads
+from nereus.agents.reporter.leads import Question, leads, variable
 from nereus.agents.reporter.record_files import input_artifacts
 from nereus.agents.reporter.render import anchor, exact, known_names, number_html, plain_html, render_html
 from nereus.agents.reporter.sources import Sources, latest_workflows, path, plain
@@ -319,6 +319,11 @@ class _Page:
     def leads(self) -> list[Question]:
         """What ranks first where the error rate let next to nothing through."""
         return leads(self.sources)
+
+    @cached_property
+    def varies(self) -> Question | None:
+        """What varies most where nothing tells the samples apart."""
+        return variable(self.sources)
 
     def legends(self) -> list[tuple[str, str]]:
         """Unit and meaning of a grid line, for each axis in use."""

@@ -34,6 +34,8 @@ HELD = 0.5
 """Least share of half-samples in which a lead holds."""
 LEAST_IN_GROUP = 4
 """Least values in each group: below, one value decides."""
+VARIABLE = 15
+"""Features that are shown where only their variance could be judged."""
 LEAST = 8
 """Least values where there are no groups."""
 KINDS = (
@@ -110,13 +112,39 @@ def leads(sources: Sources) -> list[Question]:
     return found
 
 
+def variable(sources: Sources) -> Question | None:
+    """What varies most between samples that nothing tells apart; None where there was something to compare."""
+    for objective in sources.record.objectives:
+        where = sources.output(f"{objective.id}:variable")
+        if objective.kind is not ObjectiveKind.DESCRIBE or where is None:
+            continue
+        step, output = where
+        table = sources.table(sources.call(step), output)
+        key = str(table.columns[0])
+        found = []
+        for row in (
+            table[table["q"] <= LEVEL]
+            .sort_values(["p", key], kind="stable")
+            .head(VARIABLE)
+            .to_dict("records")
+        ):
+            entity, gene = str(row[key]), str(row.get("gene") or "")
+            cited = {
+                name: path("cell", step, output, entity, name) for name in ("effect", "sd", "p", "q", "n")
+            }
+            found.append(Lead(entity, gene if gene and gene != "nan" else entity, "none", cited))
+        return Question(objective, "variability", path("value", step, "n_tested"), 0, tuple(found))
+    return None
+
+
 def document(sources: Sources) -> list[dict[str, Any]]:
     """The leads as ``hypotheses.json`` holds them: each number with its source path."""
+    varies = variable(sources)
     return [
         {
             "rank": rank,
             "objective": question.objective.id,
-            "contrast": question.objective.about,
+            "contrast": question.objective.statement if question is varies else question.objective.about,
             "relation": question.relation,
             "entity": lead.entity,
             "name": lead.name,
@@ -126,7 +154,7 @@ def document(sources: Sources) -> list[dict[str, Any]]:
                 for name, source in lead.sources.items()
             },
         }
-        for question in leads(sources)
+        for question in [*leads(sources), *([varies] if varies else [])]
         for rank, lead in enumerate(question.leads, start=1)
     ]
 
@@ -205,4 +233,4 @@ def _known(sources: Sources, source: str) -> bool:
         return False
 
 
-__all__ = ["A_QUESTION", "FEW", "Lead", "Question", "document", "leads"]
+__all__ = ["A_QUESTION", "FEW", "Lead", "Question", "document", "leads", "variable"]

@@ -79,6 +79,7 @@ CASES: dict[ObjectiveKind, DecisionContext] = {
     ObjectiveKind.STATES: context({"data_kind": "cells"}, contrasts=[CONTRAST]),
     ObjectiveKind.SUBTYPES: context(),
     ObjectiveKind.MODULES: context(contrasts=[CONTRAST]),
+    ObjectiveKind.DESCRIBE: context({"n_samples": 10, "n_subjects": 10}),
 }
 
 
@@ -117,6 +118,19 @@ def test_a_fitting_design_is_asked_about_with_steps_that_pass_the_static_check(k
         tools = [step.tool for step in question(kind).workflow(CASES[kind], objective).steps]
         assert TESTED[kind].tool in tools
         assert f"table:{TESTED[kind].main}" in registry.get(TESTED[kind].tool).outputs
+
+
+def test_samples_are_described_where_nothing_can_be_compared() -> None:
+    assert "vary more" in asked(ObjectiveKind.DESCRIBE)[0][0].statement
+    small = context(contrasts=[CONTRAST | {"n_a": 2}])
+    assert "too small" in asked(ObjectiveKind.DESCRIBE, small)[0][0].statement
+    for seen in (
+        context(contrasts=[CONTRAST]),
+        context(associations=[AGE]),
+        context({"n_samples": 3}),
+        context({"data_kind": "fractions"}),
+    ):
+        assert asked(ObjectiveKind.DESCRIBE, seen)[0] == []
 
 
 def test_every_kind_has_rules() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from nereus.agents.reporter import write_bundle
 from nereus.agents.reporter.hypotheses import schema
-from nereus.agents.reporter.leads import A_QUESTION, document, leads
+from nereus.agents.reporter.leads import A_QUESTION, document, leads, variable
 from nereus.agents.reporter.sources import Sources
+from nereus.memory.records import ObjectiveKind
 from tests.agents.reporter.conftest import ToyRun
 
 
@@ -105,3 +106,22 @@ def test_leads_stand_apart_in_page_and_file(toy_run: ToyRun, tmp_path) -> None:
     assert "Leads below the error rate" not in (folder / "report.html").read_text()
     told["leads"] = document(asked(toy_run, table_of()))
     jsonschema.validate(told, schema())
+
+
+def test_what_varies_where_nothing_can_be_compared(toy_run: ToyRun) -> None:
+    sources = asked(toy_run, table_of(q=[0.01] * 3 + [0.4] * 27, sd=1.0, n=10))
+    objective = sources.record.objectives[0].model_copy(
+        update={"kind": ObjectiveKind.DESCRIBE, "contrast": None}
+    )
+    outputs = {"O1:variable": "O1.W1.S2/differential"}
+    record = sources.record.model_copy(update={"objectives": (objective,), "outputs": outputs})
+    sources = Sources(
+        record.model_validate(record.model_dump()),
+        lambda ref: table_of(q=[0.01] * 3 + [0.4] * 27, sd=1.0, n=10),
+    )
+    varies = variable(sources)
+    assert varies is not None
+    assert [one.entity for one in varies.leads] == ["F00", "F01", "F02"]
+    assert leads(sources) == []
+    assert [one["contrast"] for one in document(sources)] == [objective.statement] * 3
+    assert variable(asked(toy_run, table_of())) is None
