@@ -40,28 +40,17 @@ def dangelo_true(files: Files) -> set[str]:
 
 
 def dangelo_score(report: Report, files: Files) -> Score:
-    """Without groups only structure can be found: the proteins that the hypotheses name as moving together."""
+    """Without groups there is nothing to compare: what the report shows as varying beyond what is usual."""
     true = dangelo_true(files)
-    seen = {entity for entity, _, _, _ in report.entities()}
-    modules = report.tables("coexpression_modules", "modules")
-    best: set[str] = set()
-    for table in modules:
-        for _, members in table[table["module"].astype(str) != "none"].groupby("module"):
-            names = set(members["feature"].astype(str))
-            if len(names & true) > len(best & true):
-                best = names
-    loaded: set[str] = set()
-    for table in report.tables("pca_variance", "loadings"):
-        first = next(c for c in table.columns[1:] if pd.api.types.is_numeric_dtype(table[c]))
-        top = table.reindex(table[first].abs().sort_values(ascending=False).index).head(len(true))
-        loaded = set(top["feature"].astype(str))
+    shown = [str(one["entity"]) for one in report.leads()]
     return Score(
-        len(true & seen),
+        len(true & set(shown)),
         len(true),
-        len(seen - true) if seen else 0,
-        len(seen),
-        note=f"a module holds {len(true & best)} of them among {len(best)}; first component's strongest: "
-        f"{len(true & loaded)} of {len(true)}",
+        len(set(shown) - true),
+        len(shown),
+        len(report.claims),
+        note=f"shown as exploratory, of {len(shown)} features; the first {len(true)} hold "
+        f"{len(true & set(shown[: len(true)]))} of them; no claim without groups",
     )
 
 
