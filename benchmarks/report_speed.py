@@ -5,15 +5,15 @@ proteins): means, correlations and missing values are those of the tumours; the 
 body mass index, stage, a laboratory value, survival days and state, with missing entries. Effects of the group, of age,
 of the batch and on survival are planted, and what the report says about them is counted, so that speed is not bought
 with findings. The naive arm is a moderated t-test of the raw log2 table that knows nothing but the group. Each run is a
-process of its own with a fresh ``NEREUS_HOME``; seconds and peak memory are the operating system's account of it.
+process of its own with a fresh ``NEREUS_HOME``; seconds and peak memory are the operating system's account of it. A run
+waits for nothing but processors, so on two idle cores it takes no longer than its processor seconds: these are what must
+stay within the limit, since the wall clock of a shared machine says as much about its load, which is stored beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.process import measured
 from benchmarks.truth.arms import naive_arm
 from benchmarks.truth.results import data_folder, store
 
@@ -103,21 +104,11 @@ def discovered(folder: Path, seed: int, workers: int) -> dict[str, float]:
         "--samples", str(folder / "patients.csv"), "--out", str(folder / "report"),
         "--workers", str(workers), "--seed", str(seed), "--yes", "--quiet",
     ]  # fmt: skip
-    start = time.perf_counter()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        command,
-        check=True,
-        env={**os.environ, "NEREUS_HOME": str(folder / "home")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {
-        "seconds": time.perf_counter() - start,
-        "processor_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "peak_mb": after.ru_maxrss / 1024,
-    }
+    load = os.getloadavg()[0]
+    used = measured(command, folder / "log", {"NEREUS_HOME": str(folder / "home")})
+    if used.code:
+        sys.exit((folder / "log").read_text())
+    return {**used.figures(), "load_before": load, "load_after": os.getloadavg()[0]}
 
 
 def told(claims: pd.DataFrame, truth: dict[str, list[str]]) -> dict[str, dict[str, int]]:
@@ -174,7 +165,7 @@ def main() -> int:
     for seed in options.seeds:
         runs.append(one(source, seed, options.workers))
         print(runs[-1], flush=True)
-    slowest = max(float(str(run["seconds"])) for run in runs)
+    slowest = max(float(str(run["processor_seconds"])) for run in runs)
     path = store(
         "report_speed",
         {
@@ -183,7 +174,7 @@ def main() -> int:
             "patients": N_PATIENTS,
             "workers": options.workers,
             "limit_seconds": LIMIT_S,
-            "slowest_seconds": slowest,
+            "most_processor_seconds": slowest,
             "runs": runs,
             "passed": slowest <= LIMIT_S,
         },
@@ -191,7 +182,7 @@ def main() -> int:
         arguments=sys.argv[1:],
         seconds=time.perf_counter() - begin,
     )
-    print(f"slowest {slowest:.1f} s; {path.name}")
+    print(f"at most {slowest:.1f} processor seconds; {path.name}")
     return 0 if slowest <= LIMIT_S else 1
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.peers.process import Used, measured
+from benchmarks.process import Used, measured
 from benchmarks.peers.studies import Expected, Study
 from benchmarks.truth.data_sets.row import Files
 

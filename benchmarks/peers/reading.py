@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.process import measured
+from benchmarks.process import measured
 from benchmarks.truth.results import data_folder, store
 from nereus.errors import NereusError
 from nereus.tools import registry
