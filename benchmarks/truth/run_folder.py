@@ -40,7 +40,7 @@ class Said:
     confidence, q
         None where not calibrated, or not told.
     members
-        Features of a module or set; rows of the cells of a population.
+        Features of a module or set; cells of a population.
     """
 
     relation: str
@@ -270,7 +270,7 @@ def _set_members() -> dict[str, frozenset[str]]:
 
 
 def _populations(home: Path, output: dict[str, Any]) -> dict[str, frozenset[str]]:
-    """Rows (from 0) of the cells of each population."""
+    """Cells of each population, as the reader names them: ``sample:number`` from one."""
     from nereus.memory.artifacts import ArtifactStore
     from nereus.memory.records import ArtifactKind, ArtifactRef
 
@@ -279,5 +279,4 @@ def _populations(home: Path, output: dict[str, Any]) -> dict[str, frozenset[str]
     )
     obs = ArtifactStore(home / "artifacts").dataset(ref).obs
     column = obs["population"].astype(str)
-    rows = pd.Series(obs.index.astype(str), index=obs.index)
-    return {str(name): frozenset(rows[column == name]) for name in set(column)}
+    return {name: frozenset(map(str, obs.index[column == name])) for name in set(column)}

@@ -38,7 +38,7 @@ class CellStudy:
     sheet
         One row a sample.
     truth
-        What was planted; members of a claim are rows of the table.
+        What was planted; members of a claim are cells: their sample, and their number within it from one.
     """
 
     cells: pd.DataFrame
@@ -97,18 +97,19 @@ def cluster_study(seed: int, folder: Path, plan: str = "cluster") -> CellStudy:
     name = str(drawn.choice(sorted(gates)))
     rows = gates[name]
     in_a = treated[sample[rows]]
+    names = np.array([f"S{i + 1:02d}" for i in range(N_SAMPLES)])
+    numbers = np.arange(len(raw)) // N_SAMPLES + 1  # samples take turns
+    members = tuple(f"{names[sample[row]]}:{numbers[row]}" for row in rows)
     for marker in drawn.permutation(STATES)[:N_PLANTED]:
         size, sign = float(drawn.uniform(*SIZES)), int(drawn.choice([-1, 1]))
         within = high.loc[rows, marker]
         # The rows of the other group move up where this marker has nowhere to fall.
         moved = in_a if sign > 0 else ~in_a
         high.loc[rows, marker] = within + size * float(within.std()) * moved
-        members = tuple(str(int(row)) for row in rows)
         about = {"factor": "condition", "a": "treated", "b": "control"}
         truth.claims.append(PlantedClaim("cluster", ("state",), about, sign, size, str(marker), members))
     channels = {antigen: channel for channel, antigen in _panel(folder).items()}
     cells = (np.sinh(high) * COFACTOR).round(4).rename(columns=channels)
-    names = [f"S{i + 1:02d}" for i in range(N_SAMPLES)]
-    cells.insert(0, "sample", [names[i] for i in sample])
+    cells.insert(0, "sample", names[sample])
     sheet = pd.DataFrame({"sample": names, "condition": np.where(treated, "treated", "control")})
     return CellStudy(cells, sheet, truth)

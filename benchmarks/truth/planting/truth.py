@@ -33,7 +33,7 @@ class PlantedClaim:
     entity
         Feature; for a set or module its name; for cells the marker.
     members
-        Features of a set or module; rows (from 0) of the cells of a cluster.
+        Features of a set or module; the cells of a cluster as ``sample:number``, from one.
     """
 
     plant: str
