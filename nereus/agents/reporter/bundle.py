@@ -192,7 +192,7 @@ def _copy_inputs(record: RunRecord, artifacts: ArtifactStore, folder: Path) -> d
         name = safe_name(ref.name)
         if (place / name).exists():
             name = safe_name(f"{role}-{name}")
-        shutil.copyfile(artifacts.path(ref), place / name)
+        shutil.copyfile(artifacts.checked_path(ref), place / name)
         copied[ref.id] = f"inputs/{name}"
     return copied
 
