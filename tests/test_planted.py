@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -294,3 +295,24 @@ def test_summary_counts(study: Study) -> None:
     assert made["precision"] == 1.0
     assert made["traps_handled"] == 1.0
     assert made["refused_fully_confounded"] is None
+
+
+def test_cells_of_one_population_are_shifted_in_one_group(shared_data: Path) -> None:
+    from benchmarks.truth.planting.cells import COFACTOR, cluster_study
+
+    study = cluster_study(17, shared_data)
+    number = study.cells.groupby("sample").cumcount() + 1
+    names = study.cells["sample"] + ":" + number.astype(str)
+    treated = study.cells["sample"].map(study.sheet.set_index("sample")["condition"]) == "treated"
+    channels = {re.sub(r"\(.*", "", one): one for one in study.cells.columns}
+    for one in study.truth.claims:
+        value = np.arcsinh(study.cells[channels[one.entity]] / COFACTOR)
+        inside = names.isin(one.members)
+        moved = value[inside & treated].mean() - value[inside & ~treated].mean()
+        # Beside the shift the groups differ by the shifts of their samples and by chance.
+        stated = one.direction * (one.size or 0.0) * value[inside & ~treated].std()
+        assert moved * one.direction > 0
+        assert abs(moved - stated) < 0.6 * abs(stated) + 0.3
+        elsewhere = value[~inside & treated].mean() - value[~inside & ~treated].mean()
+        assert abs(elsewhere) < 0.3
+    assert len({one.entity for one in study.truth.claims}) == 4
