@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nereus.agents.planner.companions import COHORT, LAYER, LOADED, companions, reader_params, sheet_of
 from nereus.agents.policies.base import DecisionContext, ObjectiveAssessment, WorkflowDraft
 from nereus.agents.policies.rules.questions.base import Calls, Inputs, Plan, Question
 from nereus.memory.records import Objective, ObjectiveKind
+
+READ: dict[str, Any] = {"drop": {"blank_channel": True}}
+"""How a table is read: a reporter channel that was left empty is no sample, and would be compared as one."""
 
 
 def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
@@ -17,8 +22,9 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     roles = [name.removeprefix("has:") for name in context.limits if name.startswith("has:")]
     plan.add(
         "load_dataset",
-        "read the table, recognise its software, remove contaminants and decoys",
+        "read the table, recognise its software, remove contaminants, decoys and empty channels",
         inputs,
+        **READ,
         **reader_params("data", roles),
     )
     plan.add("annotate_genes", "name the genes of accessions, and the organism", {"dataset": "#1/dataset"})
@@ -40,7 +46,8 @@ def _beside(plan: Plan, role: str, roles: list[str], sheet: bool) -> None:
     inputs: Inputs = {"data": f"run/{role}"}
     if sheet_of(role) in roles or (sheet and sheet_of(role) == "samples"):
         inputs["samples"] = f"run/{sheet_of(role)}"
-    read = plan.add("load_dataset", f"read {what}", inputs, publishes_as=shared, **reader_params(role, roles))
+    params = {**READ, **reader_params(role, roles)}
+    read = plan.add("load_dataset", f"read {what}", inputs, publishes_as=shared, **params)
     named = plan.add(
         "annotate_genes",
         f"name the genes of {what}",
