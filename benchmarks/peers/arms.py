@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.process import Used, measured
 from benchmarks.peers.studies import Expected, Study
+from benchmarks.process import Used, measured
 from benchmarks.truth.data_sets.row import Files
 
 LEVEL = 0.05
