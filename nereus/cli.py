@@ -17,6 +17,7 @@ from nereus.errors import InputError, NereusError
 from nereus.graph_commands import graph
 from nereus.judge_commands import judge, review_app
 from nereus.memory_commands import memory_app
+from nereus.method_commands import methods_app
 from nereus.run_commands import runs_app
 from nereus.tool_commands import tools_app
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.add_typer(tools_app, name="tools")
 app.add_typer(data_app, name="data")
 app.add_typer(memory_app, name="memory")
+app.add_typer(methods_app, name="methods")
 app.add_typer(runs_app, name="runs")
 app.add_typer(review_app, name="review")
 app.command("judge")(judge)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from nereus.errors import InputError
 from nereus.models.card import Card, Verb
 
 if TYPE_CHECKING:
@@ -25,7 +26,14 @@ def unreadable(card: Card, table: pd.DataFrame, columns: Mapping[str, str | Sequ
         return {}
     from nereus.models.molecules.graphs.read import problems
 
-    return problems(table[named if isinstance(named, str) else named[0]].tolist())
+    name = named if isinstance(named, str) else named[0]
+    if name not in table.columns:
+        raise InputError(
+            f"there is no column {name!r}",
+            where=f"method {card.name!r}",
+            mend=f"columns are {list(table.columns)[:20]}",
+        )
+    return problems(table[name].tolist())
 
 
 def answer(
@@ -54,6 +62,10 @@ def answer(
         For verbs that answer by row: the table's index, empty cells and a column ``problem`` where a row cannot be read.
     """
     bad = unreadable(method.card, table, columns)
+    if bad and len(bad) == len(table):
+        raise InputError(
+            f"none of {len(table)} rows can be read, the first {bad[0]}", where=f"method {method.card.name!r}"
+        )
     readable = np.setdiff1d(np.arange(len(table)), list(bad))
     found: pd.DataFrame = getattr(method, f"{verb.value}_table")(
         table.iloc[readable] if bad else table, columns, **(options or {})

@@ -12,6 +12,7 @@ from nereus.models import registry as methods
 from nereus.models.card import Card, Verb
 from nereus.models.evaluation.held_out import HeldOut, evaluate
 from nereus.models.tables import unreadable
+from nereus.models.training.session import Session
 from nereus.tools.base import Figure, Params, Result, TrainedMethod, finite
 
 DEFAULT_HELD_OUT = 0.2
@@ -24,7 +25,7 @@ def roles(card: Card, params: Params) -> dict[str, str | tuple[str, ...]]:
     return {one.name: named for one in card.inputs if (named := getattr(params, one.name))}
 
 
-def fit(card: Card, table: pd.DataFrame, params: Any, seed: int) -> Result:
+def fit(card: Card, table: pd.DataFrame, params: Any, seed: int, session: Session | None = None) -> Result:
     """Train a method on all readable rows; judge a copy that saw a part of them on the rest.
 
     Parameters
@@ -37,6 +38,8 @@ def fit(card: Card, table: pd.DataFrame, params: Any, seed: int) -> Result:
         Columns by role, ``held_out``, ``split`` and ``settings``.
     seed
         Seed of the method and of the split.
+    session
+        Progress and cancellation.
     """
     columns = roles(card, params)
     method = methods.get(card.name)(params.settings.model_copy(update={"random_state": seed % 2**31}))
@@ -53,8 +56,16 @@ def fit(card: Card, table: pd.DataFrame, params: Any, seed: int) -> Result:
     )
     judged = None
     if params.held_out and Verb.PREDICT in card.verbs and "target" in columns:
-        judged = evaluate(method, readable, columns, split=params.split, share=params.held_out, seed=seed)
-    method.fit_table(readable, columns)
+        judged = evaluate(
+            method,
+            readable,
+            columns,
+            split=params.split,
+            share=params.held_out,
+            seed=seed,
+            session=(session or Session()).stage("judging"),
+        )
+    method.fit_table(readable, columns, session=(session or Session()).stage("training"))
     tables = {"history": _history(method.history_.losses)}
     figures = dict(_drawn("plot_learning_curve", {"history": tables["history"]}))
     values: dict[str, Any] = {"n_trained_on": len(readable), "n_unreadable": len(bad)}
@@ -114,7 +125,7 @@ def _judged_figure(judged: HeldOut) -> dict[str, Figure]:
         tables = {"predictions": table[["row", "observed", "predicted", "held_out"]]}
         drawn = _drawn("plot_parity", tables)["parity"]
         return {
-            "held_out": replace(drawn, title="Held-out rows: observed against predicted", caption=_PARITY)
+            "performance": replace(drawn, title="Held-out rows: observed against predicted", caption=_PARITY)
         }
     if judged.method.values["auroc"] is None:
         return {}
@@ -133,7 +144,7 @@ def _judged_figure(judged: HeldOut) -> dict[str, Figure]:
     tables = {"roc": pd.concat(curves, ignore_index=True), "performance": pd.DataFrame(performance)}
     drawn = _drawn("plot_roc", tables)["roc"]
     return {
-        "held_out": replace(drawn, title="Held-out rows: receiver operating characteristic", caption=_ROC)
+        "performance": replace(drawn, title="Held-out rows: receiver operating characteristic", caption=_ROC)
     }
 
 

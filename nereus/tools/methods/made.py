@@ -105,7 +105,8 @@ def _asking(name: str, card: Card, verb: Verb) -> Tool:
 
 _FITTED = """Result
     Model ``model``; table ``history`` (``step, epoch`` and losses) with figure ``learning_curve``; where a target is predicted,
-    table ``held_out`` (``row, observed, predicted, baseline``) with figure ``performance`` (ROC or parity). Values: ``n_trained_on,
+    table ``held_out`` (``row, observed, predicted, baseline``) with figure ``performance`` (ROC or parity). Values:
+    ``n_trained_on,
     n_unreadable, epochs``, metrics as ``held_out_<metric>`` and ``baseline_<metric>``, ``baseline`` (what it is)."""
 _ANSWERED = """Result
     Table ``answers`` (``row`` and the columns of the answer). Values: ``n_rows``, ``n_answers``."""

@@ -1,0 +1,358 @@
+"""`nereus methods`: list, show, train and ask the trainable methods."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nereus.errors import InputError, NereusError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nereus.models.base import Method
+    from nereus.models.card import Card
+    from nereus.models.training.session import Session
+
+methods_app = typer.Typer(help="Trainable methods of the literature: train them on a table, and ask them.")
+
+Where = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Folder that `fit` wrote, or the name of a kept model.")
+]
+Table = Annotated[Path, typer.Option(help="Table, one row an object: CSV, TSV, XLSX or Parquet.")]
+Smiles = Annotated[str | None, typer.Option(help="Column of SMILES.")]
+Sequences = Annotated[str | None, typer.Option("--sequence", help="Column of sequences.")]
+Text = Annotated[str | None, typer.Option(help="Column of texts.")]
+Target = Annotated[
+    list[str] | None, typer.Option(help="Column of the target; repeatable where a method takes several.")
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", help="Any other role, e.g. assay=assay_id; repeatable. See `nereus methods show`."
+    ),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A setting, e.g. width=128 or training.epochs=50; repeatable."),
+]
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Print errors of ours as one message and end with code 1."""
+    try:
+        yield
+    except NereusError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(130) from None
+
+
+@methods_app.callback(invoke_without_command=True)
+def methods(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON.")] = False,
+) -> None:
+    """List the methods."""
+    if context.invoked_subcommand is not None:
+        return
+    with _told():
+        from nereus import models
+
+        cards = [models.card(name) for name in models.names()]
+        if as_json:
+            typer.echo(json.dumps([card.model_dump(mode="json") for card in cards], indent=2))
+            return
+        for card in cards:
+            typer.echo(
+                f"{card.name:<12} {card.status.value:<16} {card.year}  {card.task:<28} {', '.join(card.verbs)}"
+            )
+
+
+@methods_app.command("show")
+def show(
+    name: str, as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False
+) -> None:
+    """Show one method: what it is for, what it takes, what was measured, and its settings."""
+    with _told():
+        from nereus import models
+        from nereus.models.card_text import card_text
+        from nereus.tools.methods.made import config_class
+
+        card = models.card(name)
+        if as_json:
+            schema = config_class(card).model_json_schema()
+            typer.echo(json.dumps({**card.model_dump(mode="json"), "settings": schema}, indent=2))
+            return
+        typer.echo(card_text(card, config_class(card)))
+
+
+@methods_app.command("fit")
+def fit(
+    name: Annotated[str, typer.Argument(metavar="METHOD", help="A method of `nereus methods`.")],
+    data: Table,
+    out: Annotated[Path, typer.Option(help="Folder for the trained method, its metrics and figures.")],
+    smiles: Smiles = None,
+    sequence: Sequences = None,
+    text: Text = None,
+    target: Target = None,
+    column: Columns = None,
+    setting: Assignments = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    held_out: Annotated[float, typer.Option(help="Share of rows that judge; 0 judges nothing.")] = 0.2,
+    split: Annotated[str, typer.Option(help="Who is held out: scaffold or random.")] = "scaffold",
+    keep: Annotated[str | None, typer.Option(help="Also keep it in the model store under this name.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train a method on a table; rows that are held out judge it beside a baseline."""
+    with _told():
+        from nereus import models
+        from nereus.tool_commands import read_table_file, write_result
+        from nereus.tools import registry
+
+        card = models.card(name)
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError("exists, and is not empty", where=str(out), mend="name another folder")
+        table = read_table_file(data)
+        named = _columns(card, table, column, smiles=smiles, sequence=sequence, text=text, target=target)
+        params = {**named, "settings": _settings(setting), "held_out": held_out, "split": split}
+        with _progress(quiet) as session:
+            from nereus.tools.methods.fitting import fit as train
+
+            tool = registry.get(f"fit_{name}")
+            result = train(card, table, tool.validate(params), seed, session=session)
+        write_result(result, out)
+        trained = result.models["model"].open()
+        trained.save(out)
+        (out / "columns.json").write_text(json.dumps(named, indent=2) + "\n", encoding="utf-8")
+        typer.echo(result.summary)
+        for warning in result.warnings:
+            typer.echo(f"warning: {warning}")
+        if keep is not None:
+            entry = _store().keep(
+                keep, trained, data_hash=_hash(data), data_name=data.name, columns=_listed(named),
+                metrics={k: v for k, v in result.values.items() if isinstance(v, float)},
+            )  # fmt: skip
+            typer.echo(f"kept as {entry.name} version {entry.version}")
+        typer.echo(f"the trained method, its metrics and figures are in {out}")
+
+
+def _asking(verb: str, about: str) -> None:
+    """Add the command of a verb."""
+
+    def command(
+        model: Where,
+        out: Annotated[Path, typer.Option(help="Table of answers: CSV.")],
+        data: Annotated[
+            Path | None, typer.Option(help="Table, one row an object: CSV, TSV, XLSX or Parquet.")
+        ] = None,
+        smiles: Smiles = None,
+        sequence: Sequences = None,
+        text: Text = None,
+        column: Columns = None,
+        option: Annotated[
+            list[str] | None, typer.Option("--set", help="An option of the verb, e.g. n=100; repeatable.")
+        ] = None,
+        seed: Annotated[int | None, typer.Option(help="Seed of what is drawn.")] = None,
+    ) -> None:
+        with _told():
+            import pandas as pd
+
+            from nereus.models.card import Verb
+            from nereus.models.tables import PROBLEM, answer
+            from nereus.tool_commands import read_table_file
+
+            method, known = _open(model)
+            if not method.can(Verb(verb)):
+                raise InputError(
+                    f"{method.card.name!r} does not {verb}",
+                    where=str(model),
+                    mend=f"it can {', '.join(method.card.verbs)}",
+                )
+            table = pd.DataFrame() if data is None else read_table_file(data)
+            named = _columns(
+                method.card, table, column, smiles=smiles, sequence=sequence, text=text, known=known
+            )
+            if seed is not None:
+                method.set_params(random_state=seed)
+            found = answer(method, Verb(verb), table, named, _settings(option))
+            if len(found) == len(table) and found.index.equals(table.index):
+                found = pd.concat([table.drop(columns=[c for c in found if c in table]), found], axis=1)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            found.to_csv(out, index=False)
+            bad = int((found[PROBLEM] != "").sum()) if PROBLEM in found else 0
+            if bad:
+                typer.echo(f"warning: {bad} rows cannot be read; column {PROBLEM!r} says why")
+            typer.echo(f"{len(found) - bad} answers are in {out}")
+
+    methods_app.command(verb, help=about)(command)
+
+
+for _verb, _about in {
+    "predict": "Predict for every row of a table.",
+    "embed": "Give a vector for every row of a table.",
+    "generate": "Generate new objects, from the rows of a table where the method takes any.",
+    "rank": "Rank the rows of a table within their groups.",
+    "select": "Choose the rows that are worth measuring next.",
+    "fragment": "Cut every row into its parts.",
+    "score": "Give a likelihood for every row of a table.",
+}.items():
+    _asking(_verb, _about)
+
+
+@methods_app.command("models")
+def kept(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the trained methods that are kept."""
+    with _told():
+        entries = _store().entries()
+        if as_json:
+            typer.echo(json.dumps([one.model_dump(mode="json") for one in entries], indent=2))
+            return
+        for one in entries:
+            told = ", ".join(f"{k} {v:.3f}" for k, v in one.metrics.items() if v is not None)
+            typer.echo(
+                f"{one.name:<20} {one.version:>3}  {one.method:<12} {one.created}  {one.data_name}  {told}"
+            )
+
+
+@methods_app.command("delete")
+def delete(
+    name: str,
+    version: Annotated[int | None, typer.Option(help="One version; by default all of them.")] = None,
+) -> None:
+    """Remove a kept model."""
+    with _told():
+        gone = _store().delete(name, version)
+        typer.echo(f"removed {name} version {', '.join(str(one.version) for one in gone)}")
+
+
+# ------------------------------------------------------------------ what the commands share
+
+
+def _columns(
+    card: Card,
+    table: pd.DataFrame,
+    others: list[str] | None,
+    *,
+    known: dict[str, Any] | None = None,
+    **named: Any,
+) -> dict[str, Any]:
+    """Role to column: as named, else as in training, else the column that is called like the role."""
+    found = {role: value for role, value in named.items() if value}
+    for item in others or []:
+        role, sign, name = item.partition("=")
+        if not sign:
+            raise InputError(f"{item!r} is no assignment", where="--column", mend="write role=column")
+        found.setdefault(role, []).append(name) if card_takes_many(card, role) else found.update({role: name})
+    for one in card.inputs:
+        if one.name in found:
+            continue
+        trained_with = (known or {}).get(one.name)
+        if trained_with and all(name in table.columns for name in _list(trained_with)):
+            found[one.name] = trained_with
+        elif one.name in table.columns:
+            found[one.name] = one.name
+    for role, value in found.items():
+        if not card_takes_many(card, role) and isinstance(value, list):
+            if len(value) > 1:
+                raise InputError(f"{role!r} takes one column, got {value}", where=f"method {card.name!r}")
+            found[role] = value[0]
+        elif card_takes_many(card, role):
+            found[role] = _list(value)
+    return found
+
+
+def card_takes_many(card: Card, role: str) -> bool:
+    """Whether several columns may have a role; False for one that the card does not know, which is refused later."""
+    return any(one.name == role and one.many for one in card.inputs)
+
+
+def _list(value: str | Sequence[str]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _listed(named: dict[str, Any]) -> dict[str, list[str]]:
+    return {role: _list(value) for role, value in named.items()}
+
+
+def _settings(given: list[str] | None) -> dict[str, Any]:
+    """``width=64`` and ``training.epochs=5`` as nested values."""
+    found: dict[str, Any] = {}
+    for item in given or []:
+        name, sign, text = item.partition("=")
+        if not sign or not name:
+            raise InputError(f"{item!r} is no assignment", where="--set", mend="write name=value")
+        try:
+            value: Any = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        *parts, last = name.split(".")
+        inner = found
+        for part in parts:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    return found
+
+
+def _open(place: Path) -> tuple[Method[Any], dict[str, Any]]:
+    """A trained method from its folder or its name in the store, and the columns it was trained with."""
+    from nereus import models
+
+    if not place.exists() and len(place.parts) == 1:
+        entry, place = _store().find(place.name)
+        return models.load(place), dict(entry.columns)
+    file = place / "columns.json" if place.is_dir() else place.with_name("columns.json")
+    return models.load(place), json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def _store() -> Any:
+    from nereus.models.store import ModelStore
+    from nereus.settings import load_settings
+
+    return ModelStore(load_settings().home / "models")
+
+
+def _hash(file: Path) -> str:
+    from nereus.memory.artifacts import file_hash
+
+    return file_hash(file)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Session]:
+    """A session that shows a bar, on a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    from nereus.models.training.session import Progress, Session
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield Session()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[told]}"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(one: Progress) -> None:
+            task = tasks.get(one.stage)
+            if task is None or bars.tasks[task].finished:
+                task = tasks[one.stage] = bars.add_task(one.stage or "training", total=one.epochs, told="")
+            told = ", ".join(f"{name} {value:.3g}" for name, value in one.losses.items())
+            bars.update(task, completed=one.epoch, total=one.epochs, told=told)
+
+        yield Session(progress=show)
