@@ -132,9 +132,13 @@ def _numbers(values: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[dic
     read: dict[str, str] = {}
     for role, told in columns.items():
         for column in _COUNTS if told == "n" else (told,):
-            parts = [values.get(one) for one in column.split("+")]
-            if all(isinstance(one, int | float) and not missing(one) for one in parts):
-                found[role] = float(sum(float(one) for one in parts))  # type: ignore[arg-type]
+            parts = [
+                float(value)
+                for one in column.split("+")
+                if isinstance(value := values.get(one), int | float) and not missing(value)
+            ]
+            if len(parts) == column.count("+") + 1:
+                found[role] = sum(parts)
                 read[role] = column
                 break
     return found, read
@@ -227,7 +231,7 @@ def _entity_edge(
     form = signature(source.objective.kind, relation)
     entity = _entity(graph, source, form, row, own)
     effect = row.get("effect")
-    if missing(effect):
+    if effect is None or missing(effect):
         return
     sign = -1 if float(effect) < 0 else 1
     target = target_of(source.objective, relation)
@@ -494,8 +498,8 @@ def _sets(
 
 def _asked(objective: Objective, objectives: Mapping[str, Objective]) -> Objective:
     """The question that a question of sets follows from, where it has no contrast or variable of its own."""
-    if objective.contrast is None and objective.variable is None and objective.parent_id in objectives:
-        return objectives[objective.parent_id]
+    if objective.contrast is None and objective.variable is None:
+        return objectives.get(objective.parent_id or "", objective)
     return objective
 
 
