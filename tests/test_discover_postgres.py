@@ -17,6 +17,9 @@ from nereus.agents.planner.discover import load_run
 from nereus.memory.checkpoints import before_choices, open_checkpoints
 from nereus.memory.database import Database
 from nereus.memory.events import EventStream
+from nereus.memory.records import Event, ObjectiveKind
+from nereus.memory.retention import prune
+from nereus.settings import load_settings
 from tests.test_discover import _KILLED, SMALL
 
 pytestmark = pytest.mark.slow
@@ -82,3 +85,41 @@ def test_a_killed_run_on_postgresql_ends_as_if_it_had_not_been(
     assert outputs(tmp_path / "home" / "report") == expected
     computed = Counter(log.read_text().splitlines())
     assert sum(count - 1 for count in computed.values()) <= 2, "no finished step was computed again"
+
+
+def test_forks_on_postgresql_are_those_on_sqlite(
+    data: tuple[Path, Path], postgres: str, tmp_path: Path
+) -> None:
+    """A fork with an edit, a fork of that fork, one killed on the way, and what pruning leaves of them."""
+    budget = [*SMALL, "hypotheses=6"]
+    claims: dict[str, list[bytes]] = {}
+    for name, where in (("sqlite", {}), ("postgres", {"database_url": postgres})):
+        home = tmp_path / name
+        run = nereus.discover(
+            *data, out=home / "report", home=home, seed=3, workers=2, budget=budget, **where
+        )
+        asked = next(one for one in run.record.objectives if one.kind is ObjectiveKind.DIFFERENTIAL)
+        edit = {"edit": {asked.id: {"covariates": []}}}
+        before = run.record
+        fork = nereus.fork(run.id, asked.id, edit=edit, out=home / "fork", home=home, **where)
+        again = nereus.fork(fork.id, asked.id, out=home / "again", home=home, **where)
+        assert fork.record.header.forked_from == run.id
+        assert again.record.header.forked_from == fork.id
+        assert load_run(run.id, home=home, **where).record == before, "the origin stays as it was"
+        events = EventStream(Database(postgres) if where else Database(f"sqlite:///{home}/nereus.sqlite"))
+        numbers = [event.seq for event in events.read(again.id)]
+        assert numbers == list(range(1, len(numbers) + 1))
+        claims[name] = [(one.directory / "claims.csv").read_bytes() for one in (run, fork, again)]
+        assert claims[name][1] == claims[name][2]
+
+        def kill(event: Event) -> None:
+            if event.type == "step_assessed":
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            nereus.fork(run.id, asked.id, edit=edit, out=home / "killed", home=home, on_event=kill, **where)
+        resumed = nereus.resume(home=home, **where)
+        assert (resumed.directory / "claims.csv").read_bytes() == claims[name][1]
+        settings = load_settings(home=home, **where)
+        assert not prune(settings, keep=3).runs, "a kept fork keeps the run that it left"
+    assert claims["sqlite"] == claims["postgres"]
