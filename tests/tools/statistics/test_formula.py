@@ -57,6 +57,14 @@ PLANTED = {
         lambda t: t["mass"] * np.where(t["tissue"].isin(["liver", "brain"]), 1.5, 1.0),
         {"mass", "tissue"},
     ),
+    "difference": (
+        lambda t: 2 * np.abs(t["mass"] - t["length"]) + t["count"],
+        {"mass", "length", "count"},
+    ),
+    "ratio of sums": (lambda t: 40 * t["count"] / (t["mass"] + t["length"]), {"count", "mass", "length"}),
+    "root of a sum": (lambda t: np.sqrt(3 * t["mass"] + 2 * t["length"] + 1), {"mass", "length"}),
+    "exponential": (lambda t: np.exp(0.5 * t["mass"] - 0.25 * t["length"]), {"mass", "length"}),
+    "reciprocal": (lambda t: 1 / (2 * t["mass"] + t["length"] + 0.5), {"mass", "length"}),
     "threshold": (lambda t: t["mass"] * np.where(t["count"] > 20, 2.0, 1.0) + 1, {"mass", "count"}),
 }
 
@@ -81,6 +89,27 @@ def test_bounds_are_told_from_values() -> None:
     assert result.values["exact"] is True
     assert result.values["formula"] == "3 * mass + 2 * length, at least 8 and at most 30"
     assert any("bound" in text for text in result.warnings)
+
+
+def test_bounds_are_told_from_values_with_noise_on_them() -> None:
+    table = grounds(400)
+    rng = np.random.default_rng(9)
+    held = np.minimum(3 * table["mass"] + 4 * table["length"], 30)
+    y = np.minimum(held + rng.normal(0, 0.15, len(table)), 30)
+    result = discover(table.assign(y=y), target="y", question="How do mass and length make y?")
+    terms = result.tables["terms"].set_index("text")["coefficient"]
+    assert terms["mass"] == pytest.approx(3, abs=0.1)
+    assert terms["length"] == pytest.approx(4, abs=0.1)
+    assert terms["at most"] == 30
+
+
+def test_rounded_values_are_told_from_their_formula() -> None:
+    table = grounds(400)
+    y = (0.001 * table["mass"] * table["length"]).round(3)
+    result = discover(table.assign(y=y), target="y")
+    assert result.values["exact"] is True
+    assert result.values["formula"] == "round(0.001 * length * mass, 3)"
+    assert result.values["r2"] == pytest.approx(1.0)
 
 
 def test_whole_numbers_may_be_cut_ones() -> None:
@@ -173,6 +202,33 @@ def test_classes_along_a_weighted_sum() -> None:
     assert result.values["accuracy"] >= 0.97
     relevance = result.tables["relevance"]
     assert set(relevance.loc[relevance["in_formula"], "column"]) == {"mass", "count"}
+
+
+def test_classes_along_a_sum_of_numbers_and_levels() -> None:
+    table = grounds(400)
+    score = table["count"] + 12 * (table["tissue"] == "liver") + 6 * (table["tissue"] == "brain")
+    result = discover(table.assign(y=np.where(score > 22, "high", "low")), target="y")
+    assert result.values["accuracy"] >= 0.97
+    relevance = result.tables["relevance"]
+    assert set(relevance.loc[relevance["in_formula"], "column"]) == {"count", "tissue"}
+
+
+def test_rare_answer_is_told_though_some_rows_are_wrong() -> None:
+    table = grounds(400)
+    answer = (table["mass"] * table["length"] > 22).to_numpy()
+    answer[np.random.default_rng(3).choice(400, 4, replace=False)] ^= True
+    result = discover(table.assign(y=answer), target="y", question="Do mass and length decide y?")
+    assert result.values["found"] is True
+    assert result.values["p_chance"] < 1e-3
+    assert result.values["accuracy"] > result.values["baseline_accuracy"]
+
+
+def test_threshold_is_simple_where_other_conditions_leave_room() -> None:
+    table = pd.DataFrame({"mass": np.linspace(1, 9, 400).round(3)})
+    table["site"] = np.random.default_rng(2).choice(["north", "south"], 400)
+    table["y"] = (table["site"] == "north") & (table["mass"] > 5)
+    result = discover(table, target="y")
+    assert result.values["formula"] == "'true' where [site is 'north'] and [mass > 5]; otherwise 'false'"
 
 
 def test_question_decides_between_columns_that_say_the_same() -> None:

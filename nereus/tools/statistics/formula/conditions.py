@@ -53,8 +53,9 @@ def quantities(sheet: Sheet, names: Sequence[str], *, pairs: bool) -> list[Quant
                 for one in sheet.levels(name)
             ]
     if pairs:
-        for a, b in combinations(numeric, 2):
-            made += _pairs(a, b, sheet.numbers[a], sheet.numbers[b])
+        with np.errstate(all="ignore"):  # what leaves the range of numbers is left out
+            for a, b in combinations(numeric, 2):
+                made += _pairs(a, b, sheet.numbers[a], sheet.numbers[b])
     return [one for one in made if np.isfinite(one.values).all() and np.ptp(one.values) > 0]
 
 
@@ -112,9 +113,16 @@ def conjunction(options: Sequence[Quantity], wanted: BoolArray) -> Expression | 
             break
     if best is None:
         return None
-    node = found[best[1][0]].node
-    for at in best[1][1:]:
-        node = Binary("and", node, found[at].node)
+    chosen = [found[at] for at in best[1]]
+    for at, one in enumerate(chosen):
+        left = ~np.logical_or.reduce(
+            [other.excludes for other in chosen[:at] + chosen[at + 1 :]]
+            or [np.zeros(int(others.sum()), dtype=bool)]
+        )
+        chosen[at] = _loosened(one, wanted, left)
+    node = chosen[0].node
+    for one in chosen[1:]:
+        node = Binary("and", node, one.node)
     return node
 
 
@@ -124,26 +132,43 @@ class _Cut:
     excludes: BoolArray
     """Which of the other rows do not meet it."""
     cost: float
+    option: Quantity
 
 
 def _cuts(option: Quantity, wanted: BoolArray) -> Iterator[_Cut]:
     mine, others = option.values[wanted], option.values[~wanted]
     if option.answer:
         if (mine == 1).all() and (others == 0).any():
-            yield _Cut(option.node, others == 0, option.cost)
+            yield _Cut(option.node, others == 0, option.cost, option)
         elif (mine == 0).all() and (others == 1).any():
-            yield _Cut(Unary("not", option.node), others == 1, option.cost + 0.1)
+            yield _Cut(Unary("not", option.node), others == 1, option.cost + 0.1, option)
         return
     integral = whole(option.values)
     low, high = float(mine.min()), float(mine.max())
     if (below := others < low).any():
         last = float(others[below].max())
         cut = between(last, low, integral)
-        yield _Cut(Binary(">", option.node, Number(cut)), below, option.cost)
+        yield _Cut(Binary(">", option.node, Number(cut)), below, option.cost, option)
     if (above := others > high).any():
         first = float(others[above].min())
         cut = between(high, first, integral)
-        yield _Cut(Binary("<=", option.node, Number(cut)), above, option.cost)
+        yield _Cut(Binary("<=", option.node, Number(cut)), above, option.cost, option)
+
+
+def _loosened(one: _Cut, wanted: BoolArray, left: BoolArray) -> _Cut:
+    """The simplest threshold that still parts the class from the rows that no other condition excludes."""
+    if not isinstance(one.node, Binary):
+        return one
+    mine, others = one.option.values[wanted], one.option.values[~wanted]
+    above = one.node.operation == ">"
+    near = others[left & (others < mine.min() if above else others > mine.max())]
+    if not len(near):
+        return one
+    low, high = (near.max(), mine.min()) if above else (mine.max(), near.min())
+    number = between(float(low), float(high), whole(one.option.values))
+    node = Binary(one.node.operation, one.option.node, Number(number))
+    excludes = others <= number if above else others > number
+    return _Cut(node, excludes, one.cost, one.option)
 
 
 def between(low: float, high: float, integral: bool) -> float:

@@ -166,10 +166,13 @@ UNARY: dict[str, tuple[str, str]] = {
     "cube": ("{}^3", "({})**3"),
     "sqrt": ("sqrt({})", "np.sqrt({})"),
     "log": ("log({})", "np.log({})"),
+    "exp": ("exp({})", "np.exp({})"),
+    "reciprocal": ("1 / {}", "1.0 / ({})"),
     "abs": ("|{}|", "np.abs({})"),
     "not": ("not {}", "1.0 - ({})"),
     "truncate": ("trunc({})", "np.trunc({})"),
     "round": ("round({})", "np.round({})"),
+    **{f"round to {d}": (f"round({{}}, {d})", f"np.round({{}}, {d})") for d in range(1, 8)},
 }
 """Operations on one value, as people and as numpy write them."""
 
@@ -213,6 +216,10 @@ def apply_unary(operation: str, x: FloatArray) -> FloatArray:
             return np.sqrt(x)
         if operation == "log":
             return np.where(x > 0, np.log(np.where(x > 0, x, 1.0)), np.nan)
+        if operation == "exp":
+            return np.exp(x)
+        if operation == "reciprocal":
+            return 1.0 / x
         if operation == "abs":
             return np.abs(x)
         if operation == "not":
@@ -222,6 +229,8 @@ def apply_unary(operation: str, x: FloatArray) -> FloatArray:
             return np.trunc(x + np.copysign(1e-9 * np.maximum(np.abs(x), 1.0), x))
         if operation == "round":
             return np.round(x)
+        if operation.startswith("round to ") and operation in UNARY:
+            return np.round(x, int(operation.removeprefix("round to ")))
     raise InputError(f"there is no operation {operation!r}", where="formula", mend=f"one of {sorted(UNARY)}")
 
 

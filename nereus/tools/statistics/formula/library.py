@@ -26,6 +26,10 @@ _MOST_MULTIPLE = 3
 _MOST_STEPS = 12
 """Whole numbers with at most so many different values have a threshold between any two."""
 _CONSTANT = 1e-9
+_LEAST_SIZE, _MOST_SIZE = 1e-120, 1e120
+"""Squares of smaller and greater values leave the range of floating-point numbers."""
+_MOST_SUMMED = 5
+"""Numbers up to which functions of sums of two are searched: they are many."""
 
 
 @dataclass(frozen=True)
@@ -145,15 +149,16 @@ def build(sheet: Sheet, names: Sequence[str], *, most: int, moduli: Sequence[int
         Divisors of remainders of sums of two whole numbers; none by default.
     """
     chosen: list[Atom] = []
-    for made in sorted(_all(sheet, names, moduli), key=lambda one: one.cost):
-        if not np.isfinite(made.values).all():
-            continue
-        spread = float(made.values.std())
-        if spread <= _CONSTANT * max(1.0, float(np.abs(made.values).max())):
-            continue
-        chosen.append(made)
-        if len(chosen) == most:
-            break
+    with np.errstate(all="ignore"):  # what leaves the range of numbers is left out
+        for made in sorted(_all(sheet, names, moduli), key=lambda one: one.cost):
+            if not np.isfinite(made.values).all():
+                continue
+            size = float(np.abs(made.values).max(initial=0.0))
+            if not _LEAST_SIZE < size < _MOST_SIZE or float(made.values.std()) <= _CONSTANT * size:
+                continue
+            chosen.append(made)
+            if len(chosen) == most:
+                break
     if not chosen:
         return Library([], np.zeros((sheet.n_rows, 0)), np.zeros(0))
     values = np.stack([one.values for one in chosen], axis=1)
@@ -225,10 +230,31 @@ def _mixed(lines: Sequence[Atom], own: dict[str, list[Atom]]) -> Iterator[Atom]:
         square_a = atom(Unary("square", a.node), a.values**2)
         square_b = atom(Unary("square", b.node), b.values**2)
         yield _times(square_a, square_b)
+        if len(lines) <= _MOST_SUMMED:
+            yield from _of_sums(a, b)
     for a, b, c in combinations(lines, 3):
         yield _times(a, b, c)
-        for one, two, below in ((a, b, c), (a, c, b), (b, c, a)):
-            yield from _ratio(_times(one, two), below)
+        for one, two, other in ((a, b, c), (a, c, b), (b, c, a)):
+            yield from _ratio(_times(one, two), other)
+            if len(lines) <= _MOST_SUMMED:
+                both = atom(Binary("+", one.node, two.node), one.values + two.values)
+                yield from _ratio(other, both)
+
+
+def _of_sums(a: Atom, b: Atom) -> Iterator[Atom]:
+    """Functions of the sum and the difference of two numbers that are no sums themselves."""
+    less = Binary("-", a.node, b.node)
+    apart = a.values - b.values
+    yield atom(Unary("abs", less), np.abs(apart))
+    both, more = a.values + b.values, Binary("+", a.node, b.node)
+    if float(both.min()) >= 0:
+        yield atom(Unary("sqrt", more), np.sqrt(both))
+        if float(both.min()) > 0:
+            yield atom(Unary("log", more), np.log(both))
+        yield atom(Unary("log", Binary("+", more, Number(1.0))), np.log(both + 1.0))
+    total = atom(more, both)
+    for part in (a, b):
+        yield from _ratio(part, total)
 
 
 def _remainders(lines: Sequence[Atom], moduli: Sequence[int]) -> Iterator[Atom]:

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 
 _LEAST_STEM = 5
 """Words that begin with the same so many letters, and part late enough, are taken for the same word."""
-_LATE = 0.6
+_LATE = 0.54
+_MATCHED = 0.6
+"""Share of a name from which a column takes its words out of the question."""
 _SLACK = 4
 """Words that may stand between the words of a name."""
 _SHARED = 0.5
@@ -20,6 +22,10 @@ _IDLE_TEXT = (
 )
 _IDLE = frozenset(re.findall(r"[a-z]+", _IDLE_TEXT))
 """Words of grammar: they tell nothing about a column."""
+_STATE_TEXT = "score index level status rate available present presence occurred majority ha"
+_STATES = frozenset(re.findall(r"[a-z]+", _STATE_TEXT))
+"""Words for how something is told, not for what: questions leave them out."""
+_OF_STATE = 0.5
 
 
 def words(text: str) -> list[str]:
@@ -67,17 +73,20 @@ def mentions(question: str, columns: Sequence[str], target: str = "") -> dict[st
     said = words(question)
     named = {column: list(dict.fromkeys(words(column))) or [column.lower()] for column in columns}
     count = Counter(word for name in named.values() for word in name)
-    weight = {word: math.log((1 + len(columns)) / n) + 0.2 for word, n in count.items()}
+    weight = {
+        word: (math.log((1 + len(columns)) / n) + 0.2) * (_OF_STATE if word in _STATES else 1.0)
+        for word, n in count.items()
+    }
     worth = [1.0] * len(said)
     found: dict[str, float] = {}
     waiting = list(columns)
     while waiting:
         scored = [(*_best_window(named[c], weight, said, worth), c) for c in waiting]
-        first = [one for one in scored if one[2] == target and one[0] >= _LATE]
+        first = [one for one in scored if one[2] == target and one[0] >= _MATCHED]
         share, at, column = first[0] if first else max(scored, key=lambda one: (one[0], len(named[one[2]])))
         found[column] = share
         waiting.remove(column)
-        if share < _LATE:
+        if share < _MATCHED:
             found |= {c: s for s, _, c in scored if c != column}
             break
         for position in at:

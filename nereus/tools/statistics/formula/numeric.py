@@ -30,6 +30,12 @@ _EXACT_ROWS = 0.99
 _SEARCH_ENOUGH = 1e-13
 _AT_BOUND = 0.015
 _LEAST_AT_BOUND = 5
+_MARGIN = 0.05
+"""Share of the target's range next to a bound that is left out where noise was added to what stands at the bound."""
+_NEAR_BOUND = 0.12
+_TELLING_DIGITS = 1e-4
+"""Share of the variance that rounding must take for a formula to say that its value is rounded."""
+_FEW_STEPS = 20
 _LEAST_ROWS = 20
 _LEAST_INSIDE = 12
 _WIDTH, _DEPTH, _BRANCHES = 8, 14, 6
@@ -50,8 +56,13 @@ class Formula:
         The sum: a constant, and (coefficient, node).
     low, high
         Bounds at which the target stops, or None.
+    margin
+        Width beside the bounds in which rows are not fitted, because noise was added to what stands there.
     wrap
-        ``truncate`` or ``round`` where the target is a whole number of the sum, else None.
+        ``truncate`` or ``round`` where the target is a whole number of the sum, ``round to 3`` where it is given with so
+        many decimal places, else None.
+    outer
+        Function of the whole, such as ``sqrt`` or ``exp``, or None: the sum then stands for its inverse of the target.
     error
         Share of the target's variance left on the rows that chose between formulas.
     matched
@@ -65,7 +76,9 @@ class Formula:
     terms: tuple[tuple[float, Expression], ...]
     low: float | None = None
     high: float | None = None
+    margin: float = 0.0
     wrap: str | None = None
+    outer: str | None = None
     error: float = float("inf")
     matched: float = 0.0
     criterion: float = float("inf")
@@ -91,7 +104,7 @@ class Formula:
             tree = Unary(self.wrap, tree)
         if self.low is not None or self.high is not None:
             tree = Clip(tree, self.low, self.high)
-        return tree
+        return tree if self.outer is None else Unary(self.outer, tree)
 
     def cost(self) -> float:
         """Complexity, for choosing between formulas that fit alike."""
@@ -139,18 +152,19 @@ def fit_number(problem: Problem, names: Sequence[str], *, most_terms: int) -> li
     if len(fit) < _LEAST_ROWS or len(choose) < 5 or np.ptp(problem.target[fit]) == 0:
         return []
     found: list[Formula] = []
-    for low, high in bounds(problem.target[fit]):
-        inner = inside(problem.target, fit, low, high)
+    for low, high, margin in bounds(problem.target[fit]):
+        inner = inside(problem.target, fit, low, high, margin)
         if len(inner) < _LEAST_INSIDE or np.ptp(problem.target[inner]) == 0:
             continue
-        both = np.concatenate([inner, inside(problem.target, choose, low, high)])
+        both = np.concatenate([inner, inside(problem.target, choose, low, high, margin)])
         moduli = _moduli(problem.target[fit])
         library = build(problem.sheet.rows(both), names, most=most_terms, moduli=moduli)
         if not library.terms:
             continue
         price = 2.0 * float(np.log(max(len(library.terms), 2)))
         for candidates in (library.simple(_MOST_SIMPLE), library):
-            found += _search(problem, candidates, inner, both, choose, low, high, price)
+            shape = Formula(0.0, (), low, high, margin)
+            found += _search(problem, candidates, inner, both, choose, shape, price)
             if any(one.exact for one in found):
                 break
         if any(one.exact for one in found):
@@ -172,30 +186,44 @@ def ranked(formulas: Sequence[Formula]) -> list[Formula]:
     return sorted(formulas, key=key)
 
 
-def bounds(target: FloatArray) -> list[tuple[float | None, float | None]]:
-    """The least and greatest value where many rows stand at them, as measurements that saturate; last, no bounds."""
+def bounds(target: FloatArray) -> list[tuple[float | None, float | None, float]]:
+    """The least and greatest value where many rows stand at them, as measurements that saturate; then no bounds.
+
+    The third number is the width beside the bounds whose rows are left out: 0, or a share of the range where many
+    rows crowd there, as when noise is added to what has saturated.
+    """
     low, high = float(target.min()), float(target.max())
     least = max(_LEAST_AT_BOUND, _AT_BOUND * len(target))
     at_low, at_high = (target == low).sum() >= least, (target == high).sum() >= least
-    options: list[tuple[float | None, float | None]] = [(None, None)]
-    if len(np.unique(target)) > 3:
-        if at_low:
-            options.append((low, None))
-        if at_high:
-            options.append((None, high))
-        if at_low and at_high:
-            options.append((low, high))
+    options: list[tuple[float | None, float | None, float]] = []
+    n_values = len(np.unique(target))
+    margin = _MARGIN * (high - low)
+    near_low = (target <= low + margin).mean() >= _NEAR_BOUND
+    near_high = (target >= high - margin).mean() >= _NEAR_BOUND
+    if n_values > _FEW_STEPS and (near_low or near_high):
+        options.append((low if near_low else None, high if near_high else None, margin))
+    options.append((None, None, 0.0))
+    if n_values <= 3:
+        return options
+    if at_low:
+        options.append((low, None, 0.0))
+    if at_high:
+        options.append((None, high, 0.0))
+    if at_low and at_high:
+        options.append((low, high, 0.0))
     return options[::-1]
 
 
-def inside(target: FloatArray, rows: IntArray, low: float | None, high: float | None) -> IntArray:
-    """Rows whose target is strictly between the bounds."""
+def inside(
+    target: FloatArray, rows: IntArray, low: float | None, high: float | None, margin: float = 0.0
+) -> IntArray:
+    """Rows whose target is strictly between the bounds, and not within the margin of one."""
     values = target[rows]
     kept = np.ones(len(rows), dtype=bool)
     if low is not None:
-        kept &= values > low
+        kept &= values > low + margin
     if high is not None:
-        kept &= values < high
+        kept &= values < high - margin
     return rows[kept]
 
 
@@ -213,8 +241,7 @@ def _search(
     inner: IntArray,
     both: IntArray,
     choose: IntArray,
-    low: float | None,
-    high: float | None,
+    shape: Formula,
     price: float,
 ) -> Iterator[Formula]:
     target, n_fit = problem.target[both], len(inner)
@@ -230,7 +257,7 @@ def _search(
             done[size] = done.get(size, 0) + 1
             nodes = [library.terms[i] for i in support.terms]
             for formula, off in _fitted(
-                problem, nodes, library.values[:, support.terms], inner, both, choose, low, high, price
+                problem, nodes, library.values[:, support.terms], inner, both, choose, shape, price
             ):
                 yield formula
                 if formula.criterion < best:
@@ -270,8 +297,7 @@ def _fitted(
     inner: IntArray,
     both: IntArray,
     choose: IntArray,
-    low: float | None,
-    high: float | None,
+    shape: Formula,
     price: float,
 ) -> Iterator[tuple[Formula, FloatArray]]:
     """The terms with coefficients of least squares, and with those that meet most rows."""
@@ -283,7 +309,7 @@ def _fitted(
         options.append(many)
     for solved in options:
         terms = tuple((float(w), node) for w, node in zip(solved[1:], nodes, strict=True))
-        formula = judge(problem, Formula(float(solved[0]), terms, low, high), choose)
+        formula = judge(problem, replace(shape, constant=float(solved[0]), terms=terms), choose)
         yield (
             replace(formula, criterion=criterion(problem, formula, price)),
             target - solved[0] - values @ solved[1:],
@@ -315,21 +341,33 @@ def judge(problem: Problem, formula: Formula, rows: IntArray) -> Formula:
             scored = _scored(shaped, apply_unary(wrap, tree + shift), observed)
             if (scored.exact and not best.exact) or scored.error < 0.2 * best.error:
                 best = scored
+    digits = decimals(observed)
+    if digits is not None and best.wrap is None and best.stands and best.error > _TELLING_DIGITS:
+        shaped = replace(plain, wrap=f"round to {digits}")
+        scored = _scored(shaped, apply_unary(f"round to {digits}", tree), observed)
+        if scored.error < 0.2 * best.error:
+            best = scored
     return best
+
+
+def decimals(target: FloatArray) -> int | None:
+    """Decimal places, from one to seven, with which all values are given; None for whole numbers and for more."""
+    size = max(1.0, float(np.abs(target).max(initial=0.0)))
+    for digits in range(8):
+        if float(np.abs(target - np.round(target, digits)).max(initial=0.0)) <= 1e-10 * size:
+            return digits or None
+    return None
 
 
 def last_place(target: FloatArray) -> float:
     """Half a unit of the last decimal place of values given with two to seven places; else 0."""
-    size = max(1.0, float(np.abs(target).max(initial=0.0)))
-    for digits in range(8):
-        if np.allclose(target, np.round(target, digits), rtol=0, atol=1e-10 * size):
-            return 0.5 * 10.0**-digits if digits > 1 else 0.0
-    return 0.0
+    digits = decimals(target)
+    return 0.5 * 10.0**-digits if digits is not None and digits > 1 else 0.0
 
 
 def meets(value: FloatArray, observed: FloatArray) -> npt.NDArray[np.bool_]:
     """Which values equal what was observed, but for rounding."""
-    scale = np.maximum(np.abs(observed), 1e-9)
+    scale = np.maximum(np.abs(observed), 1e-9 * float(np.abs(observed).max(initial=0.0)))
     with np.errstate(invalid="ignore"):
         return np.abs(observed - value) <= np.maximum(_RELATIVE * scale, 1.01 * last_place(observed))
 

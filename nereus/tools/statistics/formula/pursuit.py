@@ -86,9 +86,11 @@ def beam_pursuit(
     found: list[Support] = []
     for _ in range(min(depth, n // 3)):
         options: dict[frozenset[int], tuple[float, float, _State, int]] = {}
-        for state in beam:
+        # all states at once: the library is read from memory once a size, not once a state
+        along_all = units.T @ np.stack([state.rest for state in beam], axis=1)
+        for place, state in enumerate(beam):
             free = state.free > _DEPENDENT
-            along = units.T @ state.rest
+            along = along_all[:, place]
             gain = np.where(free, along**2 / np.where(free, state.free, 1.0), 0.0)
             left = np.maximum(float(state.rest @ state.rest) - gain, total * 1e-18) / total
             price = n * np.log(left) + np.log(n) * _COST * (state.cost + cost)
@@ -102,7 +104,7 @@ def beam_pursuit(
         best = sorted(options.values(), key=lambda one: (one[0], one[2].terms, one[3]))[:width]
         if not best:
             break
-        beam = [_extend(state, index, units, cost) for _, _, state, index in best]
+        beam = _extended([(state, index) for _, _, state, index in best], units, cost)
         sized = [Support(state.terms, float(state.rest @ state.rest) / total) for state in beam]
         found += sized
         if min(one.left for one in sized) <= enough:
@@ -110,19 +112,31 @@ def beam_pursuit(
     return found
 
 
-def _extend(state: _State, index: int, units: FloatArray, cost: FloatArray) -> _State:
-    direction = units[:, index].copy()
+def _extended(chosen: list[tuple[_State, int]], units: FloatArray, cost: FloatArray) -> list[_State]:
+    """States with one more term each."""
+    directions = [_direction(state, units[:, index]) for state, index in chosen]
+    taken = (units.T @ np.stack(directions, axis=1)) ** 2
+    grown = []
+    for place, ((state, index), direction) in enumerate(zip(chosen, directions, strict=True)):
+        rest = state.rest - (direction @ state.rest) * direction
+        free = np.maximum(state.free - taken[:, place], 0.0)
+        free[index] = 0.0
+        grown.append(
+            _State(
+                (*state.terms, index), [*state.basis, direction], free, rest, state.cost + float(cost[index])
+            )
+        )
+    return grown
+
+
+def _direction(state: _State, unit: FloatArray) -> FloatArray:
+    """What a term adds to those that a state has, of length 1."""
+    direction = unit.copy()
     for _ in range(2):  # twice is enough against loss of orthogonality
         for one in state.basis:
             direction -= (one @ direction) * one
     length = float(np.sqrt(direction @ direction))
-    direction /= max(length, 1e-300)
-    rest = state.rest - (direction @ state.rest) * direction
-    free = np.maximum(state.free - (units.T @ direction) ** 2, 0.0)
-    free[index] = 0.0
-    return _State(
-        (*state.terms, index), [*state.basis, direction], free, rest, state.cost + float(cost[index])
-    )
+    return direction / max(length, 1e-300)
 
 
 def least_squares(values: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -160,31 +174,34 @@ def most_rows(values: FloatArray, target: FloatArray, start: FloatArray) -> Floa
     Least absolute deviations by reweighting, then least squares on the rows that are met, until they stay the same.
     """
     n, k = values.shape
-    solved = start
     scale = float(np.abs(target).max(initial=0.0))
+    centre, spread = values.mean(axis=0), values.std(axis=0)
+    design = np.column_stack([np.ones(n), (values - centre) / np.where(spread > 0, spread, 1.0)])
+    off = np.abs(target - start[0] - values @ start[1:])
     for _ in range(_TURNS):
-        off = np.abs(target - solved[0] - values @ solved[1:])
         middle = float(np.median(off))
         if middle <= 1e-9 * scale:
             break
-        weight = 1.0 / np.maximum(off, 1e-3 * middle)
-        solved = _weighted(values, target, weight)
+        off = np.abs(target - design @ _weighted(design, target, 1.0 / np.maximum(off, 1e-3 * middle)))
+    solved = start
     met = np.zeros(n, dtype=bool)
     for _ in range(_TURNS):
-        off = np.abs(target - solved[0] - values @ solved[1:])
         now = off <= max(_NEAR * float(np.median(off)), 1e-6 * scale)
         if now.sum() < max(_SHARE_MET * n, k + 3) or (now == met).all():
             break
         met = now
         solved, _ = least_squares(values[met], target[met])
+        off = np.abs(target - solved[0] - values @ solved[1:])
     return solved if met.any() else None
 
 
-def _weighted(values: FloatArray, target: FloatArray, weight: FloatArray) -> FloatArray:
-    root = np.sqrt(weight)
-    centre, scale = values.mean(axis=0), values.std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    design = np.column_stack([np.ones(len(target)), (values - centre) / scale])
-    solved = np.linalg.lstsq(design * root[:, None], target * root, rcond=None)[0]
-    weights = solved[1:] / scale
-    return np.concatenate([[solved[0] - float(centre @ weights)], weights])
+def _weighted(design: FloatArray, target: FloatArray, weight: FloatArray) -> FloatArray:
+    """Coefficients of weighted least squares by the normal equations: a start, made exact by least squares later."""
+    weighed = design * weight[:, None]
+    gram = weighed.T @ design
+    try:
+        return np.asarray(
+            np.linalg.solve(gram + 1e-12 * np.trace(gram) * np.eye(len(gram)), weighed.T @ target)
+        )
+    except np.linalg.LinAlgError:
+        return np.asarray(np.linalg.lstsq(gram, weighed.T @ target, rcond=None)[0])

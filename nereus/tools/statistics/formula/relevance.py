@@ -40,11 +40,12 @@ def importances(
     Returns
     -------
     dict
-        Shares that add up to 1, by column; all 0 where there is nothing to grow on. Missing numbers are read as the
-        median, categories as their place in order.
+        Shares that add up to 1, by column, whatever their order; all 0 where there is nothing to grow on. Missing numbers
+        are read as the median, categories as their place in order.
     """
     if not names or len(rows) < 2:
         return dict.fromkeys(names, 0.0)
+    names = sorted(names)
     X = np.stack([_coded(sheet, name)[rows] for name in names], axis=1)
     numeric = target.dtype != object
     model = (ExtraTreesRegressor if numeric else ExtraTreesClassifier)(
@@ -59,7 +60,11 @@ def _coded(sheet: Sheet, name: str) -> FloatArray:
     if name in sheet.numbers:
         values = sheet.numbers[name]
         seen = np.isfinite(values)
-        return np.where(seen, values, np.median(values[seen]) if seen.any() else 0.0)
+        known = values[seen]
+        if not len(known) or np.ptp(known) == 0:
+            return np.zeros(len(values))
+        # Trees take a column that varies by less than 1e-7 for a constant: units must not matter.
+        return (np.where(seen, values, np.median(known)) - known.min()) / np.ptp(known)
     levels = {level: float(i) for i, level in enumerate(sheet.levels(name))}
     return np.array([-1.0 if label is None else levels[label] for label in sheet.labels[name]])
 

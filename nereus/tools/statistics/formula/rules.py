@@ -204,7 +204,7 @@ def _recipes(names: Sequence[str]) -> Iterator[Recipe]:
     yield partial(peeled, pairs=False)
     yield partial(_separated, names=names, turn=0)
     yield partial(peeled, pairs=True)
-    for turn in (1, 2, 3):
+    for turn in (1, 2, 3, 4):
         yield partial(_separated, names=names, turn=turn)
     for turn in (0, 1):
         yield partial(_separated, names=names, turn=turn, soft=True)

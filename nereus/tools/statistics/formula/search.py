@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from nereus.tools.statistics.formula.expression import apply_unary
 from nereus.tools.statistics.formula.numeric import Formula, Problem, fit_number, ranked
 from nereus.tools.statistics.formula.rules import Classes, RuleList, fit_rules, number_labels
 from nereus.tools.statistics.formula.sheet import FloatArray, LabelArray, Sheet
@@ -20,9 +21,16 @@ MENTIONED = 0.6
 """Share of a column's name that a question must have for the column to be tried first."""
 _MOST_COLUMNS = 10
 _FEW_VALUES = 8
+_MANY_VALUES = 20
+"""Different values from which a target may be a smooth function of a sum."""
 _ADDED = (3, 6)
 _ALONE = 6
 _OFTEN = 0.75
+_OUTER = {"sqrt": "square", "exp": "log", "reciprocal": "reciprocal"}
+"""Functions of a whole sum, and what makes the sum of the target."""
+_IN_FULL = 2
+_MOST_BENT = 200
+_SHORT = 5
 _HALF = 0.5
 _LEAST_GAIN = 1e-3
 _ENOUGH = 1e-3
@@ -54,7 +62,7 @@ def column_sets(
     importance: Mapping[str, float],
     seen_share: Mapping[str, float],
 ) -> Iterator[tuple[str, ...]]:
-    """Sets of columns to search, each once, in the order of the table.
+    """Sets of columns to search, each once; the order of the table does not matter.
 
     Parameters
     ----------
@@ -67,8 +75,10 @@ def column_sets(
         leave few complete rows, and wait till last.
     """
     said = [name for name in names if mentioned[name] >= MENTIONED]
-    said = sorted(said, key=lambda name: -mentioned[name])[:_MOST_COLUMNS]
-    used = sorted((name for name in names if importance[name] > 0), key=lambda name: -importance[name])
+    said = sorted(said, key=lambda name: (-mentioned[name], name))[:_MOST_COLUMNS]
+    used = sorted(
+        (name for name in names if importance[name] > 0), key=lambda name: (-importance[name], name)
+    )
     often = [name for name in used if seen_share[name] >= _OFTEN]
     sets = [said]
     if said:
@@ -81,7 +91,7 @@ def column_sets(
     for one in sets:
         if one and frozenset(one) not in seen:
             seen.add(frozenset(one))
-            yield tuple(name for name in names if name in one)
+            yield tuple(sorted(one))
 
 
 def search_number(
@@ -94,19 +104,23 @@ def search_number(
 ) -> Found:
     """A formula for a number; rules where it has few values and rules say more."""
     problem = Problem(sheet, target, fit, choose)
-    few = len(np.unique(target[np.isfinite(target)])) <= _FEW_VALUES
+    seen = _seen(sheet, fit)
+    n_values = len(np.unique(target[np.concatenate([fit, choose])]))
+    few, many = n_values <= _FEW_VALUES, n_values > _MANY_VALUES
     classes = Classes(sheet, number_labels(target), fit, choose)
     formulas: list[Formula] = []
     rules: list[RuleList] = []
     tried: list[tuple[str, ...]] = []
     for names in sets:
+        # Sets behind the first two are guesses: they are searched for the simpler terms only.
+        most = most_terms if len(tried) < _IN_FULL else max(_MOST_BENT, most_terms // 3)
         tried.append(names)
-        made = ranked(
-            [simplify(problem, one) for one in fit_number(problem, names, most_terms=most_terms)[:2]]
-        )
-        formulas = _wider(formulas, made, lambda one: 0.0 if one.exact else one.error)
+        made = ranked([simplify(problem, one) for one in fit_number(problem, names, most_terms=most)[:2]])
+        if len(tried) == 1 and many and not any(one.exact for one in made):
+            made = [*_whole_function(problem, names, most_terms), *made]
+        formulas = _wider(formulas, made, lambda one: 0.0 if one.exact else one.error, seen)
         if few:
-            rules = _wider(rules, fit_rules(classes, names)[:2], lambda one: 1.0 - one.accuracy)
+            rules = _wider(rules, fit_rules(classes, names)[:2], lambda one: 1.0 - one.accuracy, seen)
         done = bool(formulas) and (formulas[0].exact or formulas[0].error <= _ENOUGH)
         if done or (rules and rules[0].exact):
             break
@@ -118,14 +132,55 @@ def search_number(
     return Found(best, tuple(one for one in options if one is not best), tuple(tried))
 
 
+def inverse_target(target: FloatArray, outer: str) -> FloatArray | None:
+    """What a sum must give for `outer` of it to be the target; None where the target is no such function's value."""
+    seen = target[np.isfinite(target)]
+    least = float(seen.min(initial=np.inf))
+    if least < 0 or (least == 0 and outer != "sqrt"):
+        return None
+    return apply_unary(_OUTER[outer], target)
+
+
+def _whole_function(problem: Problem, names: Sequence[str], most_terms: int) -> list[Formula]:
+    """Exact formulas that are a root, an exponential or a reciprocal of a short sum."""
+    for outer in _OUTER:
+        target = inverse_target(problem.target, outer)
+        if target is None:
+            continue
+        bent = Problem(problem.sheet, target, problem.fit, problem.choose)
+        for one in fit_number(bent, names, most_terms=min(most_terms, _MOST_BENT))[:1]:
+            simple = simplify(bent, one)
+            if simple.exact and len(simple.terms) <= _SHORT:
+                return [replace(simple, outer=outer)]
+    return []
+
+
 Solution = TypeVar("Solution", bound="Formula | RuleList")
 
 
+def _seen(sheet: Sheet, rows: IntArray) -> Callable[[Formula | RuleList], float]:
+    """Share of the rows in which a formula's columns are known."""
+
+    def share(one: Formula | RuleList) -> float:
+        names = one.expression().columns() if isinstance(one, Formula) else one.columns()
+        return float(sheet.known(names)[rows].mean())
+
+    return share
+
+
 def _wider(
-    best: list[Solution], made: Sequence[Solution], error: Callable[[Solution], float]
+    best: list[Solution],
+    made: Sequence[Solution],
+    error: Callable[[Solution], float],
+    seen: Callable[[Solution], float],
 ) -> list[Solution]:
-    """What was found with other columns comes first only where it leaves less than half as much, a row or two aside."""
+    """What was found with other columns comes first only where it leaves less than half as much, a row or two aside.
+
+    Nor does it where it can be evaluated in far fewer rows.
+    """
     if not best or not made:
+        return [*best, *made]
+    if seen(made[0]) < _OFTEN * seen(best[0]):
         return [*best, *made]
     if error(made[0]) < _HALF * error(best[0]) - _LEAST_GAIN:
         return [*made, *best]
@@ -150,11 +205,12 @@ def search_labels(
 ) -> Found:
     """Rules for a category or an answer."""
     classes = Classes(sheet, labels, fit, choose)
+    seen = _seen(sheet, fit)
     found: list[RuleList] = []
     tried: list[tuple[str, ...]] = []
     for names in sets:
         tried.append(names)
-        found = _wider(found, fit_rules(classes, names)[:3], lambda one: 1.0 - one.accuracy)
+        found = _wider(found, fit_rules(classes, names)[:3], lambda one: 1.0 - one.accuracy, seen)
         if found and found[0].exact:
             break
     return Found(found[0] if found else None, tuple(found[1:]), tuple(tried))

@@ -11,13 +11,22 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.optimize import linprog
 
-from nereus.tools.statistics.formula.expression import Binary, Column, Expression, Unary, weighted_sum
+from nereus.tools.statistics.formula.expression import (
+    Binary,
+    Column,
+    Expression,
+    Level,
+    Unary,
+    level_values,
+    weighted_sum,
+)
 from nereus.tools.statistics.formula.sheet import FloatArray, Kind, Sheet
 from nereus.tools.statistics.formula.simple_number import simplest_between
 
 IntArray = npt.NDArray[np.intp]
 _MOST_MULTIPLIED = 5
 _MOST_CUBED = 3
+_MOST_WEIGHED = 12
 _DIGITS = (1, 2, 3, 4)
 _SOFT = 1.0
 """Price of a unit of weight beside a row that is a unit on the wrong side."""
@@ -51,7 +60,17 @@ def features(sheet: Sheet, names: Sequence[str]) -> Iterator[list[tuple[Expressi
         if sheet.kinds[name] in (Kind.NUMBER, Kind.BOOLEAN)
     ]
     numeric = [one for one in flat if isinstance(one[0], Column) and sheet.kinds[one[0].name] is Kind.NUMBER]
-    if not numeric or len(flat) > 12:
+    levels: list[tuple[Expression, FloatArray]] = [
+        (Level(name, (level,)), level_values(sheet.labels[name], (level,)))
+        for name in names
+        if sheet.kinds[name] is Kind.CATEGORY
+        for level in sheet.levels(name)[:-1]
+    ]
+    if len(flat) > _MOST_WEIGHED:
+        return
+    if levels and len(flat) + len(levels) <= _MOST_WEIGHED:
+        yield [*flat, *levels]
+    if not numeric:
         return
     if len(flat) > 1:
         yield flat

@@ -39,7 +39,7 @@ def simplify(problem: Problem, formula: Formula) -> Formula:
     are met exactly.
     """
     fit, choose = problem.rows(formula.expression().columns())
-    inner = inside(problem.target, fit, formula.low, formula.high)
+    inner = inside(problem.target, fit, formula.low, formula.high, formula.margin)
     current = _refit(problem, formula, inner, choose)
     if not _no_worse(current, formula):
         current = judge(problem, formula, choose)
@@ -47,11 +47,22 @@ def simplify(problem: Problem, formula: Formula) -> Formula:
     current = _cut_better(problem, current, inner, choose)
     current = _round_weights(problem, current, inner, choose)
     current = _join_levels(problem, current, choose)
+    current = _unbounded(problem, current, choose)
     place = {name: i for i, name in enumerate(problem.sheet.kinds)}
     ordered = sorted(
         current.terms, key=lambda term: ([place[name] for name in term[1].columns()], term[1].complexity())
     )
     return replace(current, terms=tuple(ordered))
+
+
+def _unbounded(problem: Problem, formula: Formula, choose: IntArray) -> Formula:
+    """Without a bound that no row needs."""
+    current = formula
+    for low, high in ((None, formula.high), (formula.low, None), (None, None)):
+        freed = judge(problem, replace(current, low=low, high=high), choose)
+        if freed != current and freed.error <= current.error and (freed.exact or not current.exact):
+            current = freed
+    return current
 
 
 def _refit(problem: Problem, shape: Formula, fit: IntArray, choose: IntArray) -> Formula:
