@@ -73,7 +73,8 @@ def score_interactome(dataset: AnnData, params: InteractomeParams, *, seed: int)
     the draws leave open widens the error. Most preys of a pulldown are background: the median effect of those seen on both
     sides is the zero. The test asks for more than `min_effect` (TREAT), since small and precise differences between
     pulldowns are no interactions. Preys are ranked by the lower end of the interval of their enrichment. Detection is
-    counted separately, on measured values alone.
+    counted separately, on measured values alone: a prey that the reference never shows is tested against drawn values, so
+    with two reference runs and `min_effect` 0 a few of those seen in all bait runs are called by chance.
 
     Parameters
     ----------

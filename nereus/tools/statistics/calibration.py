@@ -54,6 +54,8 @@ from nereus.tools.statistics.stability import subsample_stability
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+_FEW_VALUES = 3
+"""Values in a group on which no confident claim rests, unless they are most of it."""
 _LOG_Q_CAP = 8.0
 _LABELLINGS = 100
 """Exchanged labellings from which the correlation of the features is read."""
@@ -79,7 +81,7 @@ class CalibrationParams(ComparisonOptions):
 
 @tool(
     "calibrate_confidence",
-    version="3",
+    version="4",
     summary="Probability that a finding is true, learned from effects planted into the user's own data.",
     outputs=("table:confidence", "table:reliability"),
     seconds=6.0,
@@ -109,6 +111,9 @@ def calibrate_confidence(
         See `CalibrationParams`.
     seed
         Of the planted copies.
+
+    Findings that rest on two values in one of the groups, or on three where most of that group has none, are
+    tentative at most, whatever the regression says: two values cannot be told from two outlying ones.
 
     Returns
     -------
@@ -146,6 +151,9 @@ def calibrate_confidence(
     above = _share_above_null(differential, null, params.level)
     sure = _probability(learned, findings, prior)
     findings["confidence"] = limited(sure, findings["q"].to_numpy(), above, params.level)
+    if not compared.continuous:
+        few = _rests_on_few(differential, findings["feature"], compared)
+        findings.loc[few, "confidence"] = findings.loc[few, "confidence"].clip(upper=TENTATIVE_AT_MOST)
     detection_above = None
     if detection is not None and len(detection):
         absent = _findings(detection, None, "detection")
@@ -294,6 +302,18 @@ def _findings(table: pd.DataFrame, stability: pd.DataFrame | None, kind: str) ->
             "size": size,
         }
     )
+
+
+def _rests_on_few(table: pd.DataFrame, features: pd.Series, compared: Comparison) -> BoolArray:
+    """Findings that rest on two values in a group, or on three where most of the group has none."""
+    if not {"n_a", "n_b"} <= set(table.columns):
+        return np.zeros(len(features), dtype=bool)
+    rows = table.set_index(table.columns[0])[["n_a", "n_b"]].loc[features]
+    n_a, n_b = compared.group_units()
+    few = np.zeros(len(rows), dtype=bool)
+    for n, size in ((rows["n_a"].to_numpy(), n_a), (rows["n_b"].to_numpy(), n_b)):
+        few |= (n <= _FEW_VALUES - 1) | ((n == _FEW_VALUES) & (2 * n < size))
+    return few
 
 
 def _probability(learned: Learned, findings: pd.DataFrame, prior: EffectPrior | None) -> FloatArray:

@@ -94,7 +94,7 @@ def inputs(odds: FloatArray, stability: FloatArray | None, size: FloatArray | No
 
 def expected_slopes(n_inputs: int) -> FloatArray:
     """Slope one of the odds, none of what stands beside."""
-    return np.eye(n_inputs)[0]
+    return np.asarray(np.eye(n_inputs)[0])
 
 
 def cutoff(p: FloatArray, q: FloatArray) -> float:

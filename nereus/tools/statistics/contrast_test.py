@@ -134,6 +134,11 @@ class Comparison:
             return n, np.zeros_like(n)
         return observed_units(self.values, self.design)
 
+    def group_units(self) -> tuple[int, int]:
+        """Units in groups a and b, with or without a value."""
+        n_a, n_b = observed_units(np.zeros((1, len(self.design.group))), self.design)
+        return int(n_a[0]), int(n_b[0])
+
     def testable(self) -> npt.NDArray[np.bool_]:
         """Features with enough observed samples, shape (features,)."""
         n_a, n_b = self.counts()

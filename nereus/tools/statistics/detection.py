@@ -28,6 +28,7 @@ from scipy import special
 from nereus.memory.records import Contrast
 from nereus.tools.base import Result, finite, tool
 from nereus.tools.statistics.absence import AbsenceTest, absence_test, discrete_benjamini_hochberg
+from nereus.tools.statistics.batch import corrected_notes
 from nereus.tools.statistics.design import Design, build_design
 from nereus.tools.statistics.levels import as_levels
 from nereus.tools.statistics.linear_model import FloatArray, IntArray
@@ -60,7 +61,7 @@ class DetectionParams(FindingLevel):
 
 @tool(
     "detection_test",
-    version="3",
+    version="4",
     summary="Which features are present in one group and absent from the other; never uses imputed values.",
     outputs=("table:detection",),
     seconds=0.5,
@@ -121,7 +122,7 @@ def detection_test(dataset: AnnData, params: DetectionParams, *, seed: int) -> R
         values = np.where(filled, np.nan, values)
     units = _units(values, design)
     strata, warnings = _strata(dataset, contrast, design, units)
-    warnings = [*design.warnings, *warnings]
+    warnings = [*design.warnings, *warnings, *corrected_notes(dataset)]
     exact_possible = design.n_splits >= MIN_SPLITS
     method = params.method
     if method == "auto":

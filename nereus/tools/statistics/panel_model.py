@@ -328,13 +328,25 @@ def folds_of(
     strata = y.astype(np.intp)
     if outcome == "number":  # fifths of the outcome are spread evenly
         strata = np.searchsorted(np.quantile(y, [0.2, 0.4, 0.6, 0.8]), y)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class rarer than the number of folds: checked before
-        # Where every sample is a unit of its own the plain splitter does the same, and faster.
-        kind = StratifiedKFold if len(np.unique(unit)) == len(unit) else StratifiedGroupKFold
-        splitter = kind(n_folds, shuffle=True, random_state=seed % 2**31)
-        return [
-            (np.asarray(train, dtype=np.intp), np.asarray(test, dtype=np.intp))
-            for train, test in splitter.split(np.zeros((len(y), 1)), strata, unit)
-            if len(test) and (outcome == "number" or len(np.unique(strata[train])) > 1)
-        ]
+    # Where every sample is a unit of its own the plain splitter does the same, and faster.
+    alone = len(np.unique(unit)) == len(unit)
+    kind = StratifiedKFold if alone else StratifiedGroupKFold
+    splitter = kind(n_folds, shuffle=True, random_state=seed % 2**31)
+    spread = _spreadable(strata, n_folds)
+    return [
+        (np.asarray(train, dtype=np.intp), np.asarray(test, dtype=np.intp))
+        for train, test in splitter.split(np.zeros((len(y), 1)), spread, None if alone else unit)
+        if len(test) and (outcome == "number" or len(np.unique(strata[train])) > 1)
+    ]
+
+
+def _spreadable(strata: IntArray, n_folds: int) -> IntArray:
+    """Strata that reach every fold: rarer ones are spread together, with the next rarest where that is not enough."""
+    found, of, count = np.unique(strata, return_inverse=True, return_counts=True)
+    order = np.argsort(count, kind="stable")
+    together = int((count < n_folds).sum())
+    while 0 < together < len(found) and count[order[:together]].sum() < n_folds:
+        together += 1
+    merged = np.arange(len(found))
+    merged[order[:together]] = order[0]
+    return np.asarray(merged[np.asarray(of).ravel()], dtype=np.intp)

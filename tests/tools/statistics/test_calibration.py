@@ -144,3 +144,17 @@ def test_confidence_hardly_depends_on_the_seed() -> None:
     spread, mean = np.std(drawn, axis=0), np.mean(drawn, axis=0)
     assert spread[mean >= 0.7].max() <= 0.05
     assert not ((np.min(drawn, axis=0) < 0.4) & (np.max(drawn, axis=0) >= 0.7)).any()
+
+
+def test_two_values_in_a_group_are_tentative_at_most() -> None:
+    data = dataset(8, 8, changed=12, effect=6.0)
+    values = np.asarray(data.X)
+    values[2:8, :3] = np.nan  # two of eight left in a
+    values[3:8, 3:6] = np.nan  # three of eight
+    values[4:8, 6:9] = np.nan  # four of eight
+    data.X = values
+    table = calibrated(data).table("confidence").query("kind == 'abundance'").set_index("feature")
+    kept = table["confidence"].reindex(data.var_names[:12]).to_numpy()
+    assert np.nanmax(kept[:6]) < 0.7
+    assert (kept[9:] >= 0.7).all()
+    assert (kept[6:9] >= 0.7).any()
