@@ -87,7 +87,7 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
                 kind=ObjectiveKind.DIFFERENTIAL,
                 statement=f"Which {features_word(context)} differ between {a} and {b} ({factor}){adjusted}?",
                 contrast=contrast,
-                rationale=_why(context, factor, paired),
+                rationale=_why(context, factor, contrast.block if paired else None),
                 cites=(f"profile:contrasts[{row['contrast']}]",),
                 priority=priority(parts),
                 priority_parts=parts,
@@ -106,10 +106,10 @@ def _baits(context: DecisionContext) -> set[str]:
     return {str(row["factor"]) for row in table(context, "pulldowns") if row.get("cue") in ("named", "genes")}
 
 
-def _why(context: DecisionContext, factor: str, paired: bool) -> str:
+def _why(context: DecisionContext, factor: str, pairs: str | None) -> str:
     text = f"{factor} is a factor with at least three subjects a group"
-    if paired:
-        text += "; the same subjects are in both groups, so they are compared within themselves"
+    if pairs is not None:
+        text += f"; the same subjects ({pairs}) are in both groups, so they are compared within themselves"
     for row in table(context, "screen"):
         if str(row["column"]) == factor and row.get("p") is not None:
             text += (
@@ -149,10 +149,12 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             contrast=described,
         )
     smallest = smallest_group(context, contrast)
-    if smallest < RANK_TEST_BELOW or float(values.get("residual_kurtosis") or 0) > HEAVY_TAILS:
+    reasons = ["small groups"] if smallest < RANK_TEST_BELOW else []
+    reasons += ["heavy tails"] if float(values.get("residual_kurtosis") or 0) > HEAVY_TAILS else []
+    if reasons:
         add(
             "rank_test",
-            "small groups or heavy tails: a test without distribution stands beside",
+            f"{' and '.join(reasons)}: a test without distribution stands beside",
             data,
             contrast=described,
         )
