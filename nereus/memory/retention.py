@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 import sqlite3
@@ -263,12 +264,28 @@ def unneeded(root: Path, artifacts: Collection[str]) -> Iterator[Path]:
 
 def sign(root: Path, database: Database) -> None:
     """Note in a folder of artifacts that a database refers to them."""
-    file = root / "databases" / f"{hashlib.sha256(database.identity.encode()).hexdigest()[:16]}.json"
-    if not file.exists():
+    file = _note_file(root, database)
+    if not file.exists() or _note(file) is None:
         file.parent.mkdir(parents=True, exist_ok=True)
         path = None if database.file is None else str(database.file)
         note = {"identity": database.identity, "host": platform.node(), "file": path, "root": str(root)}
-        file.write_text(json.dumps(note))
+        partial = file.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(note))
+        partial.replace(file)
+
+
+def _note_file(root: Path, database: Database) -> Path:
+    return root / "databases" / f"{hashlib.sha256(database.identity.encode()).hexdigest()[:16]}.json"
+
+
+def _note(file: Path) -> Mapping[str, str | None] | None:
+    """Read a note; None where it is damaged."""
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(found, dict) and {"identity", "host", "file", "root"} <= found.keys()
+    return found if whole else None
 
 
 def other_users(root: Path, database: Database, settings: Settings) -> list[str]:
@@ -276,7 +293,11 @@ def other_users(root: Path, database: Database, settings: Settings) -> list[str]
     default = settings.home / "nereus.sqlite"  # it may be older than the notes
     found = {f"{platform.node()}:{default}"} if default.exists() else set()
     for file in sorted((root / "databases").glob("*.json")):
-        note: Mapping[str, str | None] = json.loads(file.read_text())
+        note = _note(file)
+        if note is None:  # whose it is cannot be told, unless it is ours
+            if file != _note_file(root, database):
+                found.add(f"an unknown database ({file.name})")
+            continue
         here = note["host"] == platform.node()
         moved = here and note["file"] is not None and not Path(note["file"]).exists()
         copied = here and note["root"] != str(root)

@@ -307,6 +307,29 @@ def test_artifacts_that_another_database_may_refer_to_stay(
     assert filled.whole(three[0])
 
 
+@pytest.mark.parametrize("damaged", ["", "{", "[]", '{"identity": "x"}'])
+def test_a_damaged_note_of_a_database_costs_no_artifact(
+    filled: Filled, three: list[RunHeader], damaged: str
+) -> None:
+    """A process may be killed, or a disk be full, while it notes itself."""
+    sign(filled.store.root, filled.database)
+    own = next((filled.store.root / "databases").glob("*.json"))
+    whole = own.read_text()
+    other = own.with_name("0123456789abcdef.json")
+    other.write_text(damaged)
+    before = filled.files()
+    done = prune(filled.settings, keep=1)
+    assert filled.files() == before
+    assert "0123456789abcdef.json" in done.notices[0]
+    other.unlink()
+    own.write_text(damaged)
+    sign(filled.store.root, filled.database)
+    assert own.read_text() == whole
+    own.write_text(damaged)
+    assert prune(filled.settings).objects > 0, "its own note is no other database"
+    assert filled.whole(three[0])
+
+
 def test_recall_forgets_what_was_removed(filled: Filled, three: list[RunHeader], tmp_path: Path) -> None:
     with VectorIndex(filled.runs, tmp_path / "vectors") as index:
         for run in three:
