@@ -152,9 +152,9 @@ def _inputs(tool: Tool, given: list[str]) -> dict[str, Any]:
             )
         named.append((waiting.pop(0), None, Path(item)))
     found: dict[str, Any] = {}
-    for slot, key, path in named:
+    for slot, given_name, path in named:
         if specs[slot].kind == "tables":
-            found.setdefault(slot, {})[key or path.stem] = read_table_file(path)
+            found.setdefault(slot, {})[given_name or path.stem] = read_table_file(path)
         elif slot in found:
             raise InputError(
                 f"input {slot!r} is given twice", where=f"tool {tool.name!r}", mend="give it once"

@@ -362,5 +362,6 @@ def _long_table(table: Table, text: list[int], numeric: list[int]) -> InputError
     return InputError(
         f"looks like a long table, one row a measurement ({len(text)} text columns that repeat, {len(numeric)} numeric ones)",
         where=table.where,
-        mend="it is of no software that is known: pivot it to one row a protein and one column a sample",
+        mend="it is of no software that is known: pivot it to one row a protein and one column a sample; if it holds no "
+        "proteins, see `nereus tools run`, e.g. with discover_formula",
     )

@@ -113,15 +113,15 @@ def conjunction(options: Sequence[Quantity], wanted: BoolArray) -> Expression | 
             break
     if best is None:
         return None
-    chosen = [found[at] for at in best[1]]
-    for at, one in enumerate(chosen):
+    picked = [found[at] for at in best[1]]
+    for at, one in enumerate(picked):
         left = ~np.logical_or.reduce(
-            [other.excludes for other in chosen[:at] + chosen[at + 1 :]]
+            [other.excludes for other in picked[:at] + picked[at + 1 :]]
             or [np.zeros(int(others.sum()), dtype=bool)]
         )
-        chosen[at] = _loosened(one, wanted, left)
-    node = chosen[0].node
-    for one in chosen[1:]:
+        picked[at] = _loosened(one, wanted, left)
+    node = picked[0].node
+    for one in picked[1:]:
         node = Binary("and", node, one.node)
     return node
 

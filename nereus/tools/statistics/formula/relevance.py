@@ -64,7 +64,8 @@ def _coded(sheet: Sheet, name: str) -> FloatArray:
         if not len(known) or np.ptp(known) == 0:
             return np.zeros(len(values))
         # Trees take a column that varies by less than 1e-7 for a constant: units must not matter.
-        return (np.where(seen, values, np.median(known)) - known.min()) / np.ptp(known)
+        filled = np.where(seen, values, np.median(known))
+        return np.asarray((filled - known.min()) / np.ptp(known), dtype=np.float64)
     levels = {level: float(i) for i, level in enumerate(sheet.levels(name))}
     return np.array([-1.0 if label is None else levels[label] for label in sheet.labels[name]])
 
