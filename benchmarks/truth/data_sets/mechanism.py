@@ -94,27 +94,32 @@ def ubiquitin_naive(files: Files) -> Score:
 # -------------------------------------------------------------------------------------------------------- drug targets
 
 
-def target_score(report: Report, files: Files) -> Score:
-    told = report.entities()
-    right = [one for one in told if TARGET in one[0]]
-    others = {one[0] for one in told if TARGET not in one[0] and one[2] != "none"}
-    claims = report.claims
-    wrong = claims[~claims["feature"].astype(str).str.contains(TARGET)]
-    relations = sorted(
-        {
-            str(one["claim"]["relation"])
-            for one in report.hypotheses
-            for e in one["claim"]["entities"]
-            if TARGET in e["id"]
-        }
+def target_files(name: str, folder: Path, work: Path, seed: int) -> Files:
+    """The table as it is; which protein each peptide is of, for the scorer."""
+    source = folder / "lip_rapamycin_protti" / name
+    table = pd.read_csv(source, usecols=["pg_protein_accessions", "eg_precursor_id"]).drop_duplicates()
+    owners = zip(
+        table["eg_precursor_id"].astype(str), table["pg_protein_accessions"].astype(str), strict=True
     )
+    return Files(source, key=dict(owners))
+
+
+def target_score(report: Report, files: Files) -> Score:
+    """The protein, or peptides of it, as a hypothesis; proteins of which anything else is claimed are false."""
+    told = [(files.key.get(entity, entity), direction) for entity, _, direction, _ in report.entities()]
+    others = {protein for protein, direction in told if TARGET not in protein and direction != "none"}
+    claims = report.claims
+    protein = claims["feature"].astype(str).map(lambda feature: files.key.get(feature, feature))
+    wrong = ~protein.str.contains(TARGET)
+    relations = sorted({str(one["claim"]["relation"]) for one in report.hypotheses})
     return Score(
-        float(bool(right)),
+        float(any(TARGET in one for one, _ in told)),
         1,
-        wrong["feature"].nunique(),
-        claims["feature"].nunique(),
-        int((wrong["confidence"] >= CONFIDENT).sum()),
-        note=f"told as {', '.join(relations) or 'nothing'}; hypotheses about other proteins: {len(others)}",
+        protein[wrong].nunique(),
+        protein.nunique(),
+        protein[wrong & (claims["confidence"] >= CONFIDENT)].nunique(),
+        note=f"counted in proteins; hypotheses say {', '.join(relations) or 'nothing'}; "
+        f"{len(others)} of them are about other proteins; {int((~wrong).sum())} claims about the target",
     )
 
 
@@ -304,7 +309,7 @@ ROWS = (
     Row(
         "lip_rapamycin_protti/10uM",
         "FKBP1A (P62942) is the target",
-        partial(plain, "lip_rapamycin_protti/rapamycin_10uM.csv.gz", None),
+        partial(target_files, "rapamycin_10uM.csv.gz"),
         target_score,
         partial(target_naive, "r_condition", "rapamycin", "control"),
         question="which target does limited proteolysis show?",
@@ -312,7 +317,7 @@ ROWS = (
     Row(
         "lip_rapamycin_protti/dose",
         "FKBP1A (P62942) follows the dose",
-        partial(plain, "lip_rapamycin_protti/rapamycin_dose_response.csv.gz", None),
+        partial(target_files, "rapamycin_dose_response.csv.gz"),
         target_score,
         partial(target_naive, "r_condition", "100000000.0", "0.0"),
         question="which target follows the dose in limited proteolysis?",

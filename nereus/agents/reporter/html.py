@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from nereus.agents.reporter import methods as methods_text
+from nereus.agents.reporter.answers import Answer, answers
 from nereus.agents.reporter.claims import COLUMNS
 from nereus.agents.reporter.drawings import Scale, calibration_plot, interval
 from nereus.agents.reporter.findings import Finding, finding, scales
@@ -314,6 +315,15 @@ class _Page:
             return None
         values = found.values
         return interval(values["effect"], values.get("ci_low"), values.get("ci_high"), scale, found.direction)
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """Each question with what came of it."""
+        return answers(self.sources)
+
+    def direction_of(self, hypothesis: Hypothesis) -> str:
+        """Direction of the first thing that a hypothesis is about."""
+        return hypothesis.claim.entities[0].direction
 
     @cached_property
     def leads(self) -> list[Question]:
