@@ -10,6 +10,9 @@ For each target and seed, in one home that holds nothing but ended runs about ot
   of planning, recording and reporting alone; ``tool_seconds`` is what the tools took when they were computed.
 - ``same_data``: once more, with the two runs before it in the home. A run learns nothing but durations from its own data.
 
+Wall time is that of the machine as it was (`load_average` says how busy); processor time is that of the whole process,
+all threads together, so on a machine of its own no more wall time is needed.
+
 The runs about the target are forgotten before the next target: a target never learns from another one.
 
     python -m benchmarks.truth.efficiency --data FOLDER [--seeds 0 1 2] [--targets Exp1_R25 ... mouse]
@@ -19,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -238,7 +242,10 @@ def content(found: dict[str, dict[str, Any]], taught: dict[str, Any]) -> dict[st
             "aim": bool(whole) and all(one["fresh"]["wall_s"] <= AIM_S for one in whole),
             "fewer_decisions": all(one["fewer_decisions"] >= FEWER for one in totals.values()),
             "same_claims": all(one["same_claims"] for one in totals.values()),
+            "pass by processor time": bool(whole) and all(one["fresh"]["cpu_s"] <= PASS_S for one in whole),
+            "aim by processor time": bool(whole) and all(one["fresh"]["cpu_s"] <= AIM_S for one in whole),
         },
+        "load_average": os.getloadavg()[2],
         "product": totals,
         "naive": "the arm 'fresh' of each target: the product without learning",
         "taught_by": taught,
