@@ -184,12 +184,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data")
+    parser.add_argument("--sets", nargs="+", choices=list(FILES), default=["hallmark", "all"])
     options = parser.parse_args()
     begin = time.perf_counter()
     folder = data_folder(options.data) / "genesets"
     rank = ranked(folder)
     content = {}
-    for name in ("hallmark", "all"):
+    for name in options.sets:
         content[name] = compared(folder, name, rank)
         print(name, content[name], flush=True)
     passed = all(
