@@ -616,7 +616,7 @@ def _read(
     params = {**reader_params(role, inputs), **options_of(role, options, inputs)}
     call = runner.run(registry.get("load_dataset"), params, files)
     if call.status is CallStatus.FAILED:
-        raise InputError(call.error or call.summary, where="" if role == "data" else role)
+        raise InputError(call.error or call.summary, where=None if role == "data" else role)
     return call
 
 
