@@ -23,7 +23,7 @@ class AnnotateParams(Params):
 
 @tool(
     "annotate_genes",
-    version="1",
+    version="2",
     summary="Fill in gene symbols and the organism from accessions, offline.",
     outputs=("dataset:dataset", "table:genes"),
     seconds=0.5,
@@ -31,8 +31,8 @@ class AnnotateParams(Params):
 def annotate_genes(dataset: AnnData, params: AnnotateParams, *, seed: int) -> Result:
     """Give each feature a gene symbol where its file gives none.
 
-    Symbols of the file are kept. Missing ones come from the UniProt and Ensembl identifiers in the feature's name,
-    by the tables that ship with the package (human, mouse, yeast).
+    Symbols of the file are kept. Missing ones come from the UniProt and Ensembl identifiers in the feature's name, or
+    in its protein group where it is a peptide, by the tables that ship with the package (human, mouse, yeast).
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def annotate_genes(dataset: AnnData, params: AnnotateParams, *, seed: int) -> Re
         str(gene) if isinstance(gene, str) else ""
         for gene in dataset.var.get("gene", pd.Series("", dataset.var_names))
     ]
-    mapping = map_genes(features, given, params.organism)
+    mapping = map_genes(_accessions(dataset), given, params.organism)
     genes = [own or found for own, found in zip(given, mapping.genes, strict=True)]
     known = sum(bool(gene) for gene in genes)
     filled = known - sum(bool(gene) for gene in given)
@@ -97,3 +97,15 @@ def annotate_genes(dataset: AnnData, params: AnnotateParams, *, seed: int) -> Re
         n_returned=known,
         complete=known == len(features),
     )
+
+
+def _accessions(dataset: AnnData) -> list[str]:
+    """What names the protein of each feature: its group, where features are peptides, else its own name."""
+    names = [str(name) for name in dataset.var_names]
+    if "protein_group" not in dataset.var:
+        return names
+    groups = dataset.var["protein_group"].astype(object)
+    return [
+        str(group) if isinstance(group, str) and group else name
+        for group, name in zip(groups, names, strict=True)
+    ]
