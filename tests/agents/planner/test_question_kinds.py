@@ -124,6 +124,13 @@ def test_sites_lead_to_kinases(shared_data: Path, tmp_path: Path) -> None:
     assert active[0].status == "tentative"  # no confidence was calibrated and no half-samples were drawn
     seen = [*held(run, "abundance"), *held(run, "detection")]
     assert {entity.kind for one in seen for entity in one.claim.entities} == {"site"}
+    path = next(one for one in run.hypotheses if one.grain == "path")
+    assert [entity.kind for entity in path.claim.entities][:2] == ["kinase", "site"]
+    assert "AKT" in path.claim.entities[0].name
+    assert (path.status, path.confidence) == ("tentative", None)
+    inferred = [one for one in run.record.edges if one.status == "inferred"]
+    assert {one.kind for one in inferred} == {"regulates"}
+    assert {one for edge in inferred for one in edge.hypotheses} >= {path.id}
 
 
 def test_limited_proteolysis_finds_the_target(shared_data: Path, tmp_path: Path) -> None:

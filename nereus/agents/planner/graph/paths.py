@@ -31,7 +31,10 @@ _SAID: dict[EdgeKind, tuple[str, str]] = {
         "{source} goes with a lower hazard ({target})",
     ),
     "member_of": ("{source} is a member of “{target}”", "{source} is a member of “{target}”"),
-    "acts_on": ("{source} acts on {target}", "{source} acts against {target}"),
+    "acts_on": (
+        "{target} is among the sites of {source}, by what is known or by its sequence motif",
+        "{target} is held down by {source}, by what is known or by its sequence motif",
+    ),
     "enriched_in": (
         "“{source}” as a whole is higher in {target}",
         "“{source}” as a whole is lower in {target}",

@@ -33,12 +33,12 @@ from nereus.memory.records import (
     Split,
 )
 
-CLAIMS_A_QUESTION = 200
+CLAIMS_A_QUESTION = 100
 """Supported edges of one question; the strongest by confidence and p."""
 REFUTED_A_QUESTION = 25
-SETS_A_QUESTION = 25
-MEMBERS_A_SET = 25
-LINKS_A_SOURCE = 25
+SETS_A_QUESTION = 15
+MEMBERS_A_SET = 15
+LINKS_A_SOURCE = 20
 """Features of a module, sites of a kinase."""
 _LEVEL = 0.05
 _COUNTS = ("n", "n_a+n_b", "n_a")

@@ -148,7 +148,7 @@ def _atoms(draft: HypothesisDraft, context: DecisionContext) -> tuple[Atom, ...]
         found = [
             atom(number, "significance", text, True, role)
             if tested
-            else atom(number, "assumed", f"{text}, as a collection of knowledge says", False, role)
+            else atom(number, "assumed", f"{text} (not tested here)", False, role)
             for number, (role, text, tested) in enumerate(legs(group), start=1)
         ]
         inferred = f"{MARK}: {group.values['inferred']}"

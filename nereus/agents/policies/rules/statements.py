@@ -153,7 +153,7 @@ def legs(group: EvidenceGroup) -> list[tuple[str, str, bool]]:
 
 def _path_statement(group: EvidenceGroup, context: DecisionContext) -> str:
     found = [
-        f"{text} (q {_ref(group, role, 'p')})" if tested else f"{text} (known)"
+        f"{text} (q {_ref(group, role, 'p')})" if tested else f"{text} (not tested here)"
         for role, text, tested in legs(group)
     ]
     return f"{MARK}: {group.values['inferred']}. It would join what was found: {'; '.join(found)}."
