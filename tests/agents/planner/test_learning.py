@@ -17,12 +17,13 @@ import nereus
 from nereus.agents.planner.discover import open_workspace
 from nereus.agents.planner.learning import EXPECTED, MOST_WEIGHT, Experience, learn
 from nereus.agents.policies.base import DecisionContext, ObjectiveDraft, ProfileView
-from nereus.agents.policies.rules import objectives, questions
+from nereus.agents.policies.rules import objectives
 from nereus.cli import app
 from nereus.errors import ResumeRefused
 from nereus.memory.priors import NOTHING, Duration, Priors, Trigger, Usual, Yield, facts
 from nereus.memory.records import Event, ObjectiveKind
 from nereus.settings import load_settings
+from nereus.tools import registry
 
 RULES = {"default": "rules"}
 FEATURES = 120
@@ -84,10 +85,7 @@ def test_a_reward_is_shrunk_to_that_of_all_kinds_and_to_one_half() -> None:
 
 
 def test_seconds_follow_the_size_of_the_data() -> None:
-    version = questions.registry.get("stability").version if hasattr(questions, "registry") else None
-    from nereus.tools import registry
-
-    version = version or registry.get("stability").version
+    version = registry.get("stability").version
     known = Experience(
         Priors(
             durations=(
