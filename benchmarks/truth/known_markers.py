@@ -217,13 +217,15 @@ def survival(folder: Path, work: Path) -> dict[str, Any]:
         values, sheet = survival_table(folder, cohort)
         place = work / name
         place.mkdir()
-        values.to_csv(place / "covariates.csv")
+        # Anonymised: a reader takes a column called age for a property of the samples, not for what was measured.
+        tokens = {column: f"X{i:03d}" for i, column in enumerate(values)}
+        values.rename(columns=tokens).to_csv(place / "covariates.csv")
         sheet.to_csv(place / "samples.csv")
         run = nereus.discover(
             place / "covariates.csv",
             place / "samples.csv",
             question="which covariates go with survival?",
-            budget=["objectives=1", "hypotheses=20"],
+            budget=["objectives=2", "hypotheses=20"],
             home=work / "home",
             out=place / "report",
             seed=0,
@@ -239,10 +241,10 @@ def survival(folder: Path, work: Path) -> dict[str, Any]:
             column = (
                 covariate if covariate in values else next((c for c in values if c.startswith(covariate)), "")
             )
-            tested = column in table.index
-            effect, own_q = (
-                (table.loc[column, "effect"], table.loc[column, "q"]) if tested else (np.nan, np.nan)
-            )
+            token = tokens.get(column, "")
+            tested = token in table.index
+            effect = table.loc[token, "effect"] if tested else np.nan
+            own_q = table.loc[token, "q"] if tested else np.nan
             shift = values[column][died].mean() - values[column][~died].mean()
             rows[covariate] = {
                 "published_sign": sign,
