@@ -33,6 +33,10 @@ SURE = 0.7
 FAMILY_LIMIT = 3
 UNCALIBRATED = {"supported": 0.5, "tentative": 0.4}
 """Weight in the ranking of a claim whose confidence is not calibrated."""
+FEW_VALUES = 3
+"""Values in the smaller group below which a difference is marginal, and at which it is if the other one is much larger."""
+UNEVEN = 3
+"""How much larger."""
 CONFIDENCE_WORDS = ((0.9, "strong"), (0.7, "likely"), (0.4, "tentative"))
 _UNSCORED = Scores(reliability=0.0, coherence=0.0, literature=None, novelty=1.0, evaluability=0.0)
 
@@ -326,8 +330,10 @@ def _scored(
     calibrated = float(confidence) if isinstance(confidence, int | float) and not failed else None
     if failed or not group.values.get("claimed"):
         status = "refuted"
-    elif (calibrated is not None and calibrated < SURE) or (
-        calibrated is None and one.grain != "set" and not _stands_alone(one)
+    elif (
+        (calibrated is not None and calibrated < SURE)
+        or (calibrated is None and one.grain != "set" and not _stands_alone(one))
+        or marginal(group)
     ):
         status = "tentative"
     else:
@@ -337,6 +343,8 @@ def _scored(
     flaws = tuple(
         f"critique: {flaw.replace('_', ' ')}" for flaw in answer.flaws if flaw != "contradicts_evidence"
     )
+    if marginal(group):
+        flaws = (*flaws, "rests on very few values in the smaller group: one of them could have made it")
     return one.model_copy(
         update={
             "status": status,
@@ -350,6 +358,19 @@ def _scored(
             else f"composed by policy {services.policy.id!r}",
         }
     )
+
+
+def marginal(group: EvidenceGroup) -> bool:
+    """Whether a difference rests on two values in a group, or on three against at least three times as many.
+
+    The calibration plants effects into the groups as they are. It does not see that the variance of a handful of values
+    is taken over from a much larger group, or that a feature was seen in two samples of many.
+    """
+    counts = [group.values.get(name) for name in ("n_a", "n_b")]
+    known = [float(n) for n in counts if isinstance(n, int | float) and n == n and n > 0]
+    if group.claim.relation != "abundance" or len(known) < 2:
+        return False
+    return min(known) < FEW_VALUES or (min(known) == FEW_VALUES and max(known) >= UNEVEN * FEW_VALUES)
 
 
 def _stands_alone(one: Hypothesis) -> bool:
