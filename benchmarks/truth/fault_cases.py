@@ -458,40 +458,43 @@ def llm_endpoint_is_not_there(scene: Scene) -> Any:
 # ---------------------------------------------------------------------------------------------------- stores
 
 
-def _disk_full(scene: Scene, after: int, what: str) -> Callable[[], None]:
-    """From the `after`-th object on, nothing can be written."""
+def _disk_full(what: str, full: Callable[[], bool] = lambda: True) -> Callable[[], None]:
+    """Nothing can be written while `full` says so; gives what makes room again."""
     import errno
 
     from nereus.memory.artifacts import ArtifactStore
 
-    real, seen = getattr(ArtifactStore, what), [0]
+    real = getattr(ArtifactStore, what)
 
-    def full(self: Any, *arguments: Any, **options: Any) -> Any:
-        seen[0] += 1
-        if seen[0] > after:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(self, *arguments, **options)
+    def put(self: Any, *arguments: Any, **options: Any) -> Any:
+        with self.together():
+            if full():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(self, *arguments, **options)
 
-    setattr(ArtifactStore, what, full)
+    setattr(ArtifactStore, what, put)
     return lambda: setattr(ArtifactStore, what, real)
 
 
 @case("store", r"No space left")
 def disk_full_while_keeping_an_artifact(scene: Scene) -> Any:
+    """The run stops with what to do, and goes on from there when there is room."""
     _broken("detection_test", _changed(lambda result: result))  # something new to keep
-    room = _disk_full(scene, 0, "put_table")
-    scene.first_fails(scene.start)
+    begun: list[str] = []
+
+    def watch(event: Any) -> None:
+        if event.subject.startswith("O2.W1") and event.type == "step_started":
+            begun.append(event.subject)
+
+    room = _disk_full("put_table", lambda: bool(begun))
+    scene.first_fails(lambda: scene.start(on_event=watch))
     room()
-    return None if not scene.said else _unbroken(scene)
-
-
-def _unbroken(scene: Scene) -> Any:
     return scene.resume()
 
 
 @case("store", r"No space left")
 def disk_full_while_reading_the_data(scene: Scene) -> Any:
-    _disk_full(scene, 0, "put_file")
+    _disk_full("put_file")
     return scene.start()
 
 

@@ -157,7 +157,7 @@ class ArtifactStore:
             raise StoreError(
                 f"results cannot be kept: {error.strerror or error}",
                 where=str(self.root),
-                mend="make room, then `nereus resume --last`: finished steps are kept",
+                mend="make room and start again, or `nereus resume --last`: finished steps are kept",
             ) from error
         finally:
             self._thread.written = None
