@@ -10,10 +10,11 @@ HEAD = """# Data sets with a known truth
 
 Made by `python -m benchmarks.truth.every_data_set` from `benchmarks/results/every_data_set.json`; do not edit. Each row is a
 public data set, handed over as a user has it (sample sheet where there is one, no question but where the notes name one,
-default limits, one worker, a home of its own); ids that give the truth away are anonymised. *Found* counts the stated truths among the outputs,
-*false* the claims that contradict them (in brackets: with confidence of 0.7 and more). *Naive* is log2, sample medians,
-moderated t and Benjamini-Hochberg, or what its note says. A dash: the truth says nothing of it. A star: the truth is
-published or stated with the data, not computed from the files. Seconds are of the processor, megabytes the peak.
+default limits, one worker, a home of its own); ids that give the truth away are anonymised. *Found* counts the stated
+truths among the outputs, *false* the claims that contradict them (in brackets: with confidence of 0.7 and more). *Naive* is
+log2, sample medians, moderated t and Benjamini-Hochberg, or what its note says. A dash: the truth says nothing of it, or it
+was not measured. A star: the truth is published or stated with the data, not computed from the files. Seconds are of the
+processor, megabytes the peak. Rows were run one by one while the product changed, on a loaded machine.
 """
 
 
@@ -64,7 +65,7 @@ def rendered(result: dict[str, Any]) -> str:
             _false(product),
             "–" if naive is None else _count(naive),
             "–" if naive is None else _false(naive),
-            f"{row['seconds']:.0f}",
+            "–" if row["seconds"] is None else f"{row['seconds']:.0f}",
             f"{row['megabytes']:.0f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -78,4 +79,6 @@ def rendered(result: dict[str, Any]) -> str:
         if row["how"] == "tools":
             told.append(f"tools called, since `discover` cannot apply ({row['why']})")
         notes.append(f"- **{name}**: " + "; ".join(told) + ".")
+    if result["not_run"]:
+        lines += ["", f"Not run yet: {', '.join(result['not_run'])}."]
     return "\n".join([*lines, "", "## Notes", "", *notes, ""])

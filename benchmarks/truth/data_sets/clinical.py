@@ -124,7 +124,7 @@ def ovarian_naive(files: Files) -> Score:
     claims = naive_arm(
         np.asarray(data.X), [str(n) for n in data.var_names], label == "Sensitive", "Sensitive vs Resistant"
     ).claims
-    about = claims[claims["feature"].str.contains("Q5HYN5")]
+    about = claims[claims["feature"].astype(str).str.contains("Q5HYN5")]
     return Score(float((about["direction"] == "up").any()), 1, 0, len(claims), note=f"{len(claims)} claims")
 
 

@@ -46,11 +46,10 @@ def dangelo_score(report: Report, files: Files) -> Score:
     return Score(
         len(true & set(shown)),
         len(true),
-        len(set(shown) - true),
-        len(shown),
         len(report.claims),
-        note=f"shown as exploratory, of {len(shown)} features; the first {len(true)} hold "
-        f"{len(true & set(shown[: len(true)]))} of them; no claim without groups",
+        len(report.claims),
+        note=f"shown as exploratory, not claimed: {len(shown)} features, of which the first {len(true)} hold "
+        f"{len(true & set(shown[: len(true)]))} of them",
     )
 
 

@@ -161,7 +161,8 @@ def _sites(up: set[str]) -> tuple[int, tuple[str, ...]]:
 
 def insulin_score(report: Report, files: Files) -> Score:
     claims = report.claims
-    about = claims[claims["contrast"].str.contains("Ins")]
+    pairs = claims["contrast"].str.contains("Ins") & ~claims["contrast"].str.contains(" x ")
+    about = claims[pairs & claims["kind"].isin(["abundance", "detection"])]
     first = about["contrast"].str.split(" vs ").str[0].str.contains("Ins")
     rising = about[(about["direction"].isin(["up", "present"])) == first]
     falling = about[(about["direction"].isin(["up", "present"])) != first]
@@ -176,7 +177,13 @@ def insulin_score(report: Report, files: Files) -> Score:
         against,
         found + against,
         missing=missing if akt else (*missing, "AKT activity"),
-        note=f"AKT is place {place} of {len(active)} kinases told; {len(about)} sites claimed",
+        note=(
+            f"AKT is place {place} of {len(active)} kinases told"
+            if akt
+            else "no kinase is told as a hypothesis"
+        )
+        + f"; {len(about)} sites claimed; AKT among the claims: "
+        + ("yes" if claims[claims["kind"] == "activity"]["feature"].str.contains("AKT").any() else "no"),
     )
 
 

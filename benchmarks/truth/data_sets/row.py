@@ -73,8 +73,9 @@ class Report:
     @cached_property
     def claims(self) -> pd.DataFrame:
         """All claims at the stated error level: contrast, feature, gene, direction, effect, q, confidence, kind."""
-        table = pd.read_csv(self.folder / "claims.csv", dtype={"feature": str, "gene": str, "contrast": str})
-        return table.assign(confidence=pd.to_numeric(table["confidence"], errors="coerce"))
+        table = pd.read_csv(self.folder / "claims.csv")
+        texts = {name: table[name].fillna("").astype(str) for name in ("contrast", "feature", "gene")}
+        return table.assign(**texts, confidence=pd.to_numeric(table["confidence"], errors="coerce"))
 
     @cached_property
     def hypotheses(self) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ def judged(
         int((~ok).sum()),
         len(claims),
         int((~ok & sure).sum()),
-        note=f"{unit}{size}",
+        note=f"{unit}{size}".removeprefix(", "),
     )
 
 

@@ -151,12 +151,22 @@ def _groups(state: RunState, services: Services) -> tuple[list[EvidenceGroup], W
 
 
 def _with_room(groups: list[EvidenceGroup], most: int) -> list[EvidenceGroup]:
-    """The groups without the weakest claims of single entities, so that no more than this many are left."""
+    """The groups without some claims of single entities, so that no more than this many are left.
+
+    The weakest claim of the question that has most goes first: the only claims of a question whose confidence nobody
+    calibrated, such as kinases, would else be the first to go.
+    """
     over = len(groups) - most
     if over <= 0:
         return groups
-    single = [group.id for group in groups if group.grain == "entity" and group.values.get("claimed")]
-    gone = set(single[-over:])
+    by_question: dict[str, list[str]] = {}
+    for group in groups:
+        if group.grain == "entity" and group.values.get("claimed"):
+            by_question.setdefault(group.objective_ids[0], []).append(group.id)
+    gone: set[str] = set()
+    while len(gone) < over and any(by_question.values()):
+        fullest = max(by_question, key=lambda one: len(by_question[one]))
+        gone.add(by_question[fullest].pop())
     return [group for group in groups if group.id not in gone]
 
 

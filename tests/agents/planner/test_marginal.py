@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nereus.agents.planner.hypotheses import marginal
+from nereus.agents.planner.hypotheses import _with_room, marginal
 from nereus.agents.policies.base import EvidenceGroup
 from nereus.memory.records import Claim, Entity, RelationName
 
@@ -33,3 +33,17 @@ def test_what_is_no_comparison_of_levels_is_judged_by_its_own_measure() -> None:
     assert not marginal(group(2, 0, "association"))
     assert not marginal(group(2, 9, "detection"))
     assert not marginal(group(None, 3))
+
+
+def test_a_question_without_calibration_keeps_its_few_claims() -> None:
+    many = [group(9, 9).model_copy(update={"id": f"O2|P{i}", "values": {"claimed": True}}) for i in range(6)]
+    few = [
+        group(9, 9, "activity").model_copy(
+            update={"id": f"O3|K{i}", "values": {"claimed": True}, "objective_ids": ("O3",)}
+        )
+        for i in range(2)
+    ]
+    left = [one.id for one in _with_room([*many, *few], 5)]
+    assert left == ["O2|P0", "O2|P1", "O2|P2", "O3|K0", "O3|K1"]
+    assert _with_room([*many, *few], 8) == [*many, *few]
+    assert _with_room([*many, *few], 0) == []
