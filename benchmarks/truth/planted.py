@@ -185,7 +185,7 @@ def main() -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     rows: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"), max_tasks_per_child=8) as pool:
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
         # All data sets with the first seed before the second one: what is there at any time covers everything.
         pending = [
             pool.submit(one_run, data, dataset, seed, scratch)
