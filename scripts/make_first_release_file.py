@@ -1,8 +1,9 @@
 """Builds ``tests/data/first_release/nereus.sqlite.gz``: a run database as the first release wrote it.
 
 Usage: ``python scripts/make_first_release_file.py``. The schema is made by the first migration alone; the rows, kept in
-``rows.json``, are those that the first release wrote about two made-up runs. The file is what upgrades are tested on, so
-neither is changed when records or tables change.
+``rows.json``, are those that the first release wrote about two made-up runs; the tables that they name lie in ``artifacts``
+under the hash of their content, as it kept them. The file is what upgrades are tested on, so none of these is changed when
+records or tables change.
 """
 
 from __future__ import annotations

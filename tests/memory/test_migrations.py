@@ -8,7 +8,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -18,12 +17,14 @@ from typer.testing import CliRunner
 
 from nereus.cli import app
 from nereus.errors import StoreError
+from nereus.memory.artifacts import ArtifactStore
 from nereus.memory.database import Database
 from nereus.memory.database.engine import SCHEMA
 from nereus.memory.database.migrations import upgrade as upgrade_module
 from nereus.memory.database.migrations.upgrade import config, revisions
 from nereus.memory.database.models import Base
 from nereus.memory.events import EventStream
+from nereus.memory.records import ArtifactKind, ArtifactRef
 from nereus.memory.runs import RunRepository
 from nereus.memory.vectors import VectorIndex
 from tests.conftest import TEST_DATA
@@ -40,10 +41,10 @@ def old(tmp_path: Path) -> Path:
     file = tmp_path / "home" / "nereus.sqlite"
     file.parent.mkdir()
     file.write_bytes(gzip.decompress((FIRST / "nereus.sqlite.gz").read_bytes()))
-    for row in ROWS["artifacts"]:
-        place = file.parent / "artifacts" / "objects" / row["id"][:2] / f"{row['id']}.parquet"
+    for table in sorted((FIRST / "artifacts").iterdir()):
+        place = file.parent / "artifacts" / "objects" / table.name[:2] / table.name
         place.parent.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame({"feature": ["P1;P2"], "effect": [1 / 3]}).to_parquet(place)
+        place.write_bytes(table.read_bytes())
     return file
 
 
@@ -60,6 +61,11 @@ def test_the_file_is_of_the_first_schema_and_fresh_enough_to_test_with(old: Path
     with closing(sqlite3.connect(old)) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
     assert content(old) == {table: rows for table, rows in ROWS.items() if rows}
+    store = ArtifactStore(old.parent / "artifacts")
+    for row in ROWS["artifacts"]:  # the first release named an artifact by the hash of its content, too
+        ref = ArtifactRef(id=row["id"], kind=ArtifactKind.TABLE, name="table", size=row["size"])
+        assert store.whole(ref)
+        assert store.path(ref).stat().st_size == row["size"]
     assert revisions()[-1] == "0001"
     assert len(revisions()) > 1, "there is something to bring up to date"
 
@@ -75,7 +81,7 @@ def test_the_first_release_s_file_is_upgraded_and_its_runs_are_shown(
     shown = CliRunner().invoke(app, ["show", RUNS[0]])
     assert shown.exit_code == 0, shown.output
     told = shown.output.replace("│", " ").split()
-    assert "1. [supported, confidence 0.90] Protein 1 is higher in case by 0.33 log2 units" in " ".join(told)
+    assert "1. [supported, confidence 0.90] Protein 1 is higher in case by 1.33 log2 units" in " ".join(told)
     events = CliRunner().invoke(app, ["show", RUNS[0], "--events"])
     assert len(events.output.splitlines()) == sum(row["run_id"] == RUNS[0] for row in ROWS["events"])
 
