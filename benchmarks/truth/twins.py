@@ -75,6 +75,8 @@ class Kind:
         Pattern that the reasons of the spoiled twin hold and those of the other do not.
     column
         Its column in the sheet: questions and parameters may name it.
+    whole
+        Whether both twins are run to the end, since only a result can tell.
     """
 
     spoil: Callable[[Study], None]
@@ -82,6 +84,7 @@ class Kind:
     cue: str
     tools: tuple[str, ...] = ()
     column: str = ""
+    whole: bool = False
 
 
 # --------------------------------------------------------------------------------------------- what differs
@@ -135,6 +138,14 @@ def heavy_tails(study: Study) -> None:
     rng = study.stream("tails")
     far = rng.random(study.values.shape) < 0.01
     study.values += np.where(far, 12.0 * study.sd * rng.choice([-1.0, 1.0], study.values.shape), 0.0)
+
+
+def many_differ(study: Study) -> None:
+    """Nearly half of the features are higher in one level, so that no centre of the samples is the same."""
+    rng = study.stream("many differ")
+    a = sorted(set(study.sheet[FACTOR]))[1]
+    moved = rng.random(study.values.shape[1]) < 0.45
+    study.values[np.ix_((study.sheet[FACTOR] == a).to_numpy(), moved)] += 1.2 * study.sd[moved]
 
 
 def reordered(study: Study) -> None:
@@ -192,6 +203,9 @@ KINDS: dict[str, Kind] = {
     "covariate": Kind(covariate, _names("age", *_TESTS), r"\bage\b", ("plot_pca", "screen_factors"), "age"),
     "follow_up": Kind(follow_up, _asks("survival_screen"), r"follow-?up|death", (), "followup_days|death"),
     "heavy_tails": Kind(heavy_tails, _gains("rank_test"), r"heavy tails", ("rank_test", *_RERUN)),
+    "many_differ": Kind(
+        many_differ, _gains(*_TESTS), r"beyond the shift", (*_TESTS, "plot_heatmap", "plot_volcano"), whole=True
+    ),
     "reordered": Kind(reordered, _nothing, r""),
 }  # fmt: skip
 CONTROL = "reordered"
@@ -215,26 +229,38 @@ def study_of(base: Base, seed: int) -> Study:
     return study
 
 
-def planned(study: Study, folder: Path, home: Path) -> Seen:
-    """Read, prepare and plan a study, as ``nereus plan`` does."""
+def planned(study: Study, folder: Path, home: Path, whole: bool = False) -> Seen:
+    """Read, prepare and plan a study, as ``nereus plan`` does; or run it to the end."""
     import nereus
     from nereus.agents.planner.plan_file import PlanWriter
     from nereus.errors import InputError
 
     study.write(folder)
     writer = PlanWriter()
-    given = {"home": home, "out": folder / "report", "seed": 0, "workers": 1, "approval": "always"}
+    given: dict[str, Any] = {"home": home, "out": folder / "report", "seed": 0, "workers": 1}
+    if whole:
+        given |= {"budget": ["objectives=1", "hypotheses=5"], "question": f"what differs by {FACTOR}?"}
+    else:
+        given |= {"ask": writer, "approval": "always"}
     try:
-        run = nereus.discover(folder / DATA, folder / SAMPLES, ask=writer, **given)
+        run = nereus.discover(folder / DATA, folder / SAMPLES, **given)
     except InputError as error:
         return Seen(Counter(), str(error), str(error))
     steps: Counter[Step] = Counter()
     reasons = list(run.record.notices)
+    about = {
+        one.id: f"{one.kind.value} {one.contrast.label}"
+        for one in run.record.objectives
+        if one.contrast is not None and one.contrast.factor == FACTOR and one.kind.value == "differential"
+    }
     for workflow in run.record.workflows:
+        if workflow.template == "verification" or workflow.objective_id not in {"O0", "O1", *about}:
+            continue
         reasons += [f"{edit.reason} {edit.trigger}" for edit in workflow.edits]
         for step in workflow.steps:
             if step.status != "skipped":
-                steps["preparation", step.tool, _told(step.params)] += 1
+                where = about.get(workflow.objective_id, "preparation")
+                steps[where, step.tool, _told(step.params)] += 1
                 reasons.append(step.purpose)
     for decision in run.record.decisions:
         dropped = decision.payload.get("dropped") or ()
@@ -304,12 +330,15 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="nereus-twins-") as work:
         for seed in options.seeds:
-            plain = planned(study_of(base, seed), Path(work) / f"{seed}-plain", Path(work) / "home")
+            plain: dict[bool, Seen] = {}
             for name in options.kinds or KINDS:
                 study = study_of(base, seed)
                 KINDS[name].spoil(study)
-                spoiled = planned(study, Path(work) / f"{seed}-{name}", Path(work) / "home")
-                rows.append({"kind": name, "seed": seed, **compare(plain, spoiled, KINDS[name])})
+                whole, home = KINDS[name].whole, Path(work) / "home"
+                if whole not in plain:
+                    plain[whole] = planned(study_of(base, seed), Path(work) / f"{seed}-{whole}", home, whole)
+                spoiled = planned(study, Path(work) / f"{seed}-{name}", home, whole)
+                rows.append({"kind": name, "seed": seed, **compare(plain[whole], spoiled, KINDS[name])})
                 told = "" if rows[-1]["handled"] else json.dumps(rows[-1], indent=1)
                 print("ok " if rows[-1]["handled"] else "BAD", name, seed, told, flush=True)
     traps_only = [row for row in rows if row["kind"] != CONTROL]

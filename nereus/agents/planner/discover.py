@@ -511,9 +511,14 @@ def drive(
             raise InputError(state["stop_reason"], where=header.inputs["data"].name)
         repository.update_header(header.id, used=state.get("used", {}), wall_s=round(keeper.wall_s, 3))
         repository.set_status(header.id, state["status"], state.get("stop_reason", ""))
-        for notice in (*workspace.artifacts.made_again, *(() if index is None else index.notices)):
-            repository.add_notice(header.id, notice)
         record = repository.load(header.id)
+        if index is not None:
+            index.remember_run(record)
+        # Before the report is written, which tells what was found damaged.
+        if told := (*workspace.artifacts.made_again, *(() if index is None else index.notices)):
+            for notice in told:
+                repository.add_notice(header.id, notice)
+            record = repository.load(header.id)
         try:
             write_bundle(record, workspace.artifacts, header.out_dir)
         except OSError as error:
@@ -522,8 +527,6 @@ def drive(
                 where=header.out_dir,
                 mend=f"make room or give write access, then `nereus resume {header.id}`",
             ) from error
-        if index is not None:
-            index.remember_run(record)
         prune(saver, header.id, keep=[one.checkpoint["id"] for one in before_choices(saver, header.id)])
         return Run(record, workspace.artifacts)
 
