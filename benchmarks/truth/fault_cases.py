@@ -343,7 +343,7 @@ WITH_SETS = ["objectives=3", "hypotheses=8"]
 
 @case(
     "annotation",
-    r"enrichment[^.]{0,40}failed[^.]{0,200}(missing|No such file)",
+    r"table of gene sets is missing",
     same_data=False,
     alone=True,
 )

@@ -515,7 +515,8 @@ def drive(
         if index is not None:
             index.remember_run(record)
         # Before the report is written, which tells what was found damaged.
-        if told := (*workspace.artifacts.made_again, *(() if index is None else index.notices)):
+        damaged = () if index is None else [one.partition(" (")[0] for one in index.notices]  # without codes
+        if told := (*workspace.artifacts.made_again, *damaged):
             for notice in told:
                 repository.add_notice(header.id, notice)
             record = repository.load(header.id)

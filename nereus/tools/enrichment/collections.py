@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from nereus.errors import PlanError
+from nereus.errors import PlanError, ToolError
 
 DATA = Path(__file__).parent / "data"
 
@@ -77,6 +77,12 @@ def load_sets(organism: str) -> GeneSets:
     if organism not in COLLECTIONS:
         raise PlanError(
             f"no gene sets for {organism!r}", mend=f"organisms with sets are {sorted(COLLECTIONS)}"
+        )
+    if not (DATA / "sets.parquet").is_file():
+        raise ToolError(
+            "the table of gene sets is missing",
+            where=str(DATA / "sets.parquet"),
+            mend="install the package again, which ships it",
         )
     sets = pd.read_parquet(DATA / "sets.parquet")
     rows = np.flatnonzero((sets["organism"] == organism).to_numpy())
