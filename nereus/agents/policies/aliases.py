@@ -9,6 +9,7 @@ obeyed, leaked or learned from.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,9 @@ _COMMANDS = re.compile(
     r"|you (?:must|are|should|will|can)|your|pretend|obey|comply|import os|rm -rf|drop table|call(?:ing)? (?:the )?\w*_\w+)\b",
     re.IGNORECASE,
 )
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+"""Unicode categories of letters that nobody sees, and of those that break a line."""
 _QUOTED = re.compile(r"'([^'\n]{1,2000})'|\"([^\"\n]{1,2000})\"")
 _NAMED_IN_PROFILE = frozenset(
     {
@@ -40,13 +44,14 @@ _IDENTIFYING = ("identifier", "subject")
 
 def reads_as_instruction(name: str) -> bool:
     """Whether a name from data is no name: too long, of odd characters, or telling somebody what to do."""
-    return (
-        len(name) > LONGEST_NAME
-        or len(name.split()) > MOST_WORDS
-        or _ODD.search(name) is not None
-        or _COMMANDS.search(name.replace("_", " ")) is not None
-        or _COMMANDS.search(name) is not None
-    )
+    if len(name) > LONGEST_NAME or len(name.split()) > MOST_WORDS or _ODD.search(name) is not None:
+        return True
+    if not name.isascii():
+        if any(unicodedata.category(letter) in _UNSEEN for letter in name):
+            return True
+        name = unicodedata.normalize("NFKC", name)  # wide and styled letters are read as plain ones
+    spoken = _HUMP.sub(" ", name)
+    return any(_COMMANDS.search(one) for one in (name, name.replace("_", " "), spoken.replace("_", " ")))
 
 
 class Aliases:
@@ -63,7 +68,8 @@ class Aliases:
     def __init__(self, context: DecisionContext, identifiers: Iterable[str] = ()) -> None:
         texts = list(_strings(context.model_dump(mode="json", exclude={"tools"})))
         private = {one for one in identifiers if one}
-        shown = {text for text in private if any(text in other for other in texts)}
+        everything = "\n".join(texts)
+        shown = {text for text in private if text in everything}
         odd = {name for name in _data_names(context) if reads_as_instruction(name)} - private
         odd |= {
             found
@@ -72,7 +78,6 @@ class Aliases:
             for found in groups
             if found and found not in private and reads_as_instruction(found)
         }
-        everything = "\n".join(texts)
         self._token: dict[str, str] = {}
         for word, names in (("unit", shown), ("name", odd)):
             while f"{word}-id-" in everything:
@@ -90,6 +95,13 @@ class Aliases:
     def hide(self, value: Any) -> Any:
         """A JSON value with every name replaced that must not be seen."""
         return _mapped(value, self._hidden) if self._token else value
+
+    def told(self, text: str) -> str:
+        """A text of ours about an answer, with every hidden name replaced, also quoted and escaped."""
+        for name, token in sorted(self._token.items(), key=lambda item: -len(item[0])):
+            for quoted in (repr(name), f"'{name}'", f'"{name}"'):
+                text = text.replace(quoted, f"'{token}'")
+        return self._hidden(text)
 
     def restore(self, value: Any) -> Any:
         """A JSON value with every token replaced by the name it stands for."""

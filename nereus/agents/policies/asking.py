@@ -14,10 +14,10 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable
 from langchain_core.utils.json_schema import dereference_refs
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from nereus.agents.policies.ceilings import Meter, Usage
-from nereus.agents.policies.replies import Answer, read_message, text_of
+from nereus.agents.policies.ceilings import Meter, Usage, size_of
+from nereus.agents.policies.replies import Answer, explained, read_message, text_of
 from nereus.errors import PolicyError
 
 MAX_REPAIRS = 2
@@ -102,10 +102,14 @@ class ChatCaller:
             reply = self._call(talk, schema, usage)
             found, wrong = read_message(reply, schema)
             if found is not None:
-                answer = read(found)
-                wrong = check(answer)
-                if not wrong:
-                    return answer
+                try:
+                    answer = read(found)
+                except ValidationError as error:
+                    wrong = explained(error)
+                else:
+                    wrong = check(answer)
+                    if not wrong:
+                        return answer
             talk = [
                 *messages,
                 AIMessage(_said(reply)),
@@ -138,9 +142,9 @@ class ChatCaller:
                     *talk[1:],
                 ]
             )
-        characters = sum(len(text_of(message)) for message in talk)
-        characters += len(shape) if self.form == "tool" else 0
-        held = self.meter.reserve(characters, self.reply_tokens, self.timeout_s)
+        size = sum(size_of(text_of(message)) for message in talk)
+        size += len(shape) if self.form == "tool" else 0
+        held = self.meter.reserve(size, self.reply_tokens, self.timeout_s)
         start = time.monotonic()
         reply: BaseMessage | None = None
         try:
@@ -153,7 +157,8 @@ class ChatCaller:
             # The text of the error may hold an address or a key.
             raise PolicyError(f"the model failed: {type(error).__name__}") from error
         finally:
-            told = getattr(reply, "usage_metadata", None) or {}
+            told = getattr(reply, "usage_metadata", None)
+            told = told if isinstance(told, dict) else {}
             spent = self.meter.settle(
                 held, time.monotonic() - start, told.get("input_tokens"), told.get("output_tokens")
             )

@@ -10,8 +10,13 @@ from nereus.errors import PolicyError
 from nereus.memory.records import Decision
 
 CHARACTERS_A_TOKEN = 3.0
-"""A cautious estimate before a call; afterwards the endpoint's own count is taken where it tells it."""
+"""A cautious estimate for plain letters, before an endpoint has told its own count."""
 SHORTEST_WAIT_S = 1.0
+
+
+def size_of(text: str) -> int:
+    """Length of a text for the estimate of its tokens: a letter beyond ASCII counts as its bytes, as tokens do at most."""
+    return len(text.encode("utf-8", "replace"))
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,16 @@ class Reserved:
     tokens: int
     usd: float
     seconds: float
+    size: int = 0
+    """Size of the prompt."""
 
 
 @dataclass
 class Meter:
     """Counts for a whole run; several threads may ask at once, and what is in progress counts as used.
+
+    Texts of digits and ids take more tokens than the estimate says. Once an endpoint told how many a prompt took, the
+    next ones are taken to be as dense as the densest so far.
 
     A process that is killed during a call loses the count of that one decision, so a resumed run can pass a ceiling by
     the calls of one decision at most.
@@ -69,6 +79,7 @@ class Meter:
     prices: Prices = field(default_factory=Prices)
     used: Usage = field(default_factory=Usage)
     _held: Usage = field(default_factory=Usage)
+    _density: float = 1 / CHARACTERS_A_TOKEN
     _lock: Lock = field(default_factory=Lock)
 
     def go_on(self, decisions: Iterable[Decision]) -> None:
@@ -82,18 +93,18 @@ class Meter:
                 sum(one.ms for one in paid) / 1000,
             )
 
-    def reserve(self, characters: int, reply_tokens: int, seconds: float) -> Reserved:
-        """Hold what a call can use at most, or refuse it.
+    def reserve(self, size: int, reply_tokens: int, seconds: float) -> Reserved:
+        """Hold what a call can use at most, or refuse it; `size` is that of its prompt (`size_of`).
 
         Raises
         ------
         PolicyError
             The call could pass a ceiling; says which.
         """
-        prompt = int(characters / CHARACTERS_A_TOKEN) + 1
-        usd = self.prices.of(prompt, reply_tokens)
         limits = self.ceilings
         with self._lock:
+            prompt = int(size * self._density) + 1
+            usd = self.prices.of(prompt, reply_tokens)
             if self.used.calls + self._held.calls + 1 > limits.calls:
                 raise PolicyError(f"the limit of {limits.calls} model calls is reached")
             if self.used.tokens + self._held.tokens + prompt + reply_tokens > limits.tokens:
@@ -105,19 +116,21 @@ class Meter:
                 if left < min(SHORTEST_WAIT_S, seconds):
                     raise PolicyError(f"the limit of {limits.seconds:g} s of waiting for replies is reached")
                 seconds = min(seconds, left)
-            held = Reserved(prompt + reply_tokens, usd, seconds)
+            held = Reserved(prompt + reply_tokens, usd, seconds, size)
             self._add(self._held, 1, held.tokens, held.usd, held.seconds)
         return held
 
     def settle(
         self, held: Reserved, seconds: float, prompt: int | None = None, reply: int | None = None
     ) -> Usage:
-        """Count what a call used; what the endpoint did not tell counts as all that was held."""
-        known = prompt is not None and reply is not None
+        """Count what a call used; what the endpoint did not tell, or told as nothing, counts as all that was held."""
+        known = bool(prompt and prompt > 0 and reply is not None and reply >= 0)
         tokens = int(prompt or 0) + int(reply or 0) if known else held.tokens
         usd = self.prices.of(prompt or 0, reply or 0) if known else held.usd
         spent = Usage(1, tokens, usd, seconds)
         with self._lock:
+            if known and held.size:
+                self._density = max(self._density, int(prompt or 0) / held.size)
             self._add(self._held, -1, -held.tokens, -held.usd, -held.seconds)
             self._add(self.used, 1, tokens, usd, seconds)
         return spent

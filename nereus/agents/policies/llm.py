@@ -1,7 +1,7 @@
 """The `llm` policy: any LangChain chat model decides; what it gets wrong is repaired, then left to the rules.
 
 A reply is accepted when it is of the right schema, passes `validation.faults` (ids exist, numbers are references, a plan
-passes the static check) and leaves alone what is not up to it (`validation.guarded_faults`). Otherwise the faults go
+passes the static check) and leaves alone what is not up to it (`guarded.guarded_faults`). Otherwise the faults go
 back to the model, at most twice; after that, on a timeout, on an error of the endpoint or at a ceiling, the embedded
 policy decides, and the decision is marked as a fallback with its reason. A run never ends because of a reply.
 
@@ -24,6 +24,7 @@ from nereus.agents.policies.base import (
     Critique,
     DecisionContext,
     DecisionKind,
+    HypothesisDraft,
     HypothesisDrafts,
     ObjectivesProposal,
     Policy,
@@ -31,15 +32,18 @@ from nereus.agents.policies.base import (
     View,
     WorkflowDraft,
 )
-from nereus.agents.policies.ceilings import Ceilings, Meter, Prices, Usage
+from nereus.agents.policies.ceilings import Ceilings, Meter, Prices, Usage, size_of
+from nereus.agents.policies.guarded import filled_in, guarded_faults
 from nereus.agents.policies.prompts import TASKS, PromptWriter, blocks_of, short_draft, short_group
 from nereus.agents.policies.replies import read_reply
-from nereus.agents.policies.validation import faults, guarded_faults
+from nereus.agents.policies.validation import faults
 from nereus.errors import PolicyError
 from nereus.memory.records import Atom, Decision, ObjectiveKind
 
 MOST_AT_ONCE = 8
 """Evidence groups or drafts in one prompt: weak models lose count of more, and a reply has an end."""
+LONGEST_FAULT = 300
+"""Characters of one fault that goes back to the model."""
 
 
 class LLMPolicy:
@@ -143,7 +147,11 @@ class LLMPolicy:
         )
 
         def wrong(answer: View) -> list[str]:
-            return faults(answer, context) or guarded_faults(answer, embedded, context)
+            try:
+                found = faults(answer, context) or guarded_faults(answer, embedded, context)
+            except Exception as error:  # noqa: BLE001 - whatever was answered, a run never ends because of it
+                found = [f"it cannot be checked: {type(error).__name__}"]
+            return [aliases.told(one)[:LONGEST_FAULT] for one in found]
 
         read: Callable[[View], View] = aliases.restored
         return self._caller.ask(prompt.messages, schema, wrong, usage, read)
@@ -152,13 +160,13 @@ class LLMPolicy:
         """The context in parts that fit a prompt: hypotheses are written and decomposed a few at a time."""
         room = self._writer.share("history") - 400
         if kind is DecisionKind.COMPOSE_HYPOTHESES:
-            sizes = {group.id: len(str(short_group(group))) for group in context.groups}
+            sizes = {group.id: size_of(str(short_group(group))) for group in context.groups}
             for ids in _packed(sizes, room):
                 yield context.model_copy(update={"groups": tuple(g for g in context.groups if g.id in ids)})
         elif kind is DecisionKind.DECOMPOSE:
-            groups = {group.id: len(str(short_group(group))) for group in context.groups}
+            groups = {group.id: size_of(str(short_group(group))) for group in context.groups}
             sizes = {
-                draft.group_id: len(str(short_draft(draft))) + groups.get(draft.group_id, 0)
+                draft.group_id: size_of(str(short_draft(draft))) + groups.get(draft.group_id, 0)
                 for draft in context.drafts
             }
             for ids in _packed(sizes, room):
@@ -201,7 +209,7 @@ def _completed(parts: list[View], embedded: View, context: DecisionContext) -> V
         evidence = {group.id: tuple(dict.fromkeys(group.evidence.values())) for group in context.groups}
         return HypothesisDrafts(
             drafts=tuple(
-                written[one.group_id].model_copy(update={"evidence_ids": evidence[one.group_id], "atoms": ()})
+                _with_rules(written[one.group_id], one, evidence[one.group_id])
                 if one.group_id in written
                 else one
                 for one in embedded.drafts
@@ -215,6 +223,8 @@ def _completed(parts: list[View], embedded: View, context: DecisionContext) -> V
                 for group, always in embedded.atoms.items()
             }
         )
+    if isinstance(first, WorkflowDraft) and isinstance(embedded, WorkflowDraft):
+        return filled_in(first, embedded)
     if isinstance(first, ObjectivesProposal) and isinstance(embedded, ObjectivesProposal):
         kinds = {draft.kind for draft in first.objectives}
         needed = tuple(
@@ -234,6 +244,21 @@ def _completed(parts: list[View], embedded: View, context: DecisionContext) -> V
     if isinstance(first, Critique):
         return first.model_copy(update={"scores": first.scores.model_copy(update={"proxy": False})})
     return first
+
+
+def _with_rules(
+    written: HypothesisDraft, embedded: HypothesisDraft, evidence: tuple[str, ...]
+) -> HypothesisDraft:
+    """A draft with all its evidence, and with every caveat and experiment that the rules know of."""
+    return written.model_copy(
+        update={
+            "evidence_ids": evidence,
+            "atoms": (),
+            "caveats": tuple(dict.fromkeys([*embedded.caveats, *written.caveats])),
+            "alternatives": written.alternatives or embedded.alternatives,
+            "experiment": written.experiment.strip() or embedded.experiment,
+        }
+    )
 
 
 def _further(always: tuple[Atom, ...], named: Iterable[Atom]) -> Iterator[Atom]:

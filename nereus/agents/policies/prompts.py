@@ -23,7 +23,7 @@ from nereus.agents.policies.base import (
     EvidenceGroup,
     HypothesisDraft,
 )
-from nereus.agents.policies.ceilings import CHARACTERS_A_TOKEN
+from nereus.agents.policies.ceilings import CHARACTERS_A_TOKEN, size_of
 from nereus.errors import PolicyError
 from nereus.memory.records import Objective, PlannedStep
 from nereus.tools import registry
@@ -98,8 +98,8 @@ class Block:
     lines: Sequence[str]
 
     def size(self) -> int:
-        """Characters of all lines."""
-        return sum(len(line) + 1 for line in self.lines)
+        """Room that all lines take."""
+        return sum(size_of(line) + 1 for line in self.lines)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class PromptWriter:
             )
 
     def share(self, section: Section) -> int:
-        """Characters that a section may take."""
+        """Room that a section may take, in plain characters."""
         return int(self.room * SHARES[section])
 
     def write(
@@ -171,7 +171,7 @@ class PromptWriter:
 
 def _fitted(section: Section, blocks: Sequence[Block], room: int, cuts: list[str]) -> Iterator[str]:
     """The lines of a section. Small blocks are shown whole, what they leave goes to the larger ones."""
-    needs = [len(block.title) + 2 + block.size() for block in blocks]
+    needs = [size_of(block.title) + 2 + block.size() for block in blocks]
     allowed: dict[int, int] = {}
     left, waiting = room, sorted(range(len(blocks)), key=lambda index: needs[index])
     for done, index in enumerate(waiting):
@@ -182,15 +182,16 @@ def _fitted(section: Section, blocks: Sequence[Block], room: int, cuts: list[str
         if allowed[index] == needs[index]:
             yield from block.lines
             continue
-        space, shown = allowed[index] - len(block.title) - 2 - _NOTICE, 0
+        space, shown = allowed[index] - size_of(block.title) - 2 - _NOTICE, 0
         for line in block.lines:
-            if len(line) + 1 > space:
+            if size_of(line) + 1 > space:
                 break
             yield line
-            space -= len(line) + 1
+            space -= size_of(line) + 1
             shown += 1
         if shown == 0 and space > _NOTICE:
-            yield block.lines[0][: space - _NOTICE] + " (line cut)"
+            first = block.lines[0].encode("utf-8", "replace")[: space - _NOTICE].decode("utf-8", "ignore")
+            yield first + " (line cut)"
             shown = 1
             cuts.append(f"{section}: {block.title}: a line was cut")
         if shown < len(block.lines):

@@ -7,9 +7,7 @@ data, prepare them and control errors are those of the embedded rules.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from nereus.agents.planner.check import check_params, check_workflow, materialise
 from nereus.agents.planner.editing import apply_edits
@@ -18,6 +16,7 @@ from nereus.agents.policies.base import (
     Atoms,
     Critique,
     DecisionContext,
+    EvidenceGroup,
     HypothesisDrafts,
     ObjectiveAssessment,
     ObjectiveDraft,
@@ -26,35 +25,20 @@ from nereus.agents.policies.base import (
     ParamsDraft,
     Refinement,
     StepAssessment,
-    StepDraft,
     View,
     WorkflowDraft,
 )
-from nereus.agents.reporter.render import uncovered_numbers
+from nereus.agents.policies.guarded import current_step
+from nereus.agents.policies.texts import evidence_text_faults, text_faults
 from nereus.errors import PlanError
-from nereus.memory.records import Atom, ObjectiveKind, PlannedStep
+from nereus.memory.records import ObjectiveKind
 from nereus.tools import registry
 from nereus.tools.base import Capability
 
 ALLOWED = (Capability.READ, Capability.COMPUTE)
 """What a tool may touch that a language model plans."""
-GUARDED = frozenset(
-    {
-        # error levels and what decides them
-        "level", "background", "lfc_min", "discovery_level", "min_confidence", "detection_family", "abundance_family",
-        # resampling: how much of it, and of what
-        "n_permutations", "n_null", "n_subsamples", "n_resamples", "n_halves", "n_plantings", "n_repeats", "hold_out",
-        "unit", "effect_sd", "share_changed",
-        # which samples and values count
-        "samples", "leave_out", "remove", "drop", "subset", "arms", "run",
-    }
-)  # fmt: skip
-"""Parameters that stay as the rules or the tool's defaults have them."""
-FOUNDATIONS = frozenset({ObjectiveKind.DATA, ObjectiveKind.QUALITY, ObjectiveKind.SYNTHESIS})
-"""Kinds of objective whose embedded workflow may be added to, never taken from: all else rests on them."""
-
-_EVIDENCE = re.compile(r"\{\{(E\d+)(?:\|[^{}]*)?\}\}")
-_VALUE = re.compile(r"\{\{(O\d+\.W\d+\.S\d+)\.(\w+)(?:\|[^{}]*)?\}\}")
+SHOWN = 20
+"""Names that a fault lists at most."""
 
 
 def faults(payload: View, context: DecisionContext) -> list[str]:
@@ -62,18 +46,14 @@ def faults(payload: View, context: DecisionContext) -> list[str]:
     if isinstance(payload, ObjectivesChoice):
         opened = {one.id for one in context.objectives if one.status == "open"}
         return [
-            f"{one!r} is no open objective; open are {sorted(opened)}"
+            f"{one!r} is no open objective; open are {sorted(opened)[:SHOWN]}"
             for one in payload.ids
             if one not in opened
         ]
     if isinstance(payload, ObjectivesProposal):
-        return [
-            fault
-            for draft in payload.objectives
-            for fault in (
-                *_objective_faults(draft.contrast, draft.variable, context),
-                *_design_faults(draft, context),
-            )
+        names = _names(context)
+        return [fault for draft in payload.objectives for fault in _question_faults(draft, context)] + [
+            fault for one in payload.dropped for fault in text_faults(one.reason, (one.subject, *names))
         ]
     if isinstance(payload, WorkflowDraft):
         return _workflow_faults(payload, context)
@@ -84,7 +64,8 @@ def faults(payload: View, context: DecisionContext) -> list[str]:
     if isinstance(payload, Refinement):
         return _refinement_faults(payload, context)
     if isinstance(payload, ObjectiveAssessment):
-        return _summary_faults(payload, context)
+        asked = [fault for draft in payload.children for fault in _question_faults(draft, context)]
+        return _summary_faults(payload, context) + asked
     if isinstance(payload, HypothesisDrafts):
         return _draft_faults(payload, context)
     if isinstance(payload, Atoms):
@@ -96,101 +77,6 @@ def faults(payload: View, context: DecisionContext) -> list[str]:
             if value is not None and not 0 <= value <= 1
         ]
     return []
-
-
-def guarded_faults(payload: View, embedded: View, context: DecisionContext) -> list[str]:
-    """What an answer changes that stays with the rules: error control, resampling, which samples count, foundations.
-
-    Parameters
-    ----------
-    payload
-        The answer.
-    embedded
-        What the rules answer on the same context.
-    context
-        What both were made on.
-    """
-    if isinstance(payload, WorkflowDraft) and isinstance(embedded, WorkflowDraft):
-        found = [
-            fault
-            for position, step in enumerate(payload.steps, start=1)
-            for fault in _guarded(
-                f"step {position}", step.tool, step.params, _params_of(embedded.steps, step.tool)
-            )
-        ]
-        if context.objective is not None and context.objective.kind in FOUNDATIONS:
-            kept = [(step.tool, step.params) for step in payload.steps]
-            for step in embedded.steps:
-                if (step.tool, step.params) in kept:
-                    kept.remove((step.tool, step.params))
-                else:
-                    found.append(
-                        f"a plan of kind {context.objective.kind.value} keeps the step {_told(step)}"
-                    )
-        return found
-    current = _current(context)
-    if isinstance(payload, ParamsDraft) and isinstance(embedded, ParamsDraft) and current is not None:
-        return _guarded(current.id, current.tool, payload.params, [{**embedded.params, **current.params}])
-    if isinstance(payload, StepAssessment) and isinstance(embedded, StepAssessment) and current is not None:
-        return _guarded(current.id, current.tool, payload.params, [{**current.params, **embedded.params}])
-    if isinstance(payload, Refinement) and isinstance(embedded, Refinement) and context.workflow is not None:
-        return _guarded_edits(payload, embedded, context)
-    return []
-
-
-def _guarded_edits(payload: Refinement, embedded: Refinement, context: DecisionContext) -> list[str]:
-    workflow = context.workflow
-    assert workflow is not None
-    planned = [one.step for one in embedded.edits if one.step is not None]
-    own: list[StepDraft | PlannedStep] = [*workflow.steps, *planned]
-    foundation = context.objective is not None and context.objective.kind in FOUNDATIONS
-    allowed = {(one.op, one.position) for one in embedded.edits}
-    found = []
-    for edit in payload.edits:
-        where = f"edit at {edit.position}"
-        if edit.step is not None:
-            found += _guarded(where, edit.step.tool, edit.step.params, _params_of(own, edit.step.tool))
-        old = workflow.steps[edit.position - 1] if edit.position <= len(workflow.steps) else None
-        if edit.op == "reparam" and old is not None:
-            found += _guarded(where, old.tool, edit.params, [old.params])
-        if edit.op in ("remove", "replace") and foundation and (edit.op, edit.position) not in allowed:
-            found.append(f"{where}: steps that the whole run rests on are not taken out")
-    return found
-
-
-def _params_of(steps: Iterable[StepDraft | PlannedStep], tool: str) -> list[dict[str, Any]]:
-    return [step.params for step in steps if step.tool == tool]
-
-
-def _guarded(
-    where: str, tool: str, params: Mapping[str, Any], embedded: Iterable[Mapping[str, Any]]
-) -> list[str]:
-    if tool not in registry.CATALOGUE:
-        return []
-    fields = registry.get(tool).params_model.model_fields
-    known = list(embedded)
-    found = []
-    for name, value in params.items():
-        if name == "contrast" and isinstance(value, Mapping):  # its samples
-            kept = [one.get("contrast") for one in known]
-            subsets = [one.get("subset") or {} for one in kept if isinstance(one, Mapping)] or [{}]
-            if (value.get("subset") or {}) not in subsets:
-                found.append(f"{where}: which samples {tool} compares is not up to you; leave out 'subset'")
-        if name not in GUARDED or name not in fields:
-            continue
-        default = None if fields[name].is_required() else fields[name].get_default(call_default_factory=True)
-        if value != default and value not in [one[name] for one in known if name in one]:
-            found.append(f"{where}: {name!r} of {tool} is not up to you; leave it out")
-    return found
-
-
-def _told(step: StepDraft) -> str:
-    return f"{step.tool} with params {step.params}" if step.params else step.tool
-
-
-def _current(context: DecisionContext) -> PlannedStep | None:
-    steps = context.workflow.steps if context.workflow is not None else ()
-    return next((one for one in steps if one.id == context.step_id), None)
 
 
 def _tool_faults(tools: Iterable[str]) -> list[str]:
@@ -233,7 +119,7 @@ def _refinement_faults(payload: Refinement, context: DecisionContext) -> list[st
 
 
 def _params_faults(payload: ParamsDraft, context: DecisionContext) -> list[str]:
-    step = _current(context)
+    step = current_step(context)
     if step is None:
         return []
     tool = registry.get(step.tool)
@@ -246,7 +132,7 @@ def _params_faults(payload: ParamsDraft, context: DecisionContext) -> list[str]:
 
 
 def _step_faults(payload: StepAssessment, context: DecisionContext) -> list[str]:
-    step = _current(context)
+    step = current_step(context)
     call = next((one for one in reversed(context.calls) if one.step_id == context.step_id), None)
     found = []
     if call is not None and call.status == "ok" and payload.verdict in ("fail", "skip"):
@@ -269,15 +155,24 @@ def _atom_faults(payload: Atoms, context: DecisionContext) -> list[str]:
             found += [
                 f"{group_id}: {one} is not its evidence" for one in atom.evidence_ids if one not in allowed
             ]
-            found += _atom_text_faults(group_id, atom, context)
+            if group_id in groups:
+                names = _names_of(groups[group_id], context) + _names(context)
+                found += [
+                    f"{group_id}: {one}"
+                    for one in evidence_text_faults(atom.statement, groups[group_id], names)
+                ]
     return found
 
 
-def _atom_text_faults(group_id: str, atom: Atom, context: DecisionContext) -> list[str]:
-    return [
-        f"{group_id}: the number {one!r} has no reference"
-        for one in uncovered_numbers(atom.statement, _names(context))
-    ]
+def _question_faults(draft: ObjectiveDraft, context: DecisionContext) -> list[str]:
+    """What is wrong with a proposed question: its columns, what the design cannot answer, its texts."""
+    names = [*_names(context), *draft.design.values(), *draft.covariates, draft.variable or "", draft.label]
+    if draft.contrast is not None:
+        names += [draft.contrast.label, draft.contrast.factor, draft.contrast.a, draft.contrast.b]
+    found = _objective_faults(draft.contrast, draft.variable, context) + _design_faults(draft, context)
+    for text in (draft.statement, draft.rationale):
+        found += text_faults(text, names)
+    return found
 
 
 def _objective_faults(contrast: object, variable: str | None, context: DecisionContext) -> list[str]:
@@ -293,7 +188,7 @@ def _objective_faults(contrast: object, variable: str | None, context: DecisionC
     if contrast is not None and factors:
         factor, a, b = (str(getattr(contrast, name)) for name in ("factor", "a", "b"))
         if factor not in factors:
-            found.append(f"there is no factor {factor!r}; factors are {sorted(factors)}")
+            found.append(f"there is no factor {factor!r}; factors are {sorted(factors)[:SHOWN]}")
         else:
             found += [
                 f"factor {factor!r} has no level {level!r}"
@@ -314,6 +209,8 @@ def _design_faults(draft: ObjectiveDraft, context: DecisionContext) -> list[str]
     found += unnamed(draft.kind, draft.contrast, draft.variable, draft.design)
     if draft.contrast is None:
         return found
+    tested = {draft.contrast.factor, draft.contrast.block} - {None}
+    found += [f"{one} is what is compared and cannot be adjusted for" for one in sorted(adjusted & tested)]
     pair = {draft.contrast.a, draft.contrast.b}
     if len(pair) == 1:
         found.append(f"{draft.contrast.label} compares a group with itself")
@@ -330,16 +227,14 @@ def _design_faults(draft: ObjectiveDraft, context: DecisionContext) -> list[str]
 
 
 def _summary_faults(payload: ObjectiveAssessment, context: DecisionContext) -> list[str]:
-    values = {call.step_id: set(call.values) for call in context.calls}
-    found = [
-        f"{step}.{name} is no named value of a step"
-        for step, name in _VALUE.findall(payload.summary)
-        if name not in values.get(step, set())
-    ]
-    names = _names(context)
-    return found + [
-        f"the number {one!r} has no reference" for one in uncovered_numbers(payload.summary, names)
-    ]
+    known = {
+        f"{call.step_id}.{name}": value
+        for call in context.calls
+        if call.status == "ok"
+        for name, value in call.values.items()
+    }
+    known |= {one.id: one.value for one in context.evidence}
+    return text_faults(payload.summary, _names(context), known)
 
 
 def _draft_faults(payload: HypothesisDrafts, context: DecisionContext) -> list[str]:
@@ -356,22 +251,27 @@ def _draft_faults(payload: HypothesisDrafts, context: DecisionContext) -> list[s
             continue
         if draft.claim != group.claim or draft.grain != group.grain:
             found.append(f"{draft.group_id}: claim and grain differ from what the evidence says")
-        allowed = set(group.evidence.values())
-        names = tuple(x for entity in group.claim.entities for x in (entity.id, entity.name)) + _names(
-            context
-        )
-        names += (group.claim.contrast, group.claim.context)
-        for text in (draft.statement, draft.experiment, *draft.alternatives, *draft.caveats):
-            found += [
-                f"{draft.group_id}: {one} is not its evidence"
-                for one in _EVIDENCE.findall(text)
-                if one not in allowed
-            ]
-            found += [
-                f"{draft.group_id}: the number {one!r} has no reference"
-                for one in uncovered_numbers(text, tuple(n for n in names if n))
-            ]
+        own = _names_of(group, context)
+        if not draft.statement.strip():
+            found.append(f"{draft.group_id}: the statement is empty")
+        wrong = evidence_text_faults(
+            draft.statement, group, own
+        )  # the report refuses what these do not cover
+        for text in (draft.experiment, *draft.alternatives, *draft.caveats):
+            wrong += evidence_text_faults(text, group, own + _names(context))
+        found += [f"{draft.group_id}: {one}" for one in wrong]
     return found
+
+
+def _names_of(group: EvidenceGroup, context: DecisionContext) -> tuple[str, ...]:
+    """Names that the report knows beside a hypothesis: its own, and what the run's questions are about."""
+    names = [text for entity in group.claim.entities for text in (entity.id, entity.name)]
+    names += [group.claim.contrast, group.claim.context]
+    for one in context.objectives:
+        names += [one.id, one.variable or "", one.label, *one.covariates, *one.design.values()]
+        if one.contrast is not None:
+            names += [one.contrast.label, one.contrast.factor, one.contrast.a, one.contrast.b]
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _names(context: DecisionContext) -> tuple[str, ...]:

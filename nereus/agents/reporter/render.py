@@ -150,6 +150,16 @@ def uncovered_numbers(template: str, names: Iterable[str] = ()) -> list[str]:
     return [word for _, word in _loose_words(_without_covered(template, names))]
 
 
+def references(template: str) -> list[tuple[str, str]]:
+    """What a text refers to, in order: source path and format."""
+    return [(match[1].strip(), (match[2] or "").strip()) for match in _REFERENCE.finditer(template)]
+
+
+def holds_no_reference(template: str, names: Iterable[str] = ()) -> bool:
+    """Whether a text has double braces that are no reference and no part of a name."""
+    return "{{" in _without_covered(template, names)
+
+
 def _without_covered(template: str, names: Iterable[str]) -> str:
     """The text with names and references blanked out, every other character at its place."""
 
