@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock, local
+from threading import Lock, RLock, local
 from typing import TYPE_CHECKING, Any
 
 from nereus.errors import StoreError
@@ -73,6 +73,7 @@ class ArtifactStore:
         self._objects.mkdir(parents=True, exist_ok=True)
         self._cache: OrderedDict[str, Any] = OrderedDict()
         self._lock = Lock()
+        self._mending = RLock()  # entered again for what a lost object was made of
         self.make_again: Callable[[ArtifactRef], bool] | None = None
         """Computes a lost or damaged object again, and says whether it could; set by a run that knows how."""
         self.made_again: list[str] = []
@@ -194,38 +195,49 @@ class ArtifactStore:
 
     def whole(self, ref: ArtifactRef) -> bool:
         """Whether the object is present with the content that it is named by; reads all of it."""
-        path = self._path(ref.id, ref.kind)
-        return path.exists() and file_hash(path) == ref.id
+        try:
+            return file_hash(self._path(ref.id, ref.kind)) == ref.id
+        except FileNotFoundError:
+            return False
 
     def set_aside(self, ref: ArtifactRef) -> None:
         """Take an object that is not whole out of the store, so that it can be made again."""
         path = self._path(ref.id, ref.kind)
-        if path.exists() and ref.kind is not ArtifactKind.FILE and not self.whole(ref):
-            path.unlink()
+        if ref.kind is not ArtifactKind.FILE and not self.whole(ref):
+            path.unlink(missing_ok=True)
         with self._lock:
             self._cache.pop(ref.id, None)
 
     def checked_path(self, ref: ArtifactRef) -> Path:
         """Where the object lies, after its content was compared with its hash; made again where it can be.
 
+        What is whole is read once for it. Of several threads that miss the same object one makes it again.
+
         Raises
         ------
         StoreError
             The object is missing or damaged.
         """
-        if self.make_again is not None and not self.whole(ref):
-            how = "damaged" if self.has(ref) else "missing"
+        if self.whole(ref):
+            return self._path(ref.id, ref.kind)
+        with self._mending:
+            if not self.whole(ref):
+                self._mend(ref)
+        return self.path(ref)
+
+    def _mend(self, ref: ArtifactRef) -> None:
+        how = "damaged" if self.has(ref) else "missing"
+        if self.make_again is not None:
             self.set_aside(ref)
             if self.make_again(ref):
                 self.made_again.append(f"artifact {ref.name} was {how} and was made again")
         path = self.path(ref)
-        if file_hash(path) != ref.id:
+        if not self.whole(ref):
             raise StoreError(
                 f"artifact {ref.id[:12]} ({ref.name!r}) is damaged: its content is not what was kept",
                 where=str(path),
                 mend=_MEND,
             )
-        return path
 
     def table(self, ref: ArtifactRef) -> pd.DataFrame:
         """Read a table."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pandas as pd
 import pytest
 
 from nereus.errors import StoreError
-from nereus.memory.artifacts import ArtifactStore
+from nereus.memory import artifacts
+from nereus.memory.artifacts import ArtifactStore, file_hash
 from nereus.memory.records import ArtifactRef
 
 
@@ -147,3 +150,39 @@ def test_a_lost_or_damaged_object_is_made_again_where_somebody_knows_how(tmp_pat
         other.table(ref)
     assert store.made_again == ["artifact t was missing and was made again"]
     assert other.made_again == []
+
+
+def test_what_is_whole_is_hashed_once_for_a_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data sets hold gigabytes, and a run reads each of its results at least once."""
+    ref = ArtifactStore(tmp_path).put_table(pd.DataFrame({"feature": ["a"], "n": [1]}), "t")
+    read: list[Path] = []
+    monkeypatch.setattr(artifacts, "file_hash", lambda path: read.append(path) or file_hash(path))
+    store = ArtifactStore(tmp_path)
+    store.make_again = lambda one: False
+    for _ in range(3):
+        store.table(ref)
+    assert read == [store.path(ref)]
+
+
+def test_threads_that_miss_the_same_object_make_it_again_once(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"feature": ["a"], "n": [1]})
+    ref = ArtifactStore(tmp_path).put_table(frame, "t")
+    for _ in range(20):
+        store = ArtifactStore(tmp_path)
+        store.path(ref).write_bytes(b"damaged")
+        made: list[str] = []
+        start = Barrier(4)
+
+        def again(one: ArtifactRef, store: ArtifactStore = store, made: list[str] = made) -> bool:
+            made.append(one.id)
+            return store.put_table(frame, "t") == one
+
+        def read(_: int, store: ArtifactStore = store, start: Barrier = start) -> list[int]:
+            start.wait()
+            return list(store.table(ref)["n"])
+
+        store.make_again = again
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(read, range(4))) == [[1]] * 4
+        assert made == [ref.id]
+        assert len(store.made_again) == 1
