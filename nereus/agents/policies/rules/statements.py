@@ -173,7 +173,11 @@ def _relation_of(objective: Objective | None, entity: Entity) -> Relation:
 
 def _named(entity: Entity) -> str:
     """Name, with the accession behind it where that says more."""
-    plain = entity.name == entity.id or not entity.name or entity.kind in ("marker", "population", "kinase")
+    plain = (
+        entity.name == entity.id
+        or not entity.name
+        or entity.kind in ("marker", "population", "kinase", "pathway")
+    )
     return (entity.name or entity.id) if plain else f"{entity.name} ({entity.id.split(';')[0]})"
 
 

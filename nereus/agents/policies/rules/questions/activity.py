@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nereus.agents.policies.base import DecisionContext, WorkflowDraft
 from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
 from nereus.agents.policies.rules.questions.screens import conclude
@@ -14,10 +16,14 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     inputs: Inputs = {"table": f"run/{objective.parent_id}:differential", "dataset": "run/prepared"}
     if "network" in context.run_outputs:
         inputs["network"] = "run/network"
+    tested: dict[str, Any] = {}
+    if objective.contrast is not None:  # its residuals tell how sites vary together
+        tested["contrast"] = objective.contrast.model_dump(mode="json")
     scored = plan.add(
         "kinase_activity",
         "do the sites of a kinase move together, beyond what all sites do?",
         inputs,
+        **tested,
     )
     # The drawing has the name of the table; it is shared under another one.
     plan.add(
