@@ -133,7 +133,8 @@ class ObjectiveKind(StrEnum):
     POPULATIONS = "populations"  # which cell populations differ in abundance
     STATES = "states"  # which markers differ within a population
     PATHWAY = "pathway"
-    ACTIVITY = "activity"  # kinases and transcription factors behind the changes
+    ACTIVITY = "activity"  # kinases behind the changes of sites
+    SIGNALLING = "signalling"  # pathways behind the changes of genes
     PANEL = "panel"  # can a few features predict?
     VALIDATION = "validation"  # does it hold in a second cohort?
     SUBTYPES = "subtypes"
@@ -284,6 +285,7 @@ RelationName = Literal[
     "state",
     "enrichment",
     "activity",
+    "signalling",
     "prediction",
     "replication",
     "module",
@@ -300,6 +302,7 @@ EntityKind = Literal[
     "set",
     "kinase",
     "factor",
+    "pathway",
     "module",
     "panel",
     "cluster",

@@ -486,14 +486,17 @@ def _ranked(hypotheses: list[Hypothesis], priorities: Mapping[str, float]) -> li
     later: list[Hypothesis] = []
     seen: dict[str, int] = {}
     for one in pool:
-        if order[one.status] > 1:
+        if order[one.status] > 1 or one.grain == "path":
             continue
         family = family_of(one)
         seen[family] = seen.get(family, 0) + 1
         (first if seen[family] <= FAMILY_LIMIT else later).append(one)
+    # What no test has seen comes behind all that tests have found.
+    paths = [one for one in pool if order[one.status] <= 1 and one.grain == "path"]
     rest = [one for one in pool if order[one.status] > 1]
     return [
-        one.model_copy(update={"rank": rank}) for rank, one in enumerate([*first, *later, *rest], start=1)
+        one.model_copy(update={"rank": rank})
+        for rank, one in enumerate([*first, *later, *paths, *rest], start=1)
     ]
 
 

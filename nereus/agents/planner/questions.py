@@ -255,6 +255,19 @@ _TESTED = (
         figure="",
         table_only=True,
     ),
+    Tested(
+        ObjectiveKind.SIGNALLING,
+        tool="factor_activity",
+        main="activities",
+        relation="signalling",
+        cited={
+            "n_targets": "responsive genes that were tested",
+            "n_agreeing": "responsive genes that move with it",
+        },
+        renormalised=False,
+        figure="",
+        table_only=True,
+    ),
 )
 TESTED: dict[ObjectiveKind, Tested] = {one.kind: one for one in _TESTED}
 """Kinds of objectives whose claims are single entities, in the order of the specification."""

@@ -15,7 +15,7 @@ from nereus.memory.records import Hypothesis, Objective, ObjectiveKind
 
 BEST = 3
 """Hypotheses that are named for each question."""
-_OTHERS = {ObjectiveKind.PATHWAY: "enrichment", ObjectiveKind.ACTIVITY: "activity"}
+_OTHERS = {ObjectiveKind.PATHWAY: "enrichment"}
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class FactorParams(ActivityParams):
 
 @tool(
     "kinase_activity",
-    version="2",
+    version="3",
     summary="Which kinases are more or less active, from the sites that they are known to phosphorylate.",
     outputs=("table:activities", "table:targets"),
 )
@@ -90,7 +90,8 @@ def kinase_activity(
         move with the activity), direction, representative (False where a better kinase shares half of the targets),
         told_apart_from (kinases with which it shares half or more), leading_targets. Table ``targets``: target (source |
         feature), source, feature, gene, site, weight, effect, z, p. Values: n_sources, n_significant, n_up, n_down,
-        top, top_direction, n_tested, n_matched (sites that are a target), match_rate, evidence, organism.
+        top, top_direction, n_tested (regulators; None where there are none), n_features (tested sites), n_matched (sites that
+        are a target), match_rate, evidence, organism, correlation (``estimated from residuals`` or ``preset``).
 
     Raises
     ------
@@ -100,8 +101,10 @@ def kinase_activity(
     Notes
     -----
     Casado et al. 2013, Sci Signal 6:rs6 (KSEA); Badia-i-Mompel et al. 2022, Bioinform Adv 2:vbac016 (decoupler); Alvarez
-    et al. 2016, Nat Genet 48:838 (VIPER). Exchange tests whether a kinase's sites stand out among all sites; activities
-    of kinases with the same substrates cannot be told apart.
+    et al. 2016, Nat Genet 48:838 (VIPER); Wu & Smyth 2012, Nucleic Acids Res 40:e133 (correlation). Exchange tests whether a
+    kinase's sites stand out among all sites; activities of kinases with the same substrates cannot be told apart. Exchange
+    alone takes sites that vary together among the samples for an effect: give `dataset` and `contrast`, and the p-value is
+    the larger of that of the exchange and of one that allows for their correlation, read from the residuals.
 
     Examples
     --------
@@ -195,14 +198,14 @@ def kinase_activity(
         described.iloc[kept].reset_index(drop=True),
         [(source, place[row], weight) for source, row, weight in edges if row in place],
         params, params.min_targets, names, warnings, seed,
-        what="kinases" if evidence == "substrates" else "kinase motifs", targets="sites",
+        dataset=dataset, what="kinases" if evidence == "substrates" else "kinase motifs", targets="sites",
         extra={"evidence": evidence, "organism": organism},
     )  # fmt: skip
 
 
 @tool(
     "factor_activity",
-    version="2",
+    version="3",
     summary="Which transcription factors or pathways are more or less active, from the genes that they regulate.",
     outputs=("table:activities", "table:targets"),
 )
@@ -275,7 +278,7 @@ def factor_activity(
         warnings.append(f"targets are human genes, found in {level.organism} data by equal symbols")
     return activities(
         tested, edges, params, params.min_targets, {}, warnings, seed,
-        what="factors" if given else "pathways", targets="genes",
+        dataset=dataset, what="factors" if given else "pathways", targets="genes",
         extra={"evidence": "network" if given else "progeny", "organism": level.organism},
     )  # fmt: skip
 

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse, special, stats
 
+from nereus.tools.enrichment.camera import moderated_inflation
+
 FloatArray = npt.NDArray[np.float64]
 Method = Literal["weighted_mean", "ulm", "rank"]
 
@@ -46,6 +48,7 @@ def score(
     correlation: float,
     n_permutations: int,
     seed: int,
+    residuals: tuple[FloatArray, int] | None = None,
 ) -> Activities:
     """Score all regulators.
 
@@ -69,6 +72,10 @@ def score(
         Exchanges behind the p-values of ``weighted_mean`` and ``rank``.
     seed
         Of the exchanges.
+    residuals
+        Standardised residuals of the features, shape (n_features, samples), and their degrees of freedom. With them the
+        inflation of each sum is also estimated from how the targets move together among the samples (as `camera`, with
+        weights), z is widened by it, and p is the larger of that of the exchange and of a t with its degrees of freedom.
     """
     total = np.asarray(abs(weights).sum(axis=1)).ravel()
     unit = sparse.diags(1.0 / np.where(total > 0, total, 1.0)) @ weights
@@ -77,9 +84,15 @@ def score(
     free = np.maximum(squares - sums**2 / n, 1e-300)
     members = 1.0 / np.maximum(squares, 1e-300)
     wider = np.sqrt(1.0 + (members - 1.0) * correlation)
+    spread, df = wider, np.full(len(wider), np.inf)
+    if residuals is not None:
+        moved_along = np.asarray(unit @ residuals[0]) - sums[:, None] * residuals[0].mean(axis=0)
+        raw = (moved_along**2).sum(axis=1) / residuals[1] / free
+        inflation = moderated_inflation(raw, members, residuals[1])
+        spread, df = np.maximum(wider, np.sqrt(inflation.factor)), inflation.df
 
     def standard(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-        sd = np.sqrt(free) * float(np.std(values, ddof=1)) * wider
+        sd = np.sqrt(free) * float(np.std(values, ddof=1)) * spread
         return np.asarray(unit @ values) - float(values.mean()) * sums, sd
 
     moved, se = standard(effect)
@@ -89,9 +102,9 @@ def score(
     distance, sd = standard(used)
     z = np.divide(distance, sd, out=np.zeros_like(distance), where=sd > 0)
     if method == "ulm":
-        r = np.clip(z * wider / np.sqrt(n - 1), -1 + 1e-12, 1 - 1e-12)
-        t = r * np.sqrt((n - 2) / (1 - r**2)) / wider
-        return Activities(moved, se, t, 2.0 * stats.t.sf(np.abs(t), n - 2))
+        r = np.clip(z * spread / np.sqrt(n - 1), -1 + 1e-12, 1 - 1e-12)
+        t = r * np.sqrt((n - 2) / (1 - r**2)) / spread
+        return Activities(moved, se, t, 2.0 * stats.t.sf(np.abs(t), np.minimum(df, n - 2)))
     rng = np.random.default_rng(seed)
     beyond = np.zeros(len(z))
     centred = used - used.mean()
@@ -103,4 +116,7 @@ def score(
         exchanged = rng.permuted(np.broadcast_to(centred, (size, n)), axis=1)
         beyond += (np.abs(unit @ exchanged.T) >= reach[:, None]).sum(axis=1)
         drawn += size
-    return Activities(moved, se, z, (1.0 + beyond) / (1.0 + n_permutations))
+    p = (1.0 + beyond) / (1.0 + n_permutations)
+    if residuals is not None:
+        p = np.maximum(p, 2.0 * stats.t.sf(np.abs(z), np.minimum(df, n - 2)))
+    return Activities(moved, se, z, p)

@@ -6,11 +6,14 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from pydantic import Field
 from scipy import sparse, stats
 
+from nereus.memory.records import Contrast
 from nereus.tools.base import Params, Result
 from nereus.tools.enrichment.activity_score import score
+from nereus.tools.enrichment.tested_residuals import residuals_of_test
 
 _SHARED = 0.5
 """Share of common targets (Jaccard) from which two regulators cannot be told apart."""
@@ -27,7 +30,9 @@ class ActivityParams(Params):
     method: Literal["weighted_mean", "ulm", "rank"] = "weighted_mean"
     """How targets are summed up: see `kinase_activity`."""
     correlation: float = Field(0.01, ge=0, lt=1)
-    """Correlation between the targets of one regulator that the null allows for; 0 takes them as independent."""
+    """Correlation between the targets of one regulator that the null allows for at least; 0 takes them as independent."""
+    contrast: Contrast | None = None
+    """Comparison that the table tests; with the data set it lets the correlation of targets be estimated."""
     n_permutations: int = Field(20_000, ge=100, le=1_000_000)
     """Exchanges of the statistics behind the p-values (``weighted_mean`` and ``rank``)."""
     level: float = Field(0.05, gt=0, lt=1)
@@ -43,6 +48,7 @@ def activities(
     warnings: list[str],
     seed: int,
     *,
+    dataset: AnnData | None = None,
     what: str,
     targets: str,
     extra: dict[str, str],
@@ -59,7 +65,8 @@ def activities(
     sources = sorted(source for source, n in n_of.items() if n >= min_targets)
     n_matched = len({row for _, row, _ in edges})
     values: dict[str, str | int | float | bool | None] = {
-        "n_tested": len(tested),
+        "correlation": None,
+        "n_features": len(tested),
         "n_matched": n_matched,
         "match_rate": n_matched / len(tested) if len(tested) else 0.0,
         **extra,
@@ -69,7 +76,7 @@ def activities(
             f"No activity was inferred: {n_matched} of {len(tested)} tested {targets} are targets, and no one of the "
             f"{what} has {min_targets} of them."
         )
-        counts = {"n_sources": 0, "n_significant": 0, "n_up": 0, "n_down": 0}
+        counts = {"n_sources": 0, "n_tested": None, "n_significant": 0, "n_up": 0, "n_down": 0}
         return Result(
             summary=text,
             values={**counts, "top": None, "top_direction": None, **values},
@@ -90,9 +97,19 @@ def activities(
     )
     weights.sort_indices()
     effect, z = tested["effect"].to_numpy(float), tested["z"].to_numpy(float)
+    left = residuals_of_test(
+        dataset, tested["feature"].to_numpy(), params.contrast, where=f"activity of {what}"
+    )
+    values["correlation"] = "preset" if isinstance(left, str) else "estimated from residuals"
+    if isinstance(left, str):
+        # Without residuals a regulator whose targets vary together stands out in every comparison.
+        warnings = [
+            *warnings,
+            "correlation of targets was not estimated from these samples: p may be too small",
+        ]
     found = score(
         weights, effect, z, method=params.method, correlation=params.correlation,
-        n_permutations=params.n_permutations, seed=seed,
+        n_permutations=params.n_permutations, seed=seed, residuals=None if isinstance(left, str) else left,
     )  # fmt: skip
     order = np.lexsort((np.array(sources), -np.abs(found.z), found.p))
     q = stats.false_discovery_control(found.p)
@@ -136,6 +153,7 @@ def activities(
         summary=text,
         values={
             "n_sources": len(table),
+            "n_tested": len(table),
             "n_significant": up_n + down_n,
             "n_up": up_n,
             "n_down": down_n,

@@ -90,7 +90,21 @@ def estimated_inflation(standardised: FloatArray, df: int, members: sparse.csr_m
     size = np.diff(members.indptr).astype(float)
     of_set = np.asarray(members.astype(float) @ standardised) / size[:, None]
     away = (of_set - standardised.mean(axis=0)) * (n / (n - size))[:, None]
-    raw = (away**2).sum(axis=1) / df / (1 / size + 1 / (n - size))
+    return moderated_inflation((away**2).sum(axis=1) / df / (1 / size + 1 / (n - size)), size, df)
+
+
+def moderated_inflation(raw: FloatArray, size: FloatArray, df: int) -> Inflation:
+    """Inflation of each set, never below 1, moderated towards that of sets of its size where there are ten or more.
+
+    Parameters
+    ----------
+    raw : array, shape (sets,)
+        Variance over the residual directions, relative to that of independent genes.
+    size : array, shape (sets,)
+        Members.
+    df
+        Degrees of freedom of the residuals.
+    """
     each = np.full(len(size), float(df))
     if len(size) < 10:  # too few sets to learn from each other
         return Inflation(np.maximum(raw, 1.0), each)

@@ -14,7 +14,6 @@ from anndata import AnnData
 from pydantic import Field
 from scipy import sparse, stats
 
-from nereus.errors import InputError, PlanError
 from nereus.memory.records import Contrast, Scalar
 from nereus.tools.base import Result, finite, tool
 from nereus.tools.enrichment.camera import (
@@ -23,7 +22,6 @@ from nereus.tools.enrichment.camera import (
     camera_test,
     estimated_inflation,
     preset_inflation,
-    residuals,
 )
 from nereus.tools.enrichment.collections import MeasuredSets, choose, measured_sets
 from nereus.tools.enrichment.gene_level import gene_level
@@ -34,9 +32,8 @@ from nereus.tools.enrichment.set_table import (
     ranked_sets,
     refusal,
 )
-from nereus.tools.statistics.design import build_design, build_variable_design
+from nereus.tools.enrichment.tested_residuals import residuals_of_test
 
-_MIN_DF = 3  # residual degrees of freedom from which correlation is estimated
 _EXTRA = {
     "es": "float64",
     "p_permutation": "float64",
@@ -107,42 +104,19 @@ def _inflation(
     genes: pd.DataFrame, members: sparse.csr_matrix, dataset: AnnData | None, params: GseaParams
 ) -> tuple[Inflation, str]:
     """Variance inflation of the sets, and where it comes from."""
-    if params.contrast is not None and params.variable is not None:
-        raise PlanError(
-            "contrast and variable are both given",
-            where="enrichment_gsea",
-            mend="give the one that was tested",
-        )
-    if dataset is None or (params.contrast is None and params.variable is None):
-        return preset_inflation(members), f"preset correlation {INTER_GENE_CORRELATION}"
-    if params.contrast is not None:
-        design = build_design(dataset.obs, params.contrast)
-    else:
-        design = build_variable_design(dataset.obs, params.variable or "", params.covariates, params.block)
-    columns = dataset.var_names.get_indexer(genes["feature"])
-    if (columns < 0).any():
-        lost = genes["feature"].to_numpy()[columns < 0]
-        raise InputError(
-            f"{len(lost)} features of the table are not in the data set, first {lost[0]!r}",
-            where="enrichment_gsea",
-            mend="give the data set that was tested",
-        )
-    matrix = design.matrix
-    if design.block is not None:  # each block's own mean, the first taken up by the intercept
-        own = (design.block[:, None] == np.arange(1, design.block.max() + 1)).astype(float)
-        matrix = _independent_columns(np.column_stack([matrix, own]))
-    if matrix.shape[0] - matrix.shape[1] < _MIN_DF:
-        return preset_inflation(
-            members
-        ), f"preset correlation {INTER_GENE_CORRELATION} (too few samples to estimate it)"
-    values = np.asarray(dataset.X, dtype=np.float64)[np.ix_(design.samples, columns)].T
-    return estimated_inflation(*residuals(values, matrix), members), "estimated from residuals"
-
-
-def _independent_columns(matrix: np.ndarray) -> np.ndarray:
-    """Return an orthonormal basis of the columns: blocks may span covariates."""
-    left, spread, _ = np.linalg.svd(matrix, full_matrices=False)
-    return left[:, spread > spread[0] * 1e-9]
+    found = residuals_of_test(
+        dataset,
+        genes["feature"].to_numpy(),
+        params.contrast,
+        params.variable,
+        params.covariates,
+        params.block,
+        where="enrichment_gsea",
+    )
+    if isinstance(found, str):
+        why = f" ({found})" if found else ""
+        return preset_inflation(members), f"preset correlation {INTER_GENE_CORRELATION}{why}"
+    return estimated_inflation(*found, members), "estimated from residuals"
 
 
 @tool(

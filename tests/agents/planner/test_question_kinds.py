@@ -133,6 +133,41 @@ def test_sites_lead_to_kinases(shared_data: Path, tmp_path: Path) -> None:
     assert {one for edge in inferred for one in edge.hypotheses} >= {path.id}
 
 
+def test_transcripts_of_cell_lines_lead_to_the_mutated_pathway(shared_data: Path, tmp_path: Path) -> None:
+    """Of fourteen pathways p53 alone is weaker where p53 is mutated."""
+    folder = shared_data / "genesets"
+    with gzip.open(folder / "gsea_p53_expression.txt.gz", "rt") as file:
+        rows = list(csv.reader(file, delimiter="\t"))
+    labels = (folder / "gsea_p53.cls").read_text().splitlines()[2].split()
+    best: dict[str, list[str]] = {}
+    for row in rows[1:]:  # of several probes of a gene the brightest stands for it
+        if row[0] not in best or sum(map(float, row[2:])) > sum(map(float, best[row[0]][1:])):
+            best[row[0]] = [row[0], *(str(max(1.0, float(value))) for value in row[2:])]
+    for name, lines in (
+        ("rna.csv", [["Gene", *rows[0][2:]], *best.values()]),
+        ("samples.csv", [["sample", "p53"], *zip(rows[0][2:], labels, strict=True)]),
+    ):
+        with (tmp_path / name).open("w", newline="", encoding="utf-8") as out:
+            csv.writer(out).writerows(lines)
+    run = discovered(
+        tmp_path,
+        tmp_path / "rna.csv",
+        tmp_path / "samples.csv",
+        question="which signalling pathways differ between wild type and mutant p53?",
+    )
+    assert failed(run) == []
+    asked = next(one for one in run.record.objectives if one.kind is ObjectiveKind.SIGNALLING)
+    assert asked.status == "done"
+    (found,) = held(run, "signalling")
+    (pathway,) = found.claim.entities
+    assert (pathway.kind, pathway.name) == ("pathway", "p53")
+    assert pathway.direction == ("down" if found.claim.contrast == "MUT vs WT" else "up")
+    assert found.statement.startswith("Signalling through p53, read from the genes that respond to it, is ")
+    assert found.status == "tentative"  # nothing was planted, so no confidence is calibrated
+    synthesis = next(c for c in run.record.calls.values() if c.spec.tool == "run_wide_fdr")
+    assert f"{asked.id} signalling" in synthesis.spec.inputs["tables"]
+
+
 def test_limited_proteolysis_finds_the_target(shared_data: Path, tmp_path: Path) -> None:
     data = shared_data / "lip_rapamycin_protti" / "rapamycin_10uM.csv.gz"
     run = discovered(tmp_path, data, question="which target does limited proteolysis show?")

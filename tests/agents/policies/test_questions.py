@@ -322,3 +322,39 @@ def test_features_are_called_what_they_are() -> None:
     assert draft.statement.startswith("Which sites differ")
     nothing = said(RELATIONS["abundance"].nothing, words_of(opened(draft), features="sites"))
     assert nothing == "Single sites differ in ko vs wt"
+
+
+def _compared(n_tested: int = 4000, organism: str = "human", found: int = 12) -> DecisionContext:
+    done = opened(asked(ObjectiveKind.DIFFERENTIAL)[0][0], status="done")
+    return context(
+        contrasts=[CONTRAST],
+        objectives=(done,),
+        outputs={"O2:differential": "O2.W1.S1/differential"},
+        calls=(
+            call("O1.W1.S2", "annotate_genes", set_mapping_rate=0.9, organism=organism),
+            call("O2.W1.S1", "differential_abundance", n_significant=found, n_tested=n_tested),
+        ),
+    )
+
+
+def test_pathways_follow_a_comparison_of_enough_genes() -> None:
+    seen = _compared()
+    (draft,), dropped = asked(ObjectiveKind.SIGNALLING, seen)
+    assert dropped == []
+    objective = opened(draft, "O3")
+    plan = question(ObjectiveKind.SIGNALLING).workflow(seen, objective)
+    assert [step.tool for step in plan.steps] == ["factor_activity", "plot_activities"]
+    assert plan.steps[0].inputs["table"] == "run/O2:differential"
+    assert (
+        plan.steps[0].params["contrast"]["factor"] == "genotype"
+    )  # its residuals tell how genes vary together
+    assert families(objective) == {"activities": "signalling"}
+    # Asked by a person before anything was compared: the comparison is made first.
+    alone = question(ObjectiveKind.SIGNALLING).workflow(context(contrasts=[CONTRAST]), objective)
+    assert [step.tool for step in alone.steps][:2] == ["differential_abundance", "factor_activity"]
+    assert errors_of(ObjectiveKind.SIGNALLING, context(contrasts=[CONTRAST]), objective) == []
+    for nothing in (_compared(found=0), _compared(organism="yeast"), context(contrasts=[CONTRAST])):
+        assert asked(ObjectiveKind.SIGNALLING, nothing) == ([], [])
+    small, reasons = asked(ObjectiveKind.SIGNALLING, _compared(n_tested=300))
+    assert small == []
+    assert "too few features" in reasons[0].reason

@@ -212,17 +212,55 @@ def test_insulin_activates_akt(shared_data: Path, cell: str) -> None:
 # ------------------------------------------------------------------------------------------------- factors
 
 
-def test_p53_is_more_active_in_wild_type(shared_data: Path) -> None:
-    """Fifty cell lines with and without a p53 mutation: the p53 pathway leads the fourteen that ship."""
+P53 = {"factor": "p53", "a": "WT", "b": "MUT"}
+
+
+@pytest.fixture(scope="module")
+def cell_lines(shared_data: Path) -> anndata.AnnData:
+    """Transcripts of fifty cell lines with and without a p53 mutation."""
     folder = shared_data / "genesets"
     expression = pd.read_csv(folder / "gsea_p53_expression.txt.gz", sep="\t").drop(columns="DESCRIPTION")
     by_gene = expression.groupby("NAME").max()
     labels = (folder / "gsea_p53.cls").read_text().splitlines()[2].split()
-    data = anndata.AnnData(
+    return anndata.AnnData(
         np.log2(np.maximum(by_gene.to_numpy(float).T, 1)),
         obs=pd.DataFrame({"p53": labels}, index=by_gene.columns),
         var=pd.DataFrame({"gene": by_gene.index}, index=by_gene.index),
     )
+
+
+def test_pathways_whose_genes_vary_together_are_not_found_under_exchanged_labels(
+    cell_lines: anndata.AnnData,
+) -> None:
+    """Among exchanged genes alone correlated pathways stand out whatever the labels; residuals tell."""
+    rng = np.random.default_rng(0)
+    preset, estimated, found = [], [], 0
+    for _ in range(10):
+        exchanged = cell_lines.copy()
+        exchanged.obs["p53"] = rng.permutation(cell_lines.obs["p53"])
+        table = differential_abundance(exchanged, contrast=P53).table()
+        alone = factor_activity(table, exchanged, None, n_permutations=200)
+        told = factor_activity(table, exchanged, None, n_permutations=200, contrast=P53)
+        assert (alone.values["correlation"], told.values["correlation"]) == (
+            "preset",
+            "estimated from residuals",
+        )
+        assert any("correlation" in text for text in alone.warnings)
+        preset += alone.table("activities")["p"].tolist()
+        estimated += told.table("activities")["p"].tolist()
+        found += int(told.values["n_significant"]) > 0  # type: ignore[arg-type]
+    assert np.mean(np.array(preset) < 0.05) > 0.15
+    assert np.mean(np.array(estimated) < 0.05) < 0.08
+    assert found <= 2
+    table = differential_abundance(cell_lines, contrast=P53).table()
+    true = factor_activity(table, cell_lines, None, contrast=P53)
+    assert true.table("activities").loc[0, ["feature", "direction"]].tolist() == ["p53", "up"]
+    assert true.values["n_significant"] == true.values["n_up"] == 1
+
+
+def test_p53_is_more_active_in_wild_type(shared_data: Path, cell_lines: anndata.AnnData) -> None:
+    """The p53 pathway leads the fourteen that ship."""
+    folder, data = shared_data / "genesets", cell_lines
     table = differential_abundance(data, contrast={"factor": "p53", "a": "WT", "b": "MUT"}).table()
     found = factor_activity(table, data, None).table("activities")
     assert found.loc[0, ["feature", "direction"]].tolist() == ["p53", "up"]

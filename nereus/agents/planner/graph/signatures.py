@@ -97,6 +97,8 @@ SIGNATURES: tuple[Signature, ...] = (
     _tested(_KIND.CROSS_LAYER, "cross_layer", FEATURE, ("agrees_with", "agrees_with"), ("layer",)),
     _tested(_KIND.ACTIVITY, "activity", ("kinase", "factor"), ("active_in", "inactive_in"), GROUP),
     _tested(_KIND.ACTIVITY, "activity", ("kinase", "factor"), ("acts_on", "acts_on"), FEATURE),
+    _tested(_KIND.SIGNALLING, "signalling", ("pathway",), ("active_in", "inactive_in"), GROUP),
+    _tested(_KIND.SIGNALLING, "signalling", ("pathway",), ("acts_on", "acts_on"), FEATURE),
     _tested(
         _KIND.PATHWAY,
         "enrichment",

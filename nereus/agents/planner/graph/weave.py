@@ -424,11 +424,11 @@ def _modules(graph: Weaver, source: Source, outputs: Mapping[str, str]) -> None:
 
 
 def _targets_of_kinases(graph: Weaver, source: Source, outputs: Mapping[str, str]) -> None:
-    """Which sites (or genes) of an active kinase (or factor) were measured, as its network says."""
+    """Which sites of an active kinase, or genes that respond to a pathway, were measured, as its network says."""
     step = outputs.get(f"{source.objective.id}:targets", "").partition("/")[0]
-    if source.objective.kind is not ObjectiveKind.ACTIVITY or not step:
+    if source.objective.kind not in (ObjectiveKind.ACTIVITY, ObjectiveKind.SIGNALLING) or not step:
         return
-    named = {one.entity for one in graph.nodes.values() if one.kind in ("kinase", "factor")}
+    named = {one.entity for one in graph.nodes.values() if one.kind == source.relation.entity}
     table = graph.book.table(step, "targets")
     chosen = table[table["source"].astype(str).isin(named)]
     for kinase, rows in chosen.groupby("source", sort=True):
@@ -445,7 +445,7 @@ def _targets_of_kinases(graph: Weaver, source: Source, outputs: Mapping[str, str
                 graph.nodes[make_node(source.entity, feature).id]
                 if known
                 else graph.node(source.entity, feature, name),
-                relation="activity",
+                relation=source.relation.name,
                 objective=source.objective,
                 status="known",
                 step=step,
