@@ -17,6 +17,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from nereus.agents.judge.metrics import HIGHEST, LOWEST
 from nereus.agents.judge.review import METRICS
+from nereus.errors import InputError
 
 GAP = 2
 """Levels between two judges from which an item is talked over."""
@@ -68,11 +69,36 @@ def agreement_table(reviews: pd.DataFrame, judged: Mapping[str, pd.DataFrame] | 
         once = first.set_index("item")
         rows += _compared(f"{name} ~ {name} again", once.loc[once.index.isin(again.index)], again)
     for name, table in (judged or {}).items():
-        judges[name] = table.set_index("key")
+        if name in judges:
+            raise InputError(
+                f"a reviewer and a judge are both called {name!r}",
+                where=name,
+                mend="name the sheet after its reviewer",
+            )
+        judges[name] = _by_key(table, name)
     for one, other in combinations(judges, 2):
         rows += _compared(f"{one} ~ {other}", judges[one], judges[other])
     columns = ["pair", "metric", "n", "kappa", "exact", "gaps", "mean_first", "mean_second"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _by_key(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """A judge's table by hypothesis, after a look at whether it is one."""
+    if table["key"].duplicated().any():
+        twice = table.loc[table["key"].duplicated(), "key"].iloc[0]
+        raise InputError(
+            f"{twice} is there twice", where=name, mend="write the table anew with `nereus judge`"
+        )
+    for metric in METRICS:
+        given = pd.to_numeric(table[metric], errors="coerce")
+        wrong = (given.isna() & table[metric].notna()) | (given.notna() & ~given.isin(LEVELS))
+        if wrong.any():
+            raise InputError(
+                f"{metric} of {table.loc[wrong, 'key'].iloc[0]} is {table.loc[wrong, metric].iloc[0]!r}",
+                where=name,
+                mend=f"levels are {LOWEST} to {HIGHEST}, or nothing: write the table anew with `nereus judge`",
+            )
+    return table.set_index("key")
 
 
 def _compared(pair: str, first: pd.DataFrame, second: pd.DataFrame) -> list[dict[str, object]]:

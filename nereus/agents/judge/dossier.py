@@ -10,7 +10,8 @@ from nereus.agents.reporter.render import render_text
 from nereus.agents.reporter.sources import Sources
 from nereus.memory.records import Hypothesis
 
-_HIDDEN_QUANTITIES = ("confidence",)
+_HIDDEN_QUANTITIES = ("calibrated confidence",)
+"""What would tell how sure the author is; limits of confidence intervals are evidence like any other."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from nereus.agents.judge.dossier import Dossier, dossiers
 from nereus.agents.judge.metrics import Metric, described
 from nereus.agents.judge.verdicts import Judgement, Score
 from nereus.agents.planner.discover import Run
+from nereus.agents.policies.aliases import Aliases
 from nereus.agents.policies.asking import ChatCaller
+from nereus.agents.policies.base import DecisionContext, HypothesisDraft
 from nereus.agents.policies.ceilings import Usage
 from nereus.agents.policies.prompts import Block, PromptWriter
 from nereus.errors import PolicyError
@@ -102,11 +104,12 @@ def _order(seed: int, number: int, turn: int) -> tuple[Metric, ...]:
 def _pass(
     one: Dossier, run: Run, caller: ChatCaller, writer: PromptWriter, usage: Usage, order: tuple[Metric, ...]
 ) -> JudgeReply:
+    hide = _aliases(one).hide
     prompt = writer.write(
         f"Score the hypothesis. Metrics and their levels:\n{described(order)}",
         JudgeReply.model_json_schema(),
-        {"objective": [Block("hypothesis", _hypothesis(one))], "profile": [Block("data set", _profile(run))],
-         "history": [Block("evidence", _evidence(one)), Block("tests", _tests(one))]},
+        {"objective": [Block("hypothesis", _hypothesis(one, hide))], "profile": [Block("data set", _profile(run))],
+         "history": [Block("evidence", _evidence(one, hide)), Block("tests", _tests(one, hide))]},
         _RULES,
     )  # fmt: skip
     known = {identity for identity, _, _ in one.evidence} | {atom.id for atom in one.hypothesis.atoms}
@@ -125,22 +128,40 @@ def _pass(
     return caller.ask(prompt.messages, JudgeReply, wrong, usage)
 
 
-def _hypothesis(one: Dossier) -> list[str]:
+def _aliases(one: Dossier) -> Aliases:
+    """Hides what the data call things, where such a name tells somebody what to do."""
+    draft = HypothesisDraft(
+        group_id=one.hypothesis.id,
+        grain=one.hypothesis.grain,
+        claim=one.hypothesis.claim,
+        statement=one.statement,
+        alternatives=one.alternatives,
+        experiment=one.experiment,
+        caveats=one.caveats,
+    )
+    return Aliases(DecisionContext(drafts=(draft,)))
+
+
+def _line(text: object, hide: Callable[[object], object]) -> str:
+    return json.dumps(hide(text), ensure_ascii=False)
+
+
+def _hypothesis(one: Dossier, hide: Callable[[object], object]) -> list[str]:
     claim = one.hypothesis.claim
     lines = [one.statement, *(f"alternative: {text}" for text in one.alternatives)]
     lines += [f"experiment: {one.experiment}", *(f"caveat: {text}" for text in one.caveats)]
-    return [json.dumps(line, ensure_ascii=False) for line in lines] + [
-        json.dumps({"relation": claim.relation, "contrast": claim.contrast}, ensure_ascii=False)
+    return [_line(line, hide) for line in (*lines, {"relation": claim.relation, "contrast": claim.contrast})]
+
+
+def _evidence(one: Dossier, hide: Callable[[object], object]) -> list[str]:
+    return [
+        f"{identity} {_line(f'{quantity} = {value}', hide)}" for identity, quantity, value in one.evidence
     ]
 
 
-def _evidence(one: Dossier) -> list[str]:
-    return [f"{identity} {quantity} = {value}" for identity, quantity, value in one.evidence]
-
-
-def _tests(one: Dossier) -> list[str]:
+def _tests(one: Dossier, hide: Callable[[object], object]) -> list[str]:
     pairs = zip(one.hypothesis.atoms, one.tests, strict=True)
-    return [f"{atom.id} {json.dumps(text, ensure_ascii=False)}" for atom, text in pairs]
+    return [f"{atom.id} {_line(text, hide)}" for atom, text in pairs]
 
 
 def _profile(run: Run) -> list[str]:

@@ -38,11 +38,11 @@ def level_of(share: float) -> int:
 
 
 def _cited(run: Run, one: Hypothesis, *words: str) -> tuple[str, ...]:
-    """Evidence of the hypothesis whose quantity names one of the words."""
+    """Evidence of the hypothesis whose quantity is one of the words."""
     found = []
     for identity in one.evidence_ids:
         evidence = run.record.evidence.get(identity)
-        if evidence is not None and any(word in evidence.quantity for word in words):
+        if evidence is not None and evidence.quantity in words:
             found.append(identity)
     return tuple(found)
 

@@ -53,7 +53,7 @@ def draw_items(dossiers: Sequence[Dossier], seed: int) -> list[tuple[Item, Dossi
     for one in again:
         first = next(place for place, (other, _) in enumerate(lines) if other is one)
         lines.insert(int(rng.integers(min(first + 2, len(lines)), len(lines) + 1)), (one, True))
-    names = _names(len(lines), seed)
+    names = _names(len(lines), seed, [(one.run_id, one.hypothesis.id, one.statement) for one in dossiers])
     seen: dict[tuple[str, str], str] = {}
     drawn = []
     for name, (one, repeated) in zip(names, lines, strict=True):
@@ -63,10 +63,12 @@ def draw_items(dossiers: Sequence[Dossier], seed: int) -> list[tuple[Item, Dossi
     return drawn
 
 
-def _names(n: int, seed: int) -> list[str]:
+def _names(n: int, seed: int, reviewed: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Names of this review alone: a sheet that was filled in for another one is not taken for it."""
     found: list[str] = []
+    whole = hashlib.sha256(json.dumps([seed, n, list(reviewed)]).encode()).hexdigest()
     for number in range(n):
-        digest = hashlib.sha256(f"{seed} {number} {n}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{whole} {number}".encode()).hexdigest()
         found.append(f"i{number + 1:03d}-{digest[:4]}")
     return found
 
@@ -150,7 +152,8 @@ def read_sheets(sheets: Iterable[Path], key: Path) -> pd.DataFrame:
     tables = []
     for sheet in sheets:
         try:
-            table = pd.read_csv(sheet, dtype=str, keep_default_na=False)
+            table = pd.read_csv(sheet, dtype=str, keep_default_na=False, index_col=False).fillna("")
+            table.columns = [str(name).strip() for name in table.columns]
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read: {error}", where=str(sheet), mend="save it as CSV") from None
         missing = {"item", *METRICS} - set(table.columns)
@@ -158,6 +161,10 @@ def read_sheets(sheets: Iterable[Path], key: Path) -> pd.DataFrame:
             raise InputError(
                 f"columns {sorted(missing)} are missing", where=str(sheet), mend="fill in review.csv itself"
             )
+        table["item"] = table["item"].str.strip()
+        table = table[(table != "").any(axis=1)]
+        if table.empty:
+            raise InputError("the sheet holds no item", where=str(sheet), mend="fill in review.csv itself")
         for number, row in enumerate(table.to_dict("records"), start=2):
             _check_row(row, known, f"{sheet}, line {number}")
         if table["item"].duplicated().any():
@@ -171,7 +178,7 @@ def read_sheets(sheets: Iterable[Path], key: Path) -> pd.DataFrame:
         for name in ("label", "comment"):
             filled[name] = table[name].str.strip() if name in table else ""
         tables.append(filled)
-    names = [str(table["reviewer"].iloc[0]) for table in tables if len(table)]
+    names = [str(table["reviewer"].iloc[0]) for table in tables]
     if len(set(names)) != len(names):
         raise InputError(
             "two sheets have one file name", where=", ".join(names), mend="name each after its reviewer"
@@ -184,7 +191,8 @@ def read_sheets(sheets: Iterable[Path], key: Path) -> pd.DataFrame:
 def _key(path: Path) -> dict[str, Mapping[str, str]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {str(one["item"]): one for one in found["items"]}
+        items = [Item(**one) for one in found["items"]]
+        return {one.item: vars(one) for one in items}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"this is no key: {type(error).__name__}",
