@@ -104,9 +104,8 @@ def _tell_all(found: EvidenceGraph) -> None:
     for (kind, status), number in sorted(edges.items()):
         typer.echo(f"{number:>6}  {kind:<18} {status}")
     degree: Counter[str] = Counter()
-    for one in found.edges:
-        if one.edge.status == "supported":
-            degree.update([found.source(one).name, found.target(one).name])
+    for one, _ in _once(found, [one for one in found.edges if one.edge.status == "supported"]):
+        degree.update([found.source(one).name, found.target(one).name])
     first = sorted(degree.items(), key=lambda item: (-item[1], item[0]))[:10]
     if first:
         typer.echo("most supported edges:  " + ", ".join(f"{name} ({number})" for name, number in first))
@@ -118,22 +117,41 @@ def _tell_edges(found: EvidenceGraph, with_run: bool) -> None:
         found.edges,
         key=lambda one: (order[one.edge.status], 1.0 if one.edge.q is None else one.edge.q, one.edge.id),
     )
-    for one in ranked[:_SHOWN]:
-        typer.echo(_line(one, found, with_run))
-    if len(ranked) > _SHOWN:
-        typer.echo(f"... and {len(ranked) - _SHOWN} more; --out FILE.csv writes all")
+    told = _once(found, ranked)
+    for one, runs in told[:_SHOWN]:
+        again = f"  and {runs - 1} more run{'s' * (runs > 2)}" if runs > 1 else ""
+        typer.echo(_line(one, found, with_run) + again)
+    if len(told) > _SHOWN:
+        typer.echo(f"... and {len(told) - _SHOWN} more; --out FILE.csv writes all")
+
+
+def _once(found: EvidenceGraph, edges: list[Said]) -> list[tuple[Said, int]]:
+    """Edges that several runs on the same subjects say alike, once, with how many runs do."""
+    runs: dict[tuple[object, ...], list[Said]] = {}
+    for one in edges:
+        edge = one.edge
+        same = (
+            found.source(one).id, edge.kind, found.target(one).id, edge.about, edge.status, edge.split, edge.dataset,
+            edge.effect, edge.p, edge.q, edge.n,
+        )  # fmt: skip
+        runs.setdefault(same, []).append(one)
+    return [(alike[0], len({one.run for one in alike})) for alike in runs.values()]
 
 
 def _tell_agreement(found: EvidenceGraph, entity: str) -> None:
     table = found.agreement(entity)
-    several = table[table["n_datasets"] > 1]
+    several = table[table["n_tests"] > 1]
     if len(several):
         typer.echo("in several data sets, or in subjects that were kept aside:")
     for row in several.to_dict("records"):
-        word = {True: "signs agree", False: "signs differ"}.get(row["agree"], "supported once")
+        both = row["n_positive"] and row["n_negative"]
+        word = {True: "signs agree", False: "signs differ"}.get(
+            row["agree"], "compared with different groups" if both else "supported once"
+        )
+        sets = f"{row['n_datasets']} data set{'s' * (row['n_datasets'] > 1)}"
         typer.echo(
             f"  {row['entity']} · {row['relation']} · {row['target']}: {row['n_positive']} up, "
-            f"{row['n_negative']} down, {row['n_refuted']} refuted of {row['n_datasets']}; {word}"
+            f"{row['n_negative']} down, {row['n_refuted']} refuted of {row['n_tests']} tests in {sets}; {word}"
         )
 
 

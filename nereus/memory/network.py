@@ -1,21 +1,24 @@
 """The evidence graph of one run or of many, as something to ask: entities, neighbourhoods, paths, patterns, agreement.
 
 Within a run a node is a thing of its data (two isoforms of a gene are two nodes); over several runs things of one kind
-and one name are one, since protein groups are cut differently in each data set.
+and one name are one, since protein groups are cut differently in each data set, unless the name says nothing outside its
+column or its data (`identity`).
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, get_args
 
 from nereus.errors import InputError
+from nereus.memory.agreement import compared
 from nereus.memory.graph import name_key
+from nereus.memory.identity import across, apart, thing_id
 from nereus.memory.records import EdgeKind, EntityKind, GraphEdge, GraphNode
+from nereus.memory.ways import surest
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -85,16 +88,21 @@ class EvidenceGraph:
         self._one = len(graphs) <= 1
         self.nodes: dict[str, GraphNode] = {}
         """By what identifies a thing: its id in one run, its kind and name over several."""
-        self._key: dict[str, str] = {}
-        """Id of a node -> key of the thing."""
+        self._key: dict[tuple[str, str], str] = {}
+        """Run and id of a node -> key of the thing."""
         self.edges: list[Said] = []
         self._members: dict[str, set[str]] = {}
+        ambiguous = frozenset().union(*(apart(nodes) for nodes, _ in graphs.values()))
         for run, (nodes, edges) in graphs.items():
+            dataset = next((one.dataset for one in edges if one.split == "discovery" and one.dataset), run)
             for one in nodes:
-                key = one.id if self._one else f"{one.kind}|{name_key(one.name)}"
-                self._key[one.id] = key
-                self.nodes.setdefault(key, one)
-                self._members.setdefault(key, set()).update(_names(one))
+                key, thing = one.id, one
+                if not self._one:
+                    key, name = across(one, run, dataset, ambiguous)
+                    thing = one.model_copy(update={"id": thing_id(key), "name": name})
+                self._key[run, one.id] = key
+                self.nodes.setdefault(key, thing)
+                self._members.setdefault(key, set()).update(_names(one), _names(thing))
             self.edges += [Said(run, one) for one in edges]
 
     def __len__(self) -> int:
@@ -105,11 +113,15 @@ class EvidenceGraph:
 
     def source(self, said: Said) -> GraphNode:
         """Where an edge begins."""
-        return self.nodes[self._key[said.edge.source]]
+        return self.nodes[self._key[said.run, said.edge.source]]
 
     def target(self, said: Said) -> GraphNode:
         """Where it ends."""
-        return self.nodes[self._key[said.edge.target]]
+        return self.nodes[self._key[said.run, said.edge.target]]
+
+    def _ends(self, said: Said) -> tuple[str, str]:
+        """Keys of both ends of an edge."""
+        return self._key[said.run, said.edge.source], self._key[said.run, said.edge.target]
 
     # ------------------------------------------------------------------------------------------------ asking
 
@@ -188,7 +200,7 @@ class EvidenceGraph:
         for _ in range(depth):
             fresh: set[str] = set()
             for place, one in enumerate(self.edges):
-                ends = {self._key[one.edge.source], self._key[one.edge.target]}
+                ends = {*self._ends(one)}
                 if ends & inside:
                     chosen[place] = one
                     fresh |= ends
@@ -211,24 +223,15 @@ class EvidenceGraph:
         refuted
             Whether edges that were refuted may be gone along.
         """
-        import networkx as nx
-
-        best = self._best(refuted)
-        plain = nx.Graph()
-        plain.add_nodes_from(sorted(self.nodes))
-        plain.add_edges_from((first, last) for first, last, _ in best)
+        starts, ends = self._keys(start), self._keys(end)
+        around = _around(self._best(refuted))
         found: list[Way] = []
-        for first in self._keys(start):
-            for last in self._keys(end):
-                if first == last or not nx.has_path(plain, first, last):
-                    continue
-                ways = nx.shortest_simple_paths(plain, first, last)
-                for keys in islice(ways, most * 5):
-                    if len(keys) > longest + 1:
-                        break
-                    found.append(self._way(keys, best))
-        found.sort(key=lambda way: (len(way.edges), way.weakest, [node.name for node in way.nodes]))
-        return found[:most]
+        for length in range(1, longest + 1):
+            slots = [starts, *[self.nodes] * (length - 1), ends]
+            found += self._ways(around, slots, [None] * length, most - len(found))
+            if len(found) >= most:
+                break
+        return found
 
     def match(self, pattern: str, most: int = _MOST) -> list[Way]:
         """Ways that a typed pattern describes, the surest first.
@@ -247,28 +250,27 @@ class EvidenceGraph:
             The pattern names no kind of node or edge, or an entity that is not there.
         """
         slots, joints = self._pattern(pattern)
-        around: dict[str, list[tuple[str, Said]]] = {}
-        for (first, last, _), one in self._best(refuted=False, by_kind=True).items():
-            around.setdefault(first, []).append((last, one))
-            around.setdefault(last, []).append((first, one))
-        found: list[Way] = []
+        return self._ways(_around(self._best(refuted=False, by_kind=True)), slots, joints, most)
 
-        def grow(keys: tuple[str, ...], edges: tuple[Said, ...]) -> Iterator[Way]:
-            place = len(edges)
-            if place == len(joints):
-                yield Way(tuple(self.nodes[key] for key in keys), edges)
-                return
-            for other, one in around.get(keys[-1], ()):
-                fits = joints[place] is None or one.edge.kind == joints[place]
-                if fits and other not in keys and other in slots[place + 1]:
-                    yield from grow((*keys, other), (*edges, one))
+    def _ways(
+        self,
+        around: Mapping[str, Sequence[tuple[str, Said]]],
+        slots: Sequence[Collection[str]],
+        joints: Sequence[str | None],
+        most: int,
+    ) -> list[Way]:
+        def fits(kind: str | None) -> Callable[[Said], bool]:
+            return lambda one: kind is None or one.edge.kind == kind
 
-        for first in sorted(slots[0]):
-            found += grow((first,), ())
-        found.sort(
-            key=lambda way: (way.weakest, [node.name for node in way.nodes], [e.edge.id for e in way.edges])
+        found = surest(
+            around,
+            slots,
+            [fits(kind) for kind in joints],
+            lambda one: _doubt(one.edge),
+            lambda key, one: (self.nodes[key].name, "" if one is None else one.edge.id),
+            most,
         )
-        return found[:most]
+        return [Way(tuple(self.nodes[key] for key in keys), edges) for keys, edges in found]
 
     def _pattern(self, pattern: str) -> tuple[list[set[str]], list[str | None]]:
         words = [word.strip() for word in pattern.split(">")]
@@ -308,49 +310,23 @@ class EvidenceGraph:
         Returns
         -------
         pandas.DataFrame
-            statement (key), kind, entity, relation, target, n_datasets, n_positive, n_negative, n_refuted, agree (all
-            supported signs equal; empty where fewer than two data sets support it), datasets.
+            statement (key), kind, entity, relation, target; n_datasets; n_tests (data sets, and parts of them that were
+            tested by themselves), of these n_positive, n_negative, n_refuted; agree (all supported signs equal; empty
+            where fewer than two tests support it, or where other groups were compared within one data set), datasets,
+            comparisons.
         """
-        import pandas as pd
-
         wanted = None if name is None else set(self._keys(name))
-        rows: dict[tuple[str, str, str], list[Said]] = {}
+        rows: dict[tuple[str, str, str], list[GraphEdge]] = {}
         for one in self.edges:
             if one.edge.status not in ("supported", "refuted") or one.edge.sign == 0:
                 continue
-            first, last = self._key[one.edge.source], self._key[one.edge.target]
+            first, last = self._ends(one)
             if wanted is None or {first, last} & wanted:
-                rows.setdefault((first, one.edge.relation, last), []).append(one)
-        told = []
-        for (first, relation, last), found in sorted(rows.items()):
-            held = [one for one in found if one.edge.status == "supported"]
-            by_sign = {
-                sign: {(o.edge.dataset, o.edge.split) for o in held if o.edge.sign == sign}
-                for sign in (1, -1)
-            }
-            several = len(by_sign[1] | by_sign[-1]) > 1
-            told.append(
-                {
-                    "statement": f"{first}|{relation}|{last}",
-                    "kind": self.nodes[first].kind,
-                    "entity": self.nodes[first].name,
-                    "relation": relation,
-                    "target": self.nodes[last].name,
-                    "n_datasets": len({(one.edge.dataset, one.edge.split) for one in found}),
-                    "n_positive": len(by_sign[1]),
-                    "n_negative": len(by_sign[-1]),
-                    "n_refuted": len(
-                        {(o.edge.dataset, o.edge.split) for o in found if o.edge.status == "refuted"}
-                    ),
-                    "agree": (not (by_sign[1] and by_sign[-1])) if several else None,
-                    "datasets": ";".join(sorted({f"{o.edge.dataset[:12]} {o.edge.split}" for o in found})),
-                }
-            )
-        columns = [
-            "statement", "kind", "entity", "relation", "target", "n_datasets", "n_positive", "n_negative",
-            "n_refuted", "agree", "datasets",
-        ]  # fmt: skip
-        return pd.DataFrame(told, columns=columns)
+                rows.setdefault((first, one.edge.relation, last), []).append(one.edge)
+        return compared(
+            (f"{first}|{relation}|{last}", self.nodes[first], relation, self.nodes[last], found)
+            for (first, relation, last), found in sorted(rows.items())
+        )
 
     # ------------------------------------------------------------------------------------------- giving it away
 
@@ -393,7 +369,15 @@ class EvidenceGraph:
             "format": FORMAT,
             "runs": list(self.runs),
             "nodes": [{"key": key, **node.model_dump(mode="json")} for key, node in self.nodes.items()],
-            "edges": [{"run": one.run, **one.edge.model_dump(mode="json")} for one in self.edges],
+            "edges": [
+                {
+                    "run": one.run,
+                    **one.edge.model_dump(mode="json"),
+                    "source": self.source(one).id,
+                    "target": self.target(one).id,
+                }
+                for one in self.edges
+            ],
         }
 
     def to_networkx(self) -> nx.MultiDiGraph:
@@ -410,8 +394,7 @@ class EvidenceGraph:
                 if value is not None and name not in ("source", "target", "source_kind", "target_kind")
             }
             graph.add_edge(
-                self._key[one.edge.source],
-                self._key[one.edge.target],
+                *self._ends(one),
                 key=f"{one.run}/{one.edge.id}",
                 **told,
             )
@@ -423,7 +406,7 @@ class EvidenceGraph:
         """The same things, as far as these edges touch them."""
         made = EvidenceGraph({})
         made.runs, made._one, made._key, made.edges = self.runs, self._one, self._key, edges
-        touched = {self._key[end] for one in edges for end in (one.edge.source, one.edge.target)}
+        touched = {key for one in edges for key in self._ends(one)}
         made.nodes = {key: node for key, node in self.nodes.items() if key in touched}
         made._members = {key: self._members[key] for key in made.nodes}
         return made
@@ -434,7 +417,7 @@ class EvidenceGraph:
         for one in self.edges:
             if one.edge.status in ("refuted", "untested") and not refuted:
                 continue
-            ends = tuple(sorted((self._key[one.edge.source], self._key[one.edge.target])))
+            ends = tuple(sorted(self._ends(one)))
             if ends[0] == ends[1]:
                 continue
             key = (ends[0], ends[1], one.edge.kind if by_kind else "")
@@ -447,9 +430,14 @@ class EvidenceGraph:
                 found[key] = one
         return dict(sorted(found.items()))
 
-    def _way(self, keys: Sequence[str], best: Mapping[tuple[str, str, str], Said]) -> Way:
-        edges = tuple(best[(*sorted(pair), "")] for pair in pairwise(keys))  # type: ignore[index]
-        return Way(tuple(self.nodes[key] for key in keys), edges)
+
+def _around(best: Mapping[tuple[str, str, str], Said]) -> dict[str, list[tuple[str, Said]]]:
+    """Thing -> what is beside it."""
+    found: dict[str, list[tuple[str, Said]]] = {}
+    for (first, last, _), one in best.items():
+        found.setdefault(first, []).append((last, one))
+        found.setdefault(last, []).append((first, one))
+    return found
 
 
 def _doubt(edge: GraphEdge) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from nereus.agents.planner.questions import TESTED, WHOLE
 from nereus.memory.graph import make_node
+from nereus.memory.identity import answers
 from nereus.memory.records import (
     Contrast,
     EdgeKind,
@@ -147,8 +148,7 @@ def group_node(factor: str, level: str, contrast: Contrast | None = None) -> Gra
     """A level of a factor; a treatment where the factor's name says that it was given."""
     kept = sorted(contrast.subset.items()) if contrast is not None else []
     inside = "".join(f"; {column}={value}" for column, value in kept)
-    bare = level.replace(".", "", 1).lstrip("-").isdigit()
-    named = f"{factor} {level}" if bare else level
+    named = f"{factor} {level}" if answers(level) else level
     told = named + "".join(f" ({column} = {value})" for column, value in kept)
     kind: EntityKind = "treatment" if _TREATMENT.search(factor) else "sample_group"
     return make_node(kind, f"{factor}={level}{inside}", told)
