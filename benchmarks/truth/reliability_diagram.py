@@ -43,7 +43,7 @@ def reliability_svg(curves: list[Curve], title: str) -> bytes:
         axes.set_ylim(-0.02, 1.02)
         axes.set_ylabel("share that was true")
         axes.set_title(title, color=INK)
-        axes.legend(loc="lower right")
+        axes.legend(loc="upper left")
         counts.set_yscale("log")
         most = max((float(one["n"]) for curve in curves for one in curve.bins), default=1.0)
         decades = [10**i for i in range(int(np.log10(max(most, 1.0))) + 2)]
