@@ -30,10 +30,29 @@ def whole_groups(
         whole = WHOLE.get(objectives[one].kind)
         reference = outputs.get(f"{one}:{whole.main}") if whole is not None else None
         if whole is not None and reference:
-            yield _whole_group(book, objectives[one], whole, reference.partition("/")[0])
+            family = f"{one} {whole.relation}" if f"{one}:{whole.family}" in outputs else ""
+            yield _whole_group(book, objectives[one], whole, reference.partition("/")[0], family, outputs)
 
 
-def _whole_group(book: EvidenceBook, objective: Objective, whole: Whole, step_id: str) -> EvidenceGroup:
+def holds_in_run(book: EvidenceBook, family: str, outputs: Mapping[str, str]) -> tuple[str, str] | None:
+    """Step of the run's error control and the finding of a family of one test; None where it holds nothing."""
+    if "findings" not in outputs:
+        return None
+    step = outputs["findings"].partition("/")[0]
+    table = book.table(step, "findings")
+    found = table.loc[table["family"] == family, "finding"]
+    return None if found.empty else (step, str(found.iloc[0]))
+
+
+def _whole_group(
+    book: EvidenceBook,
+    objective: Objective,
+    whole: Whole,
+    step_id: str,
+    family: str,
+    outputs: Mapping[str, str],
+) -> EvidenceGroup:
+    """`family`: its name in the run's error control; empty where the statement is decided on its own."""
     evidence: dict[str, str] = {}
     values: dict[str, Scalar] = {}
     for name, quantity in whole.cited.items():
@@ -46,6 +65,12 @@ def _whole_group(book: EvidenceBook, objective: Objective, whole: Whole, step_id
     p = number(values.get(whole.p)) if whole.p else None
     held = whole.holds is None or bool(values.get(whole.holds))
     values["claimed"] = held and (whole.p is None or (p is not None and p <= LEVEL))
+    if family:
+        found = holds_in_run(book, family, outputs)
+        values["claimed"] = bool(values["claimed"]) and found is not None
+        if found is not None:
+            told = book.cell(found[0], "findings", found[1], "q_run", "q over all questions of the run")
+            evidence["q_run"], values["q_run"] = told.id, told.value
     return EvidenceGroup(
         id=f"{objective.id}|{whole.relation}",
         grain="set",

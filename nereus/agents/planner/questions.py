@@ -100,6 +100,8 @@ class Whole:
         Named value that is above 0 (or True) where there is something to say.
     cited
         Named values that are cited: name -> what it is.
+    family
+        Table that holds the statement's p as one test: the statement is then decided at the error level of the run.
     """
 
     kind: ObjectiveKind
@@ -110,6 +112,7 @@ class Whole:
     p: str | None
     holds: str | None
     cited: Mapping[str, str]
+    family: str = ""
 
 
 _TESTED = (
@@ -294,6 +297,7 @@ _WHOLE = (
             "panel_frequency": "share of the folds that chose the same features",
             "n_units": "subjects",
         },
+        family="decision",
     ),
     Whole(
         ObjectiveKind.SUBTYPES,
@@ -363,6 +367,9 @@ def families(objective: Objective) -> dict[str, str]:
     """Tables of an objective that count as tests: output -> what its family is called in the run-wide error control."""
     if objective.kind is ObjectiveKind.PATHWAY:
         return {SETS: SETS}
+    whole = WHOLE.get(objective.kind)
+    if whole is not None and whole.family:
+        return {whole.family: whole.relation}
     asked = TESTED.get(objective.kind)
     return {} if asked is None else {asked.main: asked.relation_of(objective), **asked.also}
 

@@ -65,7 +65,7 @@ class PanelParams(Params):
 
 @tool(
     "biomarker_panel",
-    version="3",
+    version="4",
     summary="A small panel that predicts an outcome: nested cross-validation by subject, AUROC, permutation p.",
     outputs=(
         "table:panel",
@@ -74,6 +74,7 @@ class PanelParams(Params):
         "table:calibration",
         "table:roc",
         "table:null",
+        "table:decision",
     ),
     seconds=45.0,
 )
@@ -106,7 +107,9 @@ def biomarker_panel(dataset: AnnData, params: PanelParams, *, seed: int) -> Resu
         (arm, measure, estimate, se, ci_low, ci_high, n_units, n_pairs, gain over the covariates with limits
         and p). ``predictions`` (sample, subject, outcome, prediction, n_predicted and one probability a
         class; means over repeats, primary arm). ``calibration`` (bin, predicted, observed, n). ``roc`` (point,
-        arm, class, fpr, tpr: mean of the curves of the test folds). ``null`` (permutation, estimate).
+        arm, class, fpr, tpr: mean of the curves of the test folds). ``null`` (permutation, estimate). ``decision``, one
+        row (feature: ``panel``; effect: performance beyond chance, p, q, n): the panel as one test among others, for
+        `run_wide_fdr`; without permutations p is NaN.
         Values: performance, performance_low, performance_high, p_permutation, gain, calibration_slope, brier,
         panel_size, n_units ...
 
@@ -221,10 +224,19 @@ def biomarker_panel(dataset: AnnData, params: PanelParams, *, seed: int) -> Resu
             "calibration": calibrated,
             "roc": curves(problem, arms, folds),
             "null": null,
+            "decision": _decision(best.estimate, p, len(np.unique(problem.unit))),
         },
         warnings=tuple(warnings),
         n_total=dataset.n_vars,
         n_returned=len(panel),
+    )
+
+
+def _decision(estimate: float, p: float | None, n: int) -> pd.DataFrame:
+    """The panel as one test: it takes part in the error rate of a run like any table of tests."""
+    found = np.nan if p is None else p
+    return pd.DataFrame(
+        {"feature": ["panel"], "gene": [""], "effect": [estimate - 0.5], "p": [found], "q": [found], "n": [n]}
     )
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from nereus.agents.planner.companions import COHORT
 from nereus.agents.planner.evidence import EvidenceBook, in_order
 from nereus.agents.planner.graph.signatures import Signature, group_node, signature, target_of
-from nereus.agents.planner.grouping import missing, selected_sets
+from nereus.agents.planner.grouping import holds_in_run, missing, selected_sets
 from nereus.agents.planner.harvest import REPLICATION, Source, name_of
 from nereus.agents.planner.questions import SETS, WHOLE
 from nereus.memory.graph import edge_id, make_node, ordered
@@ -549,17 +549,26 @@ def _wholes(graph: Weaver, objectives: Mapping[str, Objective], outputs: Mapping
         if objective.kind is ObjectiveKind.LOCALISATION:
             _places(graph, objective, step)
         elif objective.kind in (ObjectiveKind.PANEL, ObjectiveKind.SUBTYPES):
-            _statement(graph, objective, whole.relation, whole.p or "", whole.holds, step)
+            family = f"{one} {whole.relation}"
+            fell = f"{one}:{whole.family}" in outputs and holds_in_run(graph.book, family, outputs) is None
+            _statement(graph, objective, whole.relation, whole.p or "", whole.holds, step, fell)
 
 
 def _statement(
-    graph: Weaver, objective: Objective, relation: RelationName, p: str, holds: str | None, step: str
+    graph: Weaver,
+    objective: Objective,
+    relation: RelationName,
+    p: str,
+    holds: str | None,
+    step: str,
+    fell: bool,
 ) -> None:
+    """`fell`: whether it missed the error level of the run."""
     values = graph.book.values(step)
     if p not in values or missing(values[p]) or values[p] is None:
         return
     form = signature(objective.kind, relation)
-    held = float(values[p]) <= _LEVEL and (holds is None or bool(values.get(holds)))  # type: ignore[arg-type]
+    held = not fell and float(values[p]) <= _LEVEL and (holds is None or bool(values.get(holds)))  # type: ignore[arg-type]
     target = target_of(objective, relation)
     if relation == "composition":
         target = graph.node("sample_group", "all samples")

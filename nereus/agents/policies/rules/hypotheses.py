@@ -202,7 +202,8 @@ def _atoms(draft: HypothesisDraft, context: DecisionContext) -> tuple[Atom, ...]
             atom(
                 2, "permutation", "lies beyond what exchanged labels reach", False, "performance", "null_p95"
             ),
-            atom(3, "assumed", "new subjects are like these", False),
+            atom(3, "significance", "holds at the error level of the whole run", True, "q_run"),
+            atom(4, "assumed", "new subjects are like these", False),
         )
     atoms = [atom(1, "significance", "holds at the error level of the whole run", True, "q")]
     if group.grain == "set":

@@ -197,6 +197,8 @@ def _panel_statement(group: EvidenceGroup, context: DecisionContext) -> str:
         parts.append(f"the covariates alone {_ref(group, 'performance_covariates', '.2f')}")
     if "p_permutation" in group.evidence:
         parts.append(f"permutation p {_ref(group, 'p_permutation', 'p')}")
+    if "q_run" in group.evidence:
+        parts.append(f"q over the run {_ref(group, 'q_run', 'p')}")
     if "n_units" in group.evidence:
         parts.append(f"{_ref(group, 'n_units', '.0f')} {plural(_unit(context))}")
     return f"A panel{size} tells {what} ({'; '.join(parts)})."

@@ -16,7 +16,8 @@ from nereus.memory.records import Contrast, Objective, ObjectiveKind
 
 SMALLEST_GROUP = 8
 """Subjects in the smaller group below which nothing is learned that could be judged out of fold."""
-PERMUTATIONS = 50
+PERMUTATIONS = 99
+"""Exchanged labellings: their p reaches one in a hundred, which the error level over several questions asks for."""
 MOST_PANELS = 2
 """Panels a run, those of the first comparisons that found something: each costs many fits."""
 _WORDS = [
