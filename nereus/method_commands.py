@@ -187,7 +187,8 @@ def _asking(verb: str, about: str) -> None:
             if len(found) == len(table) and found.index.equals(table.index):
                 found = pd.concat([table.drop(columns=[c for c in found if c in table]), found], axis=1)
             out.parent.mkdir(parents=True, exist_ok=True)
-            found.to_csv(out, index=False)
+            # Answers that are not one a row have an index of their own, which has a name.
+            found.to_csv(out, index=found.index.name is not None and not found.index.equals(table.index))
             bad = int((found[PROBLEM] != "").sum()) if PROBLEM in found else 0
             if bad:
                 typer.echo(f"warning: {bad} rows cannot be read; column {PROBLEM!r} says why")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CATALOGUE: dict[str, str] = {
     # molecules -------------------------------------------------------------------------------
     "unimatch": "nereus.models.molecules.unimatch:UniMatch",
+    "mgssl": "nereus.models.molecules.mgssl:MGSSL",
 }
 
 

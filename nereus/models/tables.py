@@ -59,7 +59,8 @@ def answer(
     Returns
     -------
     DataFrame
-        For verbs that answer by row: the table's index, empty cells and a column ``problem`` where a row cannot be read.
+        For verbs that answer by row: the table's index, empty cells and a column ``problem`` where a row cannot be read. For
+        verbs with an index of their own (several answers a row) these rows come last, under the table's index.
     """
     bad = unreadable(method.card, table, columns)
     if bad and len(bad) == len(table):
@@ -70,8 +71,13 @@ def answer(
     found: pd.DataFrame = getattr(method, f"{verb.value}_table")(
         table.iloc[readable] if bad else table, columns, **(options or {})
     )
-    if not bad or not found.index.isin(table.index).all() or found.index.has_duplicates:
+    if not bad:
         return found
-    whole = found.reindex(table.index)
-    whole[PROBLEM] = [bad.get(row, "") for row in range(len(table))]
+    if found.index.isin(table.index).all() and not found.index.has_duplicates:
+        whole = found.reindex(table.index)
+        whole[PROBLEM] = [bad.get(row, "") for row in range(len(table))]
+        return whole
+    whole = found.reindex([*found.index, *(str(table.index[row]) for row in bad)])
+    whole.index.name = found.index.name
+    whole[PROBLEM] = [""] * len(found) + list(bad.values())
     return whole

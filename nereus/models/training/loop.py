@@ -56,6 +56,8 @@ class History:
     """Epoch (from one) whose weights were kept, where a validation loss decided."""
     stopped_early: bool = False
     """Whether training ended before the planned epochs because the validation loss no longer fell."""
+    notes: list[str] = field(default_factory=list)
+    """What was done to the data that a user should know, in words: tools and the command line tell it as warnings."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON values."""

@@ -57,5 +57,5 @@ def ask(card: Card, verb: Verb, model: TrainedMethod, table: pd.DataFrame, param
         warnings=(f"{bad} rows cannot be read, first: {problems[problems != ''].iloc[0]}",) if bad else (),
         complete=not bad,
         n_total=len(table),
-        n_returned=len(keyed) - bad,
+        n_returned=len(table) - bad,
     )

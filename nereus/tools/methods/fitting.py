@@ -66,6 +66,7 @@ def fit(card: Card, table: pd.DataFrame, params: Any, seed: int, session: Sessio
             session=(session or Session()).stage("judging"),
         )
     method.fit_table(readable, columns, session=(session or Session()).stage("training"))
+    warnings += method.history_.notes
     tables = {"history": _history(method.history_.losses)}
     figures = dict(_drawn("plot_learning_curve", {"history": tables["history"]}))
     values: dict[str, Any] = {"n_trained_on": len(readable), "n_unreadable": len(bad)}

@@ -41,6 +41,8 @@ class UniMatchConfig(Config):
     """Rank of the learned offsets of training tasks (``task_matching="relation"``)."""
     relation_temperature: float = Field(default=0.1, gt=0)
     """Sharpness of the softmax over related tasks."""
+    pretrained: str | None = None
+    """Folder or file of a saved MGSSL of equal width and layers, whose encoder meta-training starts from."""
     training: TrainingOptions = TrainingOptions(
         epochs=30, batch_size=1, learning_rate=1e-3, weight_decay=5e-5, clip_norm=1.0
     )

@@ -22,6 +22,8 @@ from torch import Tensor
 from nereus.errors import InputError
 from nereus.models.base import Method
 from nereus.models.molecules.graphs import PackedGraphs, featurise, read_smiles
+from nereus.models.molecules.graphs.pretrained import load_encoder
+from nereus.models.molecules.labels import binary_labels
 from nereus.models.molecules.unimatch.auxiliary import property_tasks
 from nereus.models.molecules.unimatch.card import CARD
 from nereus.models.molecules.unimatch.config import UniMatchConfig
@@ -100,7 +102,7 @@ class UniMatch(ClassifierMixin, Method[UniMatchConfig]):  # type: ignore[misc]
             A SMILES cannot be read, a class has no molecule, a molecule has two labels, or too few related assays are known.
         """
         smiles = list(X)
-        target = _labels(np.asarray(y, dtype=float).reshape(-1, 1), smiles)[:, 0]
+        target = _labels(y, smiles)[:, 0]
         _both_classes(target)
         if related is None:
             molecules, _, _ = read_smiles(smiles)
@@ -133,11 +135,15 @@ class UniMatch(ClassifierMixin, Method[UniMatchConfig]):  # type: ignore[misc]
 
     def _fit(self, X: Any, y: Any, session: Session) -> None:
         smiles = list(X)
-        labels = _labels(np.asarray(y, dtype=float), smiles)
+        labels = _labels(y, smiles)
         graphs, _, _ = featurise(smiles)
-        network = UniMatchNetwork(self.config, labels.shape[1]).to(self.device)
+        network = UniMatchNetwork(self.config, labels.shape[1])
+        if self.config.pretrained is not None:
+            load_encoder(network.encoder, self.config.pretrained)
+        network = network.to(self.device)
         objective = MetaLearning(network, graphs, labels, self.config)
-        identity = hashlib.sha256("\n".join(smiles).encode() + labels.tobytes()).hexdigest()
+        told = "\n".join(smiles).encode() + labels.tobytes() + (self.config.pretrained or "").encode()
+        identity = hashlib.sha256(told).hexdigest()
         self.history_ = train(
             network,
             objective,
@@ -160,7 +166,7 @@ class UniMatch(ClassifierMixin, Method[UniMatchConfig]):  # type: ignore[misc]
         """
         self._require_fitted()
         smiles = list(X)
-        labels = _labels(np.asarray(y, dtype=float).reshape(-1, 1), smiles)[:, 0]
+        labels = _labels(y, smiles)[:, 0]
         _both_classes(labels)
         if not np.isfinite(labels).all():
             raise InputError(
@@ -263,22 +269,9 @@ class UniMatch(ClassifierMixin, Method[UniMatchConfig]):  # type: ignore[misc]
         return self
 
 
-def _labels(labels: np.ndarray, smiles: Sequence[str]) -> np.ndarray:
-    """Checked labels, (molecules, tasks)."""
-    if labels.ndim != 2 or len(labels) != len(smiles):
-        raise InputError(
-            f"labels have the shape {labels.shape}, there are {len(smiles)} molecules",
-            where="labels",
-            mend="one row of labels a molecule",
-        )
-    if wrong := sorted(set(np.unique(labels[np.isfinite(labels)]).tolist()) - {0.0, 1.0}):
-        raise InputError(
-            f"label {wrong[0]!r} is neither 1 nor 0",
-            where="labels",
-            mend="1 active, 0 inactive, empty unknown",
-        )
-    if np.isinf(labels).any():
-        raise InputError("a label is infinite", where="labels", mend="1 active, 0 inactive, empty unknown")
+def _labels(given: Any, smiles: Sequence[str]) -> np.ndarray:
+    """Checked labels, (molecules, tasks); no molecule has two."""
+    labels = binary_labels(given, len(smiles))
     rows: dict[str, list[int]] = defaultdict(list)
     for row, text in enumerate(smiles):
         rows[str(text)].append(row)

@@ -1,0 +1,48 @@
+"""Labels of molecules: 1, 0, or unknown; anything else is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nereus.errors import InputError
+
+
+def binary_labels(labels: Any, molecules: int) -> np.ndarray:
+    """Checked labels.
+
+    Parameters
+    ----------
+    labels
+        (molecules,) or (molecules, tasks): 1, 0, NaN or None where unknown.
+    molecules
+        Number of molecules.
+
+    Returns
+    -------
+    ndarray
+        (molecules, tasks), float64: 1, 0, NaN.
+
+    Raises
+    ------
+    InputError
+        The shape is another, or a label is none of these.
+    """
+    mend = "1 active, 0 inactive, empty unknown"
+    try:
+        values = pd.DataFrame(labels).apply(pd.to_numeric).to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"labels are no numbers: {error}", where="labels", mend=mend) from None
+    if values.ndim != 2 or len(values) != molecules or not values.shape[1]:
+        raise InputError(
+            f"labels have the shape {values.shape}, there are {molecules} molecules",
+            where="labels",
+            mend="one row of labels a molecule",
+        )
+    if np.isinf(values).any():
+        raise InputError("a label is infinite", where="labels", mend=mend)
+    if wrong := sorted(set(np.unique(values[np.isfinite(values)]).tolist()) - {0.0, 1.0}):
+        raise InputError(f"label {wrong[0]!r} is neither 1 nor 0", where="labels", mend=mend)
+    return np.asarray(values)
