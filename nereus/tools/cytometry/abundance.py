@@ -48,7 +48,7 @@ class AbundanceParams(PopulationTestParams):
 
 @tool(
     "cell_abundance_test",
-    version="1",
+    version="2",
     summary="Which populations differ in abundance between groups of subjects: moderated t on log odds, pairs, covariates.",
     outputs=("table:abundance", "dataset:shares"),
     seconds=1.0,

@@ -46,7 +46,7 @@ class StateParams(PopulationTestParams):
 
 @tool(
     "cell_state_test",
-    version="1",
+    version="2",
     summary="Which markers change within populations between groups of subjects: medians by subject, moderated t, pairs.",
     outputs=("table:state", "dataset:states"),
     seconds=2.0,

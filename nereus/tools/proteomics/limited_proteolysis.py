@@ -157,7 +157,7 @@ class ProteolysisTest:
 
 @tool(
     "limited_proteolysis",
-    version="1",
+    version="2",
     summary="Target proteins of limited proteolysis: peptides that change beyond their protein, combined by protein.",
     outputs=("table:targets", "table:peptides"),
     seconds=1.5,

@@ -10,8 +10,10 @@ six samples mixes the two preparations. The only witness is the bulk of the feat
 
 with centre and tau running over the expected precision of a feature. tau is the value for which the bulk (the
 middle half) of ``(effect - centre) / sqrt(se^2 + tau^2)`` is as wide as a normal distribution; features in
-the tails have no say. With tau known the test stays a t-test on its own degrees of freedom, with a larger
-standard error: the bulk fixes the scale, and the heavy tails of few replicates stay.
+the tails have no say. Where a quarter of the features or more changed, their middle half is not the bulk any
+longer: centre and tau are then those of the unchanged part of a mixture (`null_component`). With tau known the test
+stays a t-test on its own degrees of freedom, with a larger standard error: the bulk fixes the scale, and the
+heavy tails of few replicates stay.
 
 The same arithmetic would call broad, real differences between many independent subjects "background". There
 the exchange of labels is a proof of its own. `needs_background` therefore asks for the component only where
@@ -27,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nereus.tools.statistics.moderated_t import ContrastFit
+from nereus.tools.statistics.null_component import Verdict, null_component
 from nereus.tools.statistics.treat import treat
 
 FloatArray = npt.NDArray[np.float64]
@@ -39,6 +42,12 @@ _WIDTH = 200
 """Features in a running window (or a tenth of all, if more): a median absolute deviation known to about 6
 %.
 """
+_LEAST_WEIGHT = 30.0
+"""Unchanged features that a window needs for a centre and a spread of its own."""
+_FAR = 4.0
+"""Inflation from which on a reader is told that a background is either very wide, or not of unchanged features."""
+_COARSE = 5
+"""Windows of the mixture overlap by half."""
 _HALVINGS = 26
 _NORMAL_QUARTILE = 0.6744897501960817
 
@@ -59,8 +68,12 @@ class Background:
         Median of tau over the residual standard deviation of one sample: how far the typical unchanged
         feature is shifted, in standard deviations between replicates.
     inflation
-        Robust standard deviation of the plain statistics of the bulk; one where replicates tell the whole
-        story.
+        Robust standard deviation of the plain statistics of the middle half; one where replicates tell the
+        whole story.
+    verdict
+        How the unchanged features were told from the changed ones, as of `NullComponent`.
+    unchanged
+        Their estimated share; None where it is three quarters or more.
     """
 
     centre: FloatArray
@@ -68,6 +81,28 @@ class Background:
     spread: float
     ratio: float
     inflation: float
+    verdict: Verdict = "few"
+    unchanged: float | None = None
+
+    def warnings(self) -> list[str]:
+        """What a reader has to know where many features changed."""
+        mend = "normalise on features that are known to be constant (reference_features)"
+        if self.unchanged is None:
+            if self.inflation < _FAR:
+                return []
+            return [
+                f"the middle half of the features differs between the groups {self.inflation:.1f} times as far as "
+                f"replicates show, and was taken for the background: if most features changed, it hides them; {mend}"
+            ]
+        differ = f"about {1.0 - self.unchanged:.0%} of the tested features differ"
+        if self.verdict == "many":
+            return [f"{differ}: the rest, which share one centre, were taken for unchanged"]
+        if self.verdict == "rival":
+            return [
+                f"{differ}, a large group of them by the same amount: which group is the unchanged one cannot be "
+                f"told, so nothing within their spread is called; {mend}"
+            ]
+        return [f"{differ}: too few unchanged ones remain to measure effects against; {mend}"]
 
 
 def needs_background(n_features: int, n_splits: float) -> bool:
@@ -102,20 +137,20 @@ def fit_background(fit: ContrastFit, along: FloatArray) -> Background | None:
     tested = np.flatnonzero(np.isfinite(fit.effect) & np.isfinite(fit.se))
     if len(tested) < MIN_FEATURES:
         return None
-    order = tested[np.argsort(along[tested], kind="stable")]
-    width = min(len(order), max(_WIDTH, len(order) // 10))
-    n_anchors = max(1, min(len(order) - width + 1, round(10 * (len(order) - width) / width) + 1))
-    starts = np.linspace(0, len(order) - width, n_anchors).round().astype(int)
-    window = order[starts[:, None] + np.arange(width)]  # (anchors, width)
-    place = np.median(along[window], axis=1)
-    middle = np.median(fit.effect[window], axis=1)
-    at = np.clip(along, place[0], place[-1])
-    at = np.where(np.isfinite(at), at, place[0])
-    knots, first = np.unique(place, return_index=True)
-    centre = np.interp(at, knots, middle[first])
+    windows = _Windows.over(along[tested])
+    raw, square = fit.effect[tested], fit.se[tested] ** 2
+    middle = np.median(raw[windows.members], axis=1)
+    centre = windows.between(middle, along)
     away = np.abs(fit.effect - centre)
-    tau2 = _tau_squared(away[window] / _NORMAL_QUARTILE, (fit.se**2)[window])
-    variance = np.interp(at, knots, tau2[first])
+    tau2 = _tau_squared(away[tested][windows.members] / _NORMAL_QUARTILE, square[windows.members])
+    variance = windows.between(tau2, along)
+    found = null_component(
+        raw, square, (centre[tested], variance[tested]), _Weighted(along[tested], raw, square)
+    )
+    if found.verdict == "many":
+        centre[tested], variance[tested] = found.centre, found.variance
+    elif found.verdict == "rival":
+        variance[tested] = np.maximum(variance[tested], np.mean(away[tested] ** 2))
     residual_sd = np.sqrt(fit.variance[tested])
     return Background(
         centre,
@@ -123,7 +158,76 @@ def fit_background(fit: ContrastFit, along: FloatArray) -> Background | None:
         spread=float(1.4826 * np.median(away[tested])),
         ratio=float(np.median(np.sqrt(variance[tested]) / np.maximum(residual_sd, 1e-12))),
         inflation=float(np.median(away[tested] / fit.se[tested]) / _NORMAL_QUARTILE),
+        verdict=found.verdict,
+        unchanged=None if found.verdict == "few" else found.share,
     )
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Running windows over what the background depends on.
+
+    Attributes
+    ----------
+    members
+        Positions among the tested features, shape (anchors, width).
+    place
+        Median of the covariate in each window, shape (anchors,).
+    """
+
+    members: npt.NDArray[np.intp]
+    place: FloatArray
+
+    @staticmethod
+    def over(along: FloatArray, coarse: int = 1) -> _Windows:
+        """Windows that overlap by nine tenths, or every `coarse`-th of them."""
+        order = np.argsort(along, kind="stable")
+        width = min(len(order), max(_WIDTH, len(order) // 10))
+        n_anchors = max(1, min(len(order) - width + 1, round(10 / coarse * (len(order) - width) / width) + 1))
+        starts = np.linspace(0, len(order) - width, n_anchors).round().astype(int)
+        members = order[starts[:, None] + np.arange(width)]
+        return _Windows(members, np.median(along[members], axis=1))
+
+    def between(self, level: FloatArray, along: FloatArray) -> FloatArray:
+        """Values of the windows, interpolated to every feature."""
+        at = np.clip(along, self.place[0], self.place[-1])
+        knots, first = np.unique(self.place, return_index=True)
+        return np.asarray(np.interp(np.where(np.isfinite(at), at, self.place[0]), knots, level[first]))
+
+
+class _Weighted:
+    """Centre and variance of the background of weighted features: their running medians and quartiles."""
+
+    def __init__(self, along: FloatArray, effect: FloatArray, square: FloatArray) -> None:
+        self.windows, self.along, self.effect, self.square = (
+            _Windows.over(along, _COARSE),
+            along,
+            effect,
+            square,
+        )
+
+    def __call__(self, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+        centre = self._running(self.effect, weight)
+        # The median of away / sqrt(square + tau2) is one where that of away^2 - square is tau2.
+        excess = ((self.effect - centre) / _NORMAL_QUARTILE) ** 2 - self.square
+        return centre, np.maximum(self._running(excess, weight), 0.0)
+
+    def _running(self, x: FloatArray, weight: FloatArray) -> FloatArray:
+        """Running weighted median; that of all features where a window holds too few."""
+        heavy = weight[self.windows.members]
+        level = _weighted_median(x[self.windows.members], heavy)
+        few = heavy.sum(axis=1) < _LEAST_WEIGHT
+        if few.any():
+            level[few] = _weighted_median(x[None], weight[None])[0]
+        return self.windows.between(level, self.along)
+
+
+def _weighted_median(x: FloatArray, weight: FloatArray) -> FloatArray:
+    """Per row, the value below which half of the weight is."""
+    order = np.argsort(x, axis=1)
+    total = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
+    at = (total < 0.5 * total[:, -1:]).sum(axis=1)[:, None]
+    return np.asarray(np.take_along_axis(x, np.take_along_axis(order, at, axis=1), axis=1)[:, 0])
 
 
 def _tau_squared(away: FloatArray, square: FloatArray) -> FloatArray:

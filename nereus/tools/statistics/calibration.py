@@ -81,7 +81,7 @@ class CalibrationParams(ComparisonOptions):
 
 @tool(
     "calibrate_confidence",
-    version="4",
+    version="5",
     summary="Probability that a finding is true, learned from effects planted into the user's own data.",
     outputs=("table:confidence", "table:reliability"),
     seconds=6.0,

@@ -65,9 +65,12 @@ class TestOptions(ModelOptions):
     lfc_min: float = Field(default=0.0, ge=0.0)
     """Least absolute log2 fold change of interest (TREAT); 0 tests for any difference."""
     centre: Centre = "none"
-    """Subtract the robust centre of all effects, or its running value over mean abundance."""
+    """Subtract the robust centre of all effects, or its running value over mean abundance; where `background`
+    applies, its centre is subtracted instead.
+    """
     background: Literal["none", "auto", "always"] = "none"
-    """Widen standard errors by what unchanged features differ between the groups, and centre on them;
+    """Widen standard errors by what unchanged features differ between the groups, and centre on them, also where
+    many changed and the others can be told from them;
     ``auto``: where labels have fewer than 1,000 distinct splits and 200 or more features are tested.
     """
     min_per_group: int = Field(default=2, ge=1)
@@ -196,12 +199,12 @@ class Comparison:
         )
         if not self.widened or along is None:
             return fit, None
-        background = fit_background(fit, along)
-        return (
-            (fit, None)
-            if background is None
-            else (against_background(fit, background, options.lfc_min), background)
-        )
+        # The background has a centre of its own: that of all effects is no centre where many changed.
+        bare = replace(fit, effect=linear.effect, offset=np.zeros_like(fit.offset))
+        background = fit_background(bare, along)
+        if background is None:
+            return fit, None
+        return against_background(bare, background, options.lfc_min), background
 
     def relabelled_tests(self, labellings: Iterable[FloatArray]) -> Iterator[ContrastFit]:
         """Test under each of `labellings`, shape (samples,): what ``relabelled(labels).test()`` finds."""

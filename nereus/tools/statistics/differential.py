@@ -35,7 +35,7 @@ class DifferentialParams(FindingLevel, TestOptions):
 
 @tool(
     "differential_abundance",
-    version="2",
+    version="3",
     summary="Which features differ between two groups: moderated t or TREAT, covariates, blocks and pairs.",
     outputs=("table:differential",),
     seconds=0.5,
@@ -65,7 +65,7 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
         ``offset`` (what centring subtracted), ``sd`` (moderated residual standard deviation),
         ``background_sd`` (what the background adds to `se` in quadrature). Values:
         n_tested, n_significant, n_up, n_down, prior_df, prior_sd, median_effect, background_spread,
-        correlation ...
+        correlation, ``unchanged_share`` (of the features, as the background sees it) ...
 
     Raises
     ------
@@ -106,6 +106,7 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
     fit, background = compared.test_with_background()
     if params.background == "always" and background is None:
         warnings.append("too few features to estimate the background: it was left out")
+    warnings += [] if background is None else background.warnings()
     q = benjamini_hochberg(fit.p)
     low, high = fit.interval()
     mean = np.full(len(values), np.nan)
@@ -150,6 +151,7 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
             "background_applied": background is not None,
             "background_ratio": finite(background.ratio) if background else None,
             "background_inflation": finite(background.inflation) if background else None,
+            "unchanged_share": finite(background.unchanged) if background else None,
             **variance_values(fit, tested),
             **effect_values(fit, tested),
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import anndata
@@ -81,7 +81,7 @@ class Proteins:
 
 @tool(
     "peptide_model",
-    version="1",
+    version="2",
     summary="Protein-level test from peptides: robust peptide and sample effects, weights by peptides, moderated.",
     outputs=("table:differential",),
     seconds=15.0,
@@ -196,6 +196,7 @@ def peptide_model(dataset: anndata.AnnData, params: PeptideModelParams, *, seed:
             f"{int((unlinked > 0).sum())} proteins have samples that share no peptide with the others: those "
             f"samples were left out there"
         )
+    warnings += [] if background is None else background.warnings()
     one = int((proteins.dataset.var["n_peptides"] == 1).sum())
     beyond = f" by more than {params.lfc_min:g} log2 units" if params.lfc_min else ""
     return Result(
@@ -222,6 +223,7 @@ def peptide_model(dataset: anndata.AnnData, params: PeptideModelParams, *, seed:
             "background_applied": background is not None,
             "background_ratio": finite(background.ratio) if background else None,
             "background_inflation": finite(background.inflation) if background else None,
+            "unchanged_share": finite(background.unchanged) if background else None,
             **variance_values(fit, tested),
             **effect_values(fit, tested),
         },
@@ -355,7 +357,8 @@ def _tested(
     )
     if not compared.widened:
         return fit, None
-    background = fit_background(fit, along)
+    bare = replace(fit, effect=linear.effect, offset=np.zeros_like(fit.offset))
+    background = fit_background(bare, along)
     if background is None:
         return fit, None
-    return against_background(fit, background, params.lfc_min), background
+    return against_background(bare, background, params.lfc_min), background

@@ -23,7 +23,7 @@ class PermutationParams(ComparisonOptions):
 
 @tool(
     "permutation_null",
-    version="2",
+    version="3",
     summary="Findings of the same test under exchanged labels: observed count beside its null distribution.",
     outputs=("table:null",),
     seconds=4.0,

@@ -48,7 +48,7 @@ class ReplicationParams(ComparisonOptions):
 
 @tool(
     "replicate_externally",
-    version="2",
+    version="3",
     summary="Test findings again in a second cohort: sign, q, prediction interval, and the rate power predicts.",
     outputs=("table:replication",),
     seconds=10.0,

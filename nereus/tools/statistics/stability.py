@@ -35,7 +35,7 @@ class StabilityParams(ComparisonOptions):
 
 @tool(
     "stability",
-    version="2",
+    version="3",
     summary="Share of subsamples of the subjects in which a feature keeps its sign and p < 0.05.",
     outputs=("table:stability",),
     seconds=3.0,
