@@ -70,6 +70,7 @@ CATALOGUE: dict[str, str] = {
     "cluster_cells": "nereus.tools.cytometry.cluster:cluster_cells",
     "annotate_clusters": "nereus.tools.cytometry.annotate:annotate_clusters",
     "classify_cells": "nereus.tools.cytometry.classify:classify_cells",
+    "population_markers": "nereus.tools.cytometry.population_markers:population_markers",
     "cell_abundance_test": "nereus.tools.cytometry.abundance:cell_abundance_test",
     "cell_state_test": "nereus.tools.cytometry.state:cell_state_test",
     "load_network": "nereus.tools.enrichment.network:load_network",

@@ -331,6 +331,7 @@ CASES: dict[str, Case] = {
         {"contrast": STIMULATION, "unit": "donor"},
         barren=False,
     ),  # counts cells, whatever their values
+    "population_markers": Case(lambda: {"dataset": run("annotate_clusters").dataset()}, {"unit": "donor"}),
     "cell_state_test": Case(
         lambda: {"dataset": run("annotate_clusters").dataset()}, {"contrast": STIMULATION, "unit": "donor"}
     ),
