@@ -18,6 +18,7 @@ from nereus.agents.policies.askable import question_faults
 from nereus.agents.policies.base import (
     DecisionContext,
     EditDraft,
+    MergeVerdict,
     ObjectiveAssessment,
     ObjectivesProposal,
     ParamsDraft,
@@ -77,7 +78,10 @@ def guarded_faults(payload: View, embedded: View, context: DecisionContext) -> l
     if isinstance(payload, ObjectivesProposal) and isinstance(embedded, ObjectivesProposal):
         return question_faults(payload.objectives, embedded.objectives, context) + _dropped(payload, context)
     if isinstance(payload, ObjectiveAssessment) and isinstance(embedded, ObjectiveAssessment):
-        return question_faults(payload.children, embedded.children, context, child=True)
+        asked = question_faults(payload.children, embedded.children, context, child=True)
+        return asked + list(_anew(payload, embedded, context))
+    if isinstance(payload, MergeVerdict) and isinstance(embedded, MergeVerdict):
+        return list(_merged(payload, embedded))
     if isinstance(payload, WorkflowDraft) and isinstance(embedded, WorkflowDraft):
         return _plan_faults(payload, embedded, context)
     current = current_step(context)
@@ -242,6 +246,23 @@ def _same_edit(one: EditDraft, other: EditDraft) -> bool:
     return (first.tool, first.inputs, first.params, first.publishes) == (
         second.tool, second.inputs, second.params, second.publishes,
     )  # fmt: skip
+
+
+def _anew(
+    payload: ObjectiveAssessment, embedded: ObjectiveAssessment, context: DecisionContext
+) -> Iterator[str]:
+    """Another plan for a question whose test was made: it would be made again, and the last one would count."""
+    if payload.verdict != "new_workflow" or embedded.verdict == "new_workflow" or context.objective is None:
+        return
+    own = f"{context.objective.id}."
+    if any(one.step_id.startswith(own) and one.status == "ok" and one.tool in TESTS for one in context.calls):
+        yield "the test of this question was made: it is not planned anew after its result was seen"
+
+
+def _merged(payload: MergeVerdict, embedded: MergeVerdict) -> Iterator[str]:
+    """Opposite directions contradict each other, and equal ones do not, whatever is said about it."""
+    if "contradict" in (payload.verdict, embedded.verdict) and payload.verdict != embedded.verdict:
+        yield f"the directions of the two drafts say that they are {embedded.verdict!r}"
 
 
 def _once_more(

@@ -262,15 +262,20 @@ def _with_rules(
 
 
 def _further(always: tuple[Atom, ...], named: Iterable[Atom]) -> Iterator[Atom]:
-    """Atoms beyond those that are always tested: never necessary, and undecided until a tool decides."""
-    known = {atom.kind for atom in always if atom.kind != "assumed"}
+    """What a draft stands on beyond the atoms that are always tested: named, never necessary, and not tested.
+
+    A verdict belongs to the sentence that a tool tested. Where a tool can test something, the rules name its atom.
+    """
     said = {atom.statement for atom in always}
     number = max((int(atom.id[1:]) for atom in always), default=0)
     for atom in named:
-        if atom.kind in known or atom.statement in said:
+        if atom.statement in said or not atom.statement.strip():
             continue
+        said.add(atom.statement)
         number += 1
-        yield atom.model_copy(update={"id": f"A{number}", "necessary": False, "verdict": "assumed"})
+        yield atom.model_copy(
+            update={"id": f"A{number}", "kind": "assumed", "necessary": False, "verdict": "assumed"}
+        )
 
 
 __all__ = ["LLMPolicy", "read_reply"]

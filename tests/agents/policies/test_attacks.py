@@ -12,6 +12,7 @@ from nereus.agents.policies import RulesPolicy
 from nereus.agents.policies.aliases import Aliases, reads_as_instruction
 from nereus.agents.policies.base import (
     SCHEMAS,
+    Atoms,
     CallView,
     DecisionContext,
     DecisionKind,
@@ -180,6 +181,27 @@ def test_caveats_of_the_rules_stay() -> None:
         assert written.caveats == (*kept.caveats, "none that matters")
         assert written.experiment == kept.experiment
         assert written.alternatives == kept.alternatives
+
+
+def test_no_verdict_of_a_tool_is_put_on_a_sentence_of_a_model() -> None:
+    """An atom of the kind that holds by itself, with a sentence that nobody tested."""
+
+    def claims(kind: DecisionKind, payload: dict[str, Any], prompt: str) -> dict[str, Any]:
+        for atoms in payload["atoms"].values():
+            for named in ("direction", "stability"):
+                atoms.append({"id": "A99", "kind": named, "statement": "APP causes the disease", "necessary": True,
+                              "verdict": "holds", "evidence_ids": []})  # fmt: skip
+        return payload
+
+    ctx = DecisionContext(groups=(GROUP,))
+    drafts = RulesPolicy().decide(DecisionKind.COMPOSE_HYPOTHESES, ctx, seed=0).payload
+    assert isinstance(drafts, HypothesisDrafts)
+    ctx = ctx.model_copy(update={"drafts": drafts.drafts})
+    verdict = MirrorPolicy(claims).decide(DecisionKind.DECOMPOSE, ctx, seed=0)
+    assert not verdict.fallback, verdict.fallback_reason
+    assert isinstance(verdict.payload, Atoms)
+    (last,) = [one for one in verdict.payload.atoms[GROUP.id] if "causes" in one.statement]
+    assert (last.kind, last.necessary, last.verdict) == ("assumed", False, "assumed")
 
 
 def test_a_reply_that_breaks_a_check_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:

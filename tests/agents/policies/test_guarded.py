@@ -14,6 +14,7 @@ from nereus.agents.policies.base import (
     DecisionKind,
     Dropped,
     EditDraft,
+    MergeVerdict,
     ObjectiveAssessment,
     ObjectiveDraft,
     ObjectivesProposal,
@@ -245,6 +246,26 @@ def test_a_test_is_not_made_again_with_other_options() -> None:
         "after its result was seen" in one
         for one in guarded_faults(retry, StepAssessment(verdict="accept"), ctx)
     )
+
+
+def test_a_question_is_not_planned_anew_for_another_result() -> None:
+    ctx, _ = running()
+    again = ObjectiveAssessment(verdict="new_workflow", summary="try other options")
+    rules = ObjectiveAssessment(verdict="done", summary="done")
+    assert any("planned anew" in one for one in guarded_faults(again, rules, ctx))
+    untested = ctx.model_copy(update={"calls": ctx.calls[:2]})
+    assert not guarded_faults(again, rules, untested)
+
+
+def test_a_contradiction_is_not_merged_away() -> None:
+    for said, rules, wrong in (
+        ("same", "contradict", True),
+        ("distinct", "contradict", True),
+        ("contradict", "same", True),
+        ("distinct", "same", False),
+    ):
+        found = guarded_faults(MergeVerdict(verdict=said), MergeVerdict(verdict=rules), DecisionContext())
+        assert bool(found) == wrong
 
 
 def test_other_groups_do_not_come_in_by_the_parameters() -> None:
