@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, Queue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Literal
 
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -21,6 +21,10 @@ from nereus.agents.policies.replies import Answer, explained, read_message, text
 from nereus.errors import PolicyError
 
 MAX_REPAIRS = 2
+SILENT = 3
+"""Replies in a row that did not come in time, from which on the model is left alone for a while."""
+LEFT_ALONE = 4
+"""Questions that it is then not asked; twice as many after each further silence."""
 Form = Literal["tool", "text"]
 
 
@@ -66,6 +70,9 @@ class ChatCaller:
         offers = type(model).bind_tools is not BaseChatModel.bind_tools
         self.form: Form = ("tool" if offers else "text") if form == "auto" else form
         self._may_change = form == "auto"
+        self._silent = 0
+        self._left_alone = 0
+        self._lock = Lock()
         self._bound: dict[type[BaseModel], Runnable[Any, BaseMessage]] = {}
 
     def ask(
@@ -94,8 +101,10 @@ class ChatCaller:
         Raises
         ------
         PolicyError
-            No valid reply after the repairs, no reply in time, an error of the endpoint, or a ceiling.
+            No valid reply after the repairs, no reply in time, an error of the endpoint, a ceiling, or a model that is
+            left alone because it has not answered for a while.
         """
+        self._patience()
         talk = list(messages)
         wrong: list[str] = []
         for _ in range(1 + MAX_REPAIRS):
@@ -120,6 +129,13 @@ class ChatCaller:
         raise PolicyError(
             f"no valid reply after {MAX_REPAIRS} repairs: {wrong[0] if wrong else 'empty reply'}"
         )
+
+    def _patience(self) -> None:
+        """Refuse while the model is left alone: one that never answers must not cost a run its timeout each time."""
+        with self._lock:
+            if self._left_alone:
+                self._left_alone -= 1
+                raise PolicyError(f"the model did not answer in time {self._silent} times in a row")
 
     def _call(self, talk: list[BaseMessage], schema: type[BaseModel], usage: Usage) -> BaseMessage:
         try:
@@ -149,7 +165,12 @@ class ChatCaller:
         reply: BaseMessage | None = None
         try:
             reply = _within(model, talk, held.seconds)
+            self._silent = 0
         except TimeoutError:
+            with self._lock:
+                self._silent += 1
+                if self._silent >= SILENT:
+                    self._left_alone = LEFT_ALONE * 2 ** (self._silent - SILENT)
             raise PolicyError(f"no reply within {held.seconds:g} s") from None
         except Exception as error:
             if self.form == "tool" and self._may_change and _refuses_tools(error):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from threading import Event
 from typing import Any
 
 import pytest
@@ -253,3 +254,30 @@ def test_an_endpoint_that_tells_nothing_is_counted_in_full(told: Any) -> None:
     assert not verdicts[0].fallback
     assert verdicts[-1].fallback
     assert "6000 tokens" in verdicts[-1].fallback_reason
+
+
+def test_a_model_that_never_answers_costs_a_few_timeouts_only() -> None:
+    def never(messages: list[BaseMessage]) -> str:
+        Event().wait(0.5)
+        return ""
+
+    model = ScriptedModel(answer=never, seen=[])
+    one = policy(model, max_calls=1000, timeout_s=0.02)
+    verdicts = [one.decide(DecisionKind.CHOOSE_OBJECTIVES, DecisionContext(), seed=0) for _ in range(40)]
+    assert all(verdict.fallback for verdict in verdicts)
+    assert len(model.seen) == 6, "three in a row, then after four, eight and sixteen questions"
+    assert "times in a row" in verdicts[3].fallback_reason
+
+
+def test_a_model_that_answers_again_is_asked_again() -> None:
+    silent = [True] * 3
+
+    def answer(messages: list[BaseMessage]) -> str:
+        if silent:
+            silent.pop()
+            Event().wait(0.5)
+        return '{"ids": [], "reason": "stop"}'
+
+    one = policy(ScriptedModel(answer=answer, seen=[]), timeout_s=0.1)
+    verdicts = [one.decide(DecisionKind.CHOOSE_OBJECTIVES, DecisionContext(), seed=0) for _ in range(12)]
+    assert [verdict.fallback for verdict in verdicts] == [True] * 7 + [False] * 5
