@@ -17,7 +17,7 @@ from nereus.agents.planner.services import Services, explain
 from nereus.agents.planner.state import RunState
 from nereus.agents.policies.base import StepDraft, WorkflowDraft
 from nereus.errors import PlanError
-from nereus.memory.records import CallStatus, Objective, PlannedStep
+from nereus.memory.records import CallStatus, Objective, ObjectiveKind, PlannedStep
 from nereus.tools import registry
 
 FIGURES_A_CONTEXT = 4
@@ -62,7 +62,8 @@ def verify_context(state: VerificationState, runtime: Runtime[Services]) -> dict
     allowed = int(state["limits"]["tool_calls"] - state.get("used", {}).get("tool_calls", 0)) // len(
         contexts_to_verify(state)
     )
-    draft, checks = _plan(objective, asked, first.spec.params, _to_draw(services, objective))
+    other = "median" if _normalised_by(services, state) == "stable_subset" else "stable_subset"
+    draft, checks = _plan(objective, asked, first.spec.params, _to_draw(services, objective), other)
     if draft is None:
         return {}
     number = 1 + max(int(step.split(".W")[1].split(".")[0]) for step in calls if step.startswith(f"{one}.W"))
@@ -107,8 +108,25 @@ def verify_context(state: VerificationState, runtime: Runtime[Services]) -> dict
     return update
 
 
+def _normalised_by(services: Services, state: VerificationState) -> str:
+    """How the data were normalised when they were prepared; empty where they were not."""
+    prepared = {
+        name for name, one in state["objectives"].items() if one["kind"] == ObjectiveKind.QUALITY.value
+    }
+    for step, key in state.get("calls", {}).items():
+        if step.partition(".")[0] in prepared:
+            spec = services.call(key).spec
+            if spec.tool == "normalise" and "cohort" not in str(spec.inputs):
+                return str(spec.params.get("method", ""))
+    return ""
+
+
 def _plan(
-    objective: Objective, asked: Tested, params: dict[str, Any], features: list[str]
+    objective: Objective,
+    asked: Tested,
+    params: dict[str, Any],
+    features: list[str],
+    normalisation: str = "stable_subset",
 ) -> tuple[WorkflowDraft | None, dict[int, str]]:
     """The steps, and which position is which check; None where nothing is left to check, as of an unadjusted module."""
     again = {name: 0 if name in REPETITIONS else value for name, value in params.items()}
@@ -124,7 +142,7 @@ def _plan(
             checks[len(plan)] = check
 
     if asked.renormalised:
-        add("normalise", "normalise in another way", "run/prepared", {"method": "stable_subset"})
+        add("normalise", "normalise in another way", "run/prepared", {"method": normalisation})
         add(asked.tool, "test again after the other normalisation", "#1/dataset", again, "normalisation")
     plain = unadjusted(again)
     if plain is not None:

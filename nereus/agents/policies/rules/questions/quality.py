@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from nereus.agents.planner.companions import COHORT, LAYER, LOADED, PREPARED, companions, owner
@@ -16,6 +17,11 @@ from nereus.agents.policies.rules.questions.base import Calls, Inputs, Plan, Que
 from nereus.agents.policies.rules.questions.design import PANEL_FEATURES, columns_of, main_factor, table
 from nereus.memory.records import Objective, ObjectiveKind
 from nereus.tools import registry
+
+GLOBAL_SHIFT = 0.1
+"""Median log2 difference of all features between two groups from which their levels are said to be shifted."""
+SHIFT_ERRORS = 2.0
+"""Standard errors that it must be beyond zero; the shift itself is part of the spread that they are made of."""
 
 
 def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[ObjectiveDraft]:
@@ -59,7 +65,8 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     # Fractions differ in what they hold: to shift them would remove the profiles that tell organelles apart.
     fractions = values.get("data_kind") == "fractions"
     few = float(values.get("n_features") or 0) < PANEL_FEATURES
-    method = "none" if few or fractions else "median"
+    shifted = _shifted_group(context)
+    method = "none" if few or fractions else "stable_subset" if shifted else "median"
     current = (
         add(
             "normalise",
@@ -67,6 +74,9 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
             if fractions
             else "a panel is not shifted: few features may all change"
             if method == "none"
+            else f"{shifted}: this is more of the sample or a change of most of it, which values alone cannot tell apart; "
+            "the shift is read from the features that vary least, not from all"
+            if shifted
             else "take out loading differences between samples, by the median ratio to each protein's mean",
             method=method,
         )
@@ -138,6 +148,25 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     for role in companions(name.partition(f":{LOADED}")[0] for name in context.run_outputs if owner(name)):
         _beside(context, plan, role)
     return plan.draft("prepare", "the prepared matrix and its quality are known")
+
+
+def _shifted_group(context: DecisionContext) -> str:
+    """What is said of a comparison whose groups differ as a whole before anything is shifted; empty where they do not.
+
+    A shift of the group is told from loading noise by the standard error of the difference of two means of shifts.
+    """
+    values = context.profile.values
+    rows = [row for row in table(context, "contrasts") if row["contrast"] == values.get("main_contrast")]
+    shift = abs(float(values.get("global_shift_median") or 0))
+    if not rows or shift <= GLOBAL_SHIFT:
+        return ""
+    n_a, n_b = float(rows[0]["n_a"] or 0), float(rows[0]["n_b"] or 0)
+    noise = float(values.get("sd_of_shifts") or 0)
+    if min(n_a, n_b) < 1 or shift <= SHIFT_ERRORS * noise * math.sqrt(1 / n_a + 1 / n_b):
+        return ""
+    return (
+        f"all features are shifted together between {rows[0]['a']} and {rows[0]['b']} ({rows[0]['factor']})"
+    )
 
 
 def _beside(context: DecisionContext, plan: Plan, role: str) -> None:
