@@ -17,9 +17,9 @@ import nereus
 from nereus.agents.planner.graph.directions import DIRECTIONS, SLOTS, kinds_of, signature_of
 from nereus.agents.planner.graph.finish import fallen
 from nereus.agents.planner.graph.gain import expected_gain, information
+from nereus.agents.planner.graph.loom import Weaver
 from nereus.agents.planner.graph.paths import PATHS_A_RUN, best_paths, matches, path_groups
 from nereus.agents.planner.graph.signatures import SIGNATURES, group_node, target_of
-from nereus.agents.planner.graph.weave import Weaver
 from nereus.agents.planner.questions import TESTED, WHOLE
 from nereus.agents.reporter.graph_drawing import WIDTH, choose, draw
 from nereus.agents.reporter.verify import verify_here
@@ -145,6 +145,91 @@ def test_a_kinase_its_site_and_the_group_make_a_path() -> None:
 def test_what_does_not_hold_together_makes_none(graph: Hand) -> None:
     assert path_groups(graph) == []
     assert all(not list(matches(graph, one)) for one in DIRECTIONS)
+
+
+def test_legs_about_a_group_are_of_one_comparison() -> None:
+    """AD against controls and AD against another disease are two questions that share a group."""
+    assert path_groups(kinase_graph(about="AD vs not"))
+    assert path_groups(kinase_graph(about="AD vs FTD")) == []
+
+
+BAIT, PREY = make_node("bait", "Cbs2"), make_node("protein", "P5", "CBP1")
+
+
+@pytest.mark.parametrize(
+    ("prey", "group", "stated"),
+    [
+        (PREY, GROUP, True),
+        (make_node("protein", "P6", "CBS2"), GROUP, False),  # what carries the tag tops its own pulldown
+        (PREY, make_node("sample_group", "bait=Cbs2", "Cbs2"), False),  # a pulldown holds what is bound
+        (PREY, make_node("sample_group", "bait=Mrp51", "Mrp51"), False),
+    ],
+)
+def test_a_bait_is_not_behind_what_its_own_pulldowns_hold(
+    prey: GraphNode, group: GraphNode, stated: bool
+) -> None:
+    other = make_node("bait", "Mrp51")
+    graph = Hand(
+        (BAIT, "binds", prey, {"relation": "interactor", "about": "baits of bait"}),
+        (
+            other,
+            "binds",
+            make_node("protein", "P7", "X"),
+            {"relation": "interactor", "about": "baits of bait"},
+        ),
+        (prey, "up_in", group, {}),
+    )
+    assert bool(path_groups(graph)) == stated
+
+
+PLANTED: dict[str, list[tuple[GraphNode, EdgeKind, GraphNode, dict[str, Any]]]] = {
+    "module": [
+        (PREY, "up_in", GROUP, {}),
+        (PREY, "coexpressed_with", make_node("module", "M1"), {"relation": "module"}),
+        (make_node("module", "M1"), "up_in", GROUP, {"relation": "module"}),
+    ],
+    "layer": [
+        (
+            PREY,
+            "agrees_with",
+            make_node("layer", "rna"),
+            {"relation": "cross_layer", "about": "protein and rna"},
+        ),
+        (PREY, "down_in", GROUP, {"sign": -1}),
+    ],
+    "outcome": [
+        (PREY, "up_in", GROUP, {}),
+        (
+            PREY,
+            "prognostic_for",
+            make_node("variable", "days until dead"),
+            {"relation": "survival", "about": "days until dead"},
+        ),
+    ],
+    "set": [
+        (PREY, "down_in", GROUP, {"sign": -1}),
+        (PREY, "member_of", make_node("set", "S1", "Glycolysis"), {"status": "known", "sign": 0}),
+        (make_node("set", "S1", "Glycolysis"), "enriched_in", GROUP, {"sign": -1, "relation": "enrichment"}),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_each_direction_is_stated_where_all_its_legs_hold_and_only_there(kind: str) -> None:
+    edges = PLANTED[kind]
+    (group,) = path_groups(Hand(*edges))
+    assert group.claim.relation == "mechanism"
+    assert PREY.name in str(group.values["inferred"])
+    for number, (source, edge, target, told) in enumerate(edges):
+        without = [one for place, one in enumerate(edges) if place != number]
+        assert path_groups(Hand(*without)) == []
+        if told.get("status") != "known":
+            assert path_groups(Hand(*without, (source, edge, target, {**told, "status": "refuted"}))) == []
+            assert path_groups(Hand(*without, (source, edge, target, {**told, "split": "validation"}))) == []
+    if kind in ("module", "set"):  # signs must fit
+        source, edge, target, told = edges[0]
+        against = (source, edge, target, {**told, "sign": -told.get("sign", 1)})
+        assert path_groups(Hand(against, *edges[1:])) == []
 
 
 def test_a_run_states_few_paths_and_no_two_with_a_common_end() -> None:

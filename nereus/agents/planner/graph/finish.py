@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nereus.agents.planner.graph.directions import LEG
+from nereus.agents.planner.graph.loom import Weaver
 from nereus.agents.planner.graph.paths import best_paths, inferred_edge
-from nereus.agents.planner.graph.weave import Weaver
 from nereus.agents.policies.base import EvidenceGroup
 from nereus.memory.graph import ordered
 from nereus.memory.records import GraphEdge, GraphNode, Hypothesis

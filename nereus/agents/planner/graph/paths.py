@@ -7,12 +7,12 @@ never more than tentative, and a run states few of them: of each direction, targ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nereus.agents.planner.graph.directions import DIRECTIONS, LEG, SLOTS, Direction
+from nereus.agents.planner.graph.loom import Weaver
 from nereus.agents.planner.graph.signatures import GROUP
-from nereus.agents.planner.graph.weave import Weaver
 from nereus.agents.policies.base import EvidenceGroup
 from nereus.memory.graph import edge_id
 from nereus.memory.records import Claim, EdgeKind, Entity, GraphEdge, GraphNode, Scalar
@@ -107,6 +107,7 @@ def matches(graph: Weaver, direction: Direction) -> Iterator[Match]:
     for one in sorted(usable, key=lambda edge: edge.id):
         by_kind.setdefault(one.kind, []).append(one)
     nodes = graph.nodes
+    baits = frozenset(one.name.casefold() for one in nodes.values() if one.kind == "bait")
 
     def fits(slot: str, identity: str, filled: dict[str, str]) -> bool:
         return filled.get(slot, identity) == identity and nodes[identity].kind in SLOTS[slot]
@@ -116,7 +117,7 @@ def matches(graph: Weaver, direction: Direction) -> Iterator[Match]:
             product = 1
             for one in legs:
                 product *= one.sign or 1
-            if not direction.consistent or product > 0:
+            if (not direction.consistent or product > 0) and _holds_together(filled, legs, nodes, baits):
                 yield Match(direction, {slot: nodes[one] for slot, one in filled.items()}, legs)
             return
         leg = direction.legs[place]
@@ -142,6 +143,23 @@ def matches(graph: Weaver, direction: Direction) -> Iterator[Match]:
         if number >= _MOST_MATCHES:
             return
         yield found
+
+
+def _holds_together(
+    filled: Mapping[str, str],
+    legs: Sequence[GraphEdge],
+    nodes: Mapping[str, GraphNode],
+    baits: frozenset[str],
+) -> bool:
+    """Whether filled slots say something: legs about a group are of one comparison, and no two slots are one thing.
+
+    A site that rises against controls and a kinase that is more active than in another disease share a group, but no
+    comparison. Groups that are pulldowns of baits hold what is bound, not what changes, and a bait tops its own.
+    """
+    names = {slot: nodes[one].name.casefold() for slot, one in filled.items()}
+    if len(set(names.values())) < len(names) or ("bait" in names and names.get("group") in baits):
+        return False
+    return len({one.about for one in legs if one.target == filled.get("group")}) <= 1
 
 
 def best_paths(graph: Weaver, most: int = PATHS_A_RUN) -> list[Match]:
