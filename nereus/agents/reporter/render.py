@@ -173,7 +173,7 @@ def _without_covered(template: str, names: Iterable[str]) -> str:
     # A name may hold what looks like a reference, and a reference may hold what is a name elsewhere (a group E15).
     for braced in (True, False):
         for name in told:
-            if ("{" in name) is braced and name in text:
+            if ("{{" in name) is braced and name in text:
                 text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", blank, text)
         if braced:
             text = _REFERENCE.sub(blank, text)
