@@ -275,9 +275,10 @@ def _names_of(group: EvidenceGroup, context: DecisionContext) -> tuple[str, ...]
 
 
 def _names(context: DecisionContext) -> tuple[str, ...]:
-    """Names from the data that may hold digits: columns and levels."""
+    """Names that may hold digits: columns and levels of the data, and the words of the user."""
     names = [str(row["column"]) for row in context.profile.tables.get("columns", [])]
     names += [str(row["level"]) for row in context.profile.tables.get("factors", [])]
+    names += [word.strip("?.,;:()'\"") for word in (context.question or "").split()]
     for objective in (*context.objectives, *([context.objective] if context.objective else [])):
         names.append(objective.id)
         if objective.contrast is not None:

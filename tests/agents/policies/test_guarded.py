@@ -336,6 +336,14 @@ def test_good_questions_of_a_model_are_taken() -> None:
     assert not guarded_faults(proposal, ObjectivesProposal(objectives=()), ctx)
 
 
+def test_words_of_the_user_may_hold_digits() -> None:
+    asked_for = ObjectivesProposal(
+        objectives=(draft(K.DIFFERENTIAL, contrast=GENOTYPE, statement="Which proteins differ after 24h?"),)
+    )
+    assert faults(asked_for, seen(objectives=()))
+    assert not faults(asked_for, seen(objectives=(), question="what differs after 24h?"))
+
+
 def test_preparation_is_not_withdrawn() -> None:
     gone = Dropped(subject="preparation", reason="not needed", objective_id="O1")
     one = Objective(id="O1", kind=K.QUALITY, statement="prepare", priority=1.0)
