@@ -11,7 +11,8 @@ six samples mixes the two preparations. The only witness is the bulk of the feat
 with centre and tau running over the expected precision of a feature. tau is the value for which the bulk (the
 middle half) of ``(effect - centre) / sqrt(se^2 + tau^2)`` is as wide as a normal distribution; features in
 the tails have no say. Where a quarter of the features or more changed, their middle half is not the bulk any
-longer: centre and tau are then those of the unchanged part of a mixture (`null_component`). With tau known the test
+longer: centre and tau are then those of the unchanged part of a mixture (`null_component`), with a tau that also
+makes its central nine tenths as wide as normal ones, or heavy tails would be false claims. With tau known the test
 stays a t-test on its own degrees of freedom, with a larger standard error: the bulk fixes the scale, and the
 heavy tails of few replicates stay.
 
@@ -50,6 +51,8 @@ _COARSE = 5
 """Windows of the mixture overlap by half."""
 _HALVINGS = 26
 _NORMAL_QUARTILE = 0.6744897501960817
+_SHOULDER, _NORMAL_SHOULDER = 0.9, 1.6448536269514722
+"""Central share of the unchanged features, and how far it reaches in a normal distribution: read where many changed."""
 
 
 @dataclass(frozen=True)
@@ -144,11 +147,11 @@ def fit_background(fit: ContrastFit, along: FloatArray) -> Background | None:
     away = np.abs(fit.effect - centre)
     tau2 = _tau_squared(away[tested][windows.members] / _NORMAL_QUARTILE, square[windows.members])
     variance = windows.between(tau2, along)
-    found = null_component(
-        raw, square, (centre[tested], variance[tested]), _Weighted(along[tested], raw, square)
-    )
+    weighted = _Weighted(along[tested], raw, square)
+    found = null_component(raw, square, (centre[tested], variance[tested]), weighted)
     if found.verdict == "many":
-        centre[tested], variance[tested] = found.centre, found.variance
+        centre[tested] = found.centre
+        variance[tested] = np.maximum(found.variance, weighted.shoulder(found.centre, found.weight))
     elif found.verdict == "rival":
         variance[tested] = np.maximum(variance[tested], np.mean(away[tested] ** 2))
     residual_sd = np.sqrt(fit.variance[tested])
@@ -212,21 +215,26 @@ class _Weighted:
         excess = ((self.effect - centre) / _NORMAL_QUARTILE) ** 2 - self.square
         return centre, np.maximum(self._running(excess, weight), 0.0)
 
-    def _running(self, x: FloatArray, weight: FloatArray) -> FloatArray:
-        """Running weighted median; that of all features where a window holds too few."""
+    def shoulder(self, centre: FloatArray, weight: FloatArray) -> FloatArray:
+        """Variance by which the shoulders, not the quartiles, of the weighted features are normal: heavy tails."""
+        excess = ((self.effect - centre) / _NORMAL_SHOULDER) ** 2 - self.square
+        return np.maximum(self._running(excess, weight, _SHOULDER), 0.0)
+
+    def _running(self, x: FloatArray, weight: FloatArray, share: float = 0.5) -> FloatArray:
+        """Running weighted quantile; that of all features where a window holds too few."""
         heavy = weight[self.windows.members]
-        level = _weighted_median(x[self.windows.members], heavy)
+        level = _weighted_quantile(x[self.windows.members], heavy, share)
         few = heavy.sum(axis=1) < _LEAST_WEIGHT
         if few.any():
-            level[few] = _weighted_median(x[None], weight[None])[0]
+            level[few] = _weighted_quantile(x[None], weight[None], share)[0]
         return self.windows.between(level, self.along)
 
 
-def _weighted_median(x: FloatArray, weight: FloatArray) -> FloatArray:
-    """Per row, the value below which half of the weight is."""
+def _weighted_quantile(x: FloatArray, weight: FloatArray, share: float) -> FloatArray:
+    """Per row, the value below which `share` of the weight is."""
     order = np.argsort(x, axis=1)
     total = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
-    at = (total < 0.5 * total[:, -1:]).sum(axis=1)[:, None]
+    at = (total < share * total[:, -1:]).sum(axis=1)[:, None]
     return np.asarray(np.take_along_axis(x, np.take_along_axis(order, at, axis=1), axis=1)[:, 0])
 
 

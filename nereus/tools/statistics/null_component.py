@@ -68,12 +68,15 @@ class NullComponent:
         Share of unchanged features.
     centre, variance
         Of their background, shape (features,).
+    weight
+        Probability of each feature to be unchanged, shape (features,).
     """
 
     verdict: Verdict
     share: float
     centre: FloatArray
     variance: FloatArray
+    weight: FloatArray
 
 
 def null_component(
@@ -99,14 +102,14 @@ def null_component(
         if share > _FEW or np.abs(weight - before).mean() < _SETTLED / 10.0:
             break
     if share > 1.0 - _MANY or _settled(effect, square, where) - _settled(effect, square, plain) < _GAIN:
-        return NullComponent("few", share, *plain)
+        return NullComponent("few", share, *plain, weight)
     away, changed = effect - where[0], 1.0 - weight
     above = float(changed[away > 0].sum() / changed.sum())
     reach = _GROUP * float(np.median(np.sqrt(square + where[1])))
     rival = _densest(away, changed, reach) / max(float(weight[np.abs(away) <= reach].sum()), 1e-12)
     if rival > (_RIVAL_TWO_SIDES if min(above, 1.0 - above) >= _LESSER_SIDE else _RIVAL_ONE_SIDE):
-        return NullComponent("rival", share, *where)
-    return NullComponent("many" if share >= _LEAST_UNCHANGED else "hidden", share, *where)
+        return NullComponent("rival", share, *where, weight)
+    return NullComponent("many" if share >= _LEAST_UNCHANGED else "hidden", share, *where, weight)
 
 
 def _weights(

@@ -90,6 +90,19 @@ def test_many_changes_are_found_and_few_are_false(kind: str, share: float, least
     assert false <= 0.05
 
 
+@pytest.mark.parametrize("kind", ["two species", "one side"])
+def test_heavy_tails_among_many_changes_are_no_findings(kind: str) -> None:
+    scores = []
+    for seed in range(6):
+        effect = effects(seed, 1200, 0.33, kind)
+        fit, background = fitted(measured(seed, effect, tails=4.0))
+        assert background.verdict == "many"
+        scores.append(scored(called(fit, background), effect))
+    recall, false = np.mean(scores, axis=0)
+    assert recall >= 0.9
+    assert false <= 0.055
+
+
 @pytest.mark.parametrize("n", [4, 5, 6])
 def test_the_groups_may_be_larger_and_the_table_shorter(n: int) -> None:
     effect = effects(n, 500, 0.55, "two species")
