@@ -157,7 +157,10 @@ class RunFacts:
 
 
 def facts(database: Database, newest: int = NEWEST) -> Iterator[RunFacts]:
-    """Ended runs of their own, newest first: forks repeat what their origin taught, and carry a person's wishes."""
+    """Ended runs of their own, newest first: forks repeat what their origin taught, and carry a person's wishes.
+
+    A run whose record cannot be read (damaged, or of another version) teaches nothing, and holds up no other.
+    """
     query = (
         select(_RUNS.c.id, _RUNS.c.document, _RUNS.c.outputs)
         .where(_RUNS.c.status.in_(("finished", "stopped")))
@@ -166,9 +169,14 @@ def facts(database: Database, newest: int = NEWEST) -> Iterator[RunFacts]:
     )
     with database.read() as connection:
         for row in connection.execute(query).all():
-            header = RunHeader.model_validate_json(row.document)
-            if not header.forked_from and "data" in header.inputs:
-                yield _of_run(connection, header, json.loads(row.outputs))
+            try:
+                header = RunHeader.model_validate_json(row.document)
+                if header.forked_from or "data" not in header.inputs:
+                    continue
+                told = _of_run(connection, header, json.loads(row.outputs))
+            except (ValueError, KeyError, TypeError, AttributeError):  # pydantic's and JSON's are ValueErrors
+                continue
+            yield told
 
 
 def _of_run(connection: Connection, header: RunHeader, outputs: dict[str, str]) -> RunFacts:

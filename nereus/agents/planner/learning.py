@@ -90,7 +90,9 @@ def learn(runs: Iterable[RunFacts], data_id: str, policies: Mapping[str, str]) -
         profile = _profile(run)
         cells = max(1.0, _number(profile.get("n_features")) * _number(profile.get("n_samples")))
         for step in run.steps:
-            if step.tool in registry.CATALOGUE and registry.get(step.tool).version == step.version:
+            if (
+                step.tool in registry.CATALOGUE
+            ):  # its version is looked at when it counts: that loads the tool
                 made = (step.status == "ok", step.seconds, cells)
                 durations.setdefault((step.tool, step.version), []).append(made)
         data = run.header.inputs["data"].id
@@ -299,8 +301,10 @@ class Experience:
     def seconds(self, tool: str, cells: float = 0.0) -> float:
         """How long a call of a tool will take, where the data hold so many values; the tool's own guess without experience."""
         guessed = float(registry.get(tool).seconds)
-        known = next((one for one in self.priors.durations if one.tool == tool and one.seconds > 0), None)
-        if known is None or known.version != registry.get(tool).version:
+        version = registry.get(tool).version
+        same = (one for one in self.priors.durations if (one.tool, one.version) == (tool, version))
+        known = next((one for one in same if one.seconds > 0), None)
+        if known is None:
             return guessed
         scale = cells / known.cells if cells and known.cells else 1.0
         return known.seconds * min(SCALED, max(1 / SCALED, scale))
