@@ -19,9 +19,12 @@ from nereus.tools.statistics.contrast_test import feature_columns
 from nereus.tools.statistics.covariates import regressors
 from nereus.tools.statistics.design import require_columns, subset_mask
 from nereus.tools.statistics.feature_match import Match, match_features
+from nereus.tools.statistics.layer_test import LayerTest
 from nereus.tools.statistics.levels import as_levels
 from nereus.tools.statistics.moderated_t import benjamini_hochberg
+from nereus.tools.statistics.resampling import Tested, stability_share
 from nereus.tools.statistics.row_correlation import Correlations, Kind, correlate_rows
+from nereus.tools.statistics.self_planting import planted_confidence
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -49,6 +52,10 @@ class CrossLayerParams(Params):
     """Least number of subjects with both values for a gene to be tested."""
     n_permutations: int = Field(default=100, ge=0, le=5000)
     """Exchanges of the subjects of the other layer (within covariate levels); 0 for none."""
+    n_subsamples: int = Field(default=0, ge=0, le=1000)
+    """Half-samples of the subjects, for the column ``stability``."""
+    n_plantings: int = Field(default=0, ge=0, le=100)
+    """Copies with planted correlations, for the column ``confidence``; see `planted_confidence`."""
     level: float = Field(default=0.05, gt=0.0, lt=1.0)
     """False discovery rate at which genes are counted."""
 
@@ -66,7 +73,7 @@ class _Layers:
 
 @tool(
     "cross_layer_correlation",
-    version="2",
+    version="3",
     summary="Correlation of two layers gene by gene over matched subjects; discordant genes; null by subject.",
     outputs=("table:cross_layer", "table:unmatched", "table:null"),
     seconds=6.0,
@@ -98,10 +105,12 @@ def cross_layer_correlation(
         correlation), se (of Fisher's z), ci_low, ci_high, statistic, df, p, q, n, other_feature, matched_by,
         n_alternatives, difference (Fisher's z minus that of the median feature), p_typical and q_typical (is the
         feature different from the typical one, beyond the spread that features have and its sampling error),
-        discordant (lower than typical at q_typical <= level). ``unmatched``
+        discordant (lower than typical at q_typical <= level), stability (share of half-samples of subjects with the same
+        sign and p < 0.05) and confidence (probability that layers correlate, by planting), NaN where not asked for.
+        ``unmatched``
         (feature, layer, gene). ``null`` (permutation, n_significant, median). Values: n_matched, n_tested,
         n_significant, n_positive, n_negative, n_discordant, median, share_positive, null_p95, p_permutation,
-        match_rate ...
+        match_rate, calibrated, ece, brier (of the confidence), n_plantings ...
 
     Raises
     ------
@@ -145,8 +154,13 @@ def cross_layer_correlation(
     tested = np.isfinite(found.p)
     q = benjamini_hochberg(found.p)
     typical = _against_typical(found, tested)
+    test = LayerTest(first, second, design, strata, params.method, params.min_samples)
+    seen = Tested(found.r, found.p)
+    share, n_subsamples = stability_share(test, seen, params.n_subsamples, 0.05, seed)
+    sure, planted = planted_confidence(test, seen, share, params.n_plantings, params.level, seed)
     table = _table(rows, names, match, other_names, found, q, typical, params.level)
-    null = _null(first, second, design, strata, params, seed)
+    table = table.assign(stability=share, confidence=sure)
+    null = _null(test, params, seed)
     significant = q <= params.level
     n_positive = int((significant & (found.r > 0)).sum())
     n_negative = int((significant & (found.r < 0)).sum())
@@ -183,6 +197,8 @@ def cross_layer_correlation(
             if len(null) and np.isfinite(median)
             else None,
             "n_permutations": len(null),
+            "n_subsamples": n_subsamples,
+            **planted,
             "method": params.method,
             "level": params.level,
         },
@@ -329,26 +345,14 @@ def _table(
     )
 
 
-def _null(
-    first: FloatArray,
-    second: FloatArray,
-    design: FloatArray,
-    strata: IntArray,
-    params: CrossLayerParams,
-    seed: int,
-) -> pd.DataFrame:
+def _null(test: LayerTest, params: CrossLayerParams, seed: int) -> pd.DataFrame:
     """Findings and median when the subjects of the other layer are exchanged within strata."""
-    rng = np.random.default_rng(seed)
     counts, medians = [], []
-    for _ in range(params.n_permutations):
-        order = np.arange(second.shape[1])
-        for one in np.unique(strata):
-            rows = np.flatnonzero(strata == one)
-            order[rows] = rng.permutation(rows)
-        again = correlate_rows(first, second[:, order], design, params.method, params.min_samples)
+    for drawn in test.null_draws(params.n_permutations, np.random.default_rng(seed)):
+        again = drawn.tested()
         known = np.isfinite(again.p)
         counts.append(int(np.sum(benjamini_hochberg(again.p) <= params.level)))
-        medians.append(float(np.median(again.r[known])) if known.any() else np.nan)
+        medians.append(float(np.median(again.effect[known])) if known.any() else np.nan)
     return pd.DataFrame(
         {
             "permutation": [f"p{at + 1:04d}" for at in range(len(counts))],

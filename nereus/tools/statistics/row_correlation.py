@@ -102,6 +102,15 @@ def _residuals(values: FloatArray, both: npt.NDArray[np.bool_], design: FloatArr
     filled = np.where(both, used, 0.0)
     count = np.maximum(both.sum(axis=1, keepdims=True), 1)
     filled = np.where(both, filled - filled.sum(axis=1, keepdims=True) / count, 0.0)
+    return _free_of(filled, both, design)
+
+
+def design_residuals(values: FloatArray, both: npt.NDArray[np.bool_], design: FloatArray) -> FloatArray:
+    """Values freed of the design over the samples that count, 0 elsewhere; shape (rows, samples)."""
+    return _residuals(values, both, design, "pearson")
+
+
+def _free_of(filled: FloatArray, both: npt.NDArray[np.bool_], design: FloatArray) -> FloatArray:
     if design.shape[1] == 1:
         return filled
     weight = both.astype(np.float64)

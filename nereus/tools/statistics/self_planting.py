@@ -3,13 +3,15 @@
 What `calibrate_confidence` does for comparisons and associations, for every other question whose test is a
 `PlantableDesign`: its null data sets are made by the design itself, effects whose sizes come from the prior of the
 data's own statistics (`effect_prior`) are put in the way that the question asks about (a difference of differences, a
-course, a hazard, a dose curve), the same test and the same subsamples are run, and the regression of `confidence` is
-learned.
+course, a hazard, a dose curve, a correlation of layers), the same test and the same subsamples are run, and the
+regression of `confidence` is learned.
 
 Some questions have no planter, and their claims stay tentative unless they are stable and beyond the null: in limited
 proteolysis a protein is judged by all its peptides, and an effect of a target has no standard error in which it could
-be sized; sets and activities test statistics of another table; a panel, subtypes and a replication are one statement
-with a permutation p of their own, of which no share can be learned.
+be sized; sets and activities of kinases or pathways test statistics of another table, and planted copies would say how
+often members are found, not whether the set or the kinase is behind them; an interactome rests on two or three
+controls, whose labels have too few exchanges to make null data sets, and has a probability of its own; a panel,
+subtypes and a replication are one statement with a permutation p of their own, of which no share can be learned.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from nereus.agents.policies.base import (
 from nereus.agents.policies.rules.questions.base import Calls, Plan, Question
 from nereus.agents.policies.rules.questions.design import features_word
 from nereus.agents.policies.rules.questions.priority import GIVEN, power, priority, question_match
+from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, PLANTINGS, SUBSAMPLES
 from nereus.memory.records import Objective, ObjectiveKind
 
 LEAST_SUBJECTS = 8
@@ -78,7 +79,11 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     layer = objective.design["layer"]
     subject = values.get("subject_column")
     repeated = float(values.get("n_subjects") or 0) < float(values.get("n_samples") or 0)
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = {
+        "n_permutations": PERMUTATIONS,
+        "n_subsamples": SUBSAMPLES,
+        "n_plantings": PLANTINGS,
+    }
     if subject and repeated and values.get(f"{LAYER}{layer}:subject_column") == subject:
         params["subject"] = subject
     plan = Plan()
