@@ -189,12 +189,32 @@ def read_table_file(path: Path) -> pd.DataFrame:
     from nereus.tools.proteomics.readers.source import open_source
     from nereus.tools.proteomics.readers.table import read_table
 
+    single = _one_column(path)
+    if single is not None:
+        return single
     table = read_table(open_source(path))
     frame = sheet_columns(table, range(table.n_rows))
     for name in frame.columns:
         if str(frame[name].dtype) == "category":  # as written, so that no order of levels is taken for one
             frame[name] = frame[name].astype(object)
     return frame
+
+
+def _one_column(path: Path) -> pd.DataFrame | None:
+    """A text file of one column under its name, as a library of molecules often is; None for any other file."""
+    import pandas as pd
+
+    if path.suffix.lower() not in (".csv", ".tsv", ".txt", ".smi") or not path.is_file():
+        return None
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        return None
+    if len(lines) < 2 or any(sign in line for line in lines for sign in '\t,; "'):
+        return None
+    while lines and not lines[-1]:
+        lines.pop()
+    return pd.DataFrame({lines[0]: pd.Series([line or None for line in lines[1:]], dtype=object)})
 
 
 def write_result(result: Result, folder: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nereus.cli import app
+from nereus.errors import InputError
+from nereus.tool_commands import read_table_file
 
 
 def said(*arguments: str) -> tuple[int, str]:
@@ -71,3 +73,15 @@ def test_what_is_wrong_is_said(table: Path, arguments: tuple[str, ...], message:
     assert code == 1
     assert message in text
     assert "Traceback" not in text
+
+
+def test_a_file_of_one_column_is_a_table(tmp_path: Path) -> None:
+    library = tmp_path / "library.csv"
+    library.write_text("structure\nCCO\n\nc1ccccc1\n", encoding="utf-8")
+    read = read_table_file(library)
+    assert list(read) == ["structure"]
+    assert read["structure"].tolist() == ["CCO", None, "c1ccccc1"]
+    prose = tmp_path / "prose.txt"
+    prose.write_text("no table at all\nonly words\n", encoding="utf-8")
+    with pytest.raises(InputError):
+        read_table_file(prose)

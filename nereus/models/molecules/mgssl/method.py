@@ -332,7 +332,7 @@ class MGSSL(ClassifierMixin, Method[MGSSLConfig]):  # type: ignore[misc]
                         "note": note,
                     }
                 )
-        return pd.DataFrame(rows).astype({"parent": "Int64"}).set_index("piece")
+        return pd.DataFrame(rows).astype({"motif": "Int64", "parent": "Int64"}).set_index("piece")
 
     # ------------------------------------------------------------------ keeping
 

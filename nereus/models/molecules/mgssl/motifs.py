@@ -87,7 +87,8 @@ def largest_fragment(molecule: Chem.Mol) -> Chem.Mol:
     parts = Chem.GetMolFrags(molecule, asMols=True)
     if len(parts) < 2:
         return molecule
-    return min(parts, key=lambda part: (-part.GetNumAtoms(), Chem.MolToSmiles(part)))
+    largest: Chem.Mol = min(parts, key=lambda part: (-part.GetNumAtoms(), Chem.MolToSmiles(part)))
+    return largest
 
 
 def motif_tree(molecule: Chem.Mol, rules: Rules = "both") -> MotifTree:
@@ -237,7 +238,7 @@ def identities(
 @lru_cache(maxsize=100_000)
 def _canonical(text: str) -> str:
     with rdBase.BlockLogs():
-        motif = Chem.MolFromSmiles(text)
+        motif: Chem.Mol | None = Chem.MolFromSmiles(text)
     if motif is None:  # a remainder that is no molecule by itself keeps its text
         return text
     ordered = Chem.RenumberAtoms(motif, np.argsort(Chem.CanonicalRankAtoms(motif)).tolist())

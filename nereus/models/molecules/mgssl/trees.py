@@ -81,7 +81,11 @@ class PackedTrees:
 
     def __init__(self, trees: Sequence[MotifTree], vocabulary: Vocabulary) -> None:
         classes = vocabulary.classes()
-        labels, parents, depths, heights, motif = [], [], [], [], []
+        labels: list[int] = []
+        parents: list[int] = []
+        depths: list[int] = []
+        heights: list[int] = []
+        motif: list[int] = []
         for tree in trees:
             depth, height = [0] * len(tree), [0] * len(tree)
             for node in range(1, len(tree)):  # every parent comes before its children
