@@ -26,6 +26,7 @@ MOST_NESTED = 5_000
 _THOUGHT = re.compile(r"<(think|thinking|reasoning|scratchpad)>.*?(?:</\1>|$)", re.DOTALL | re.IGNORECASE)
 _THOUGHT_END = re.compile(r"^.*?</(?:think|thinking|reasoning|scratchpad)>", re.DOTALL | re.IGNORECASE)
 _FENCED = re.compile(r"```[\w-]*\s*\n?(.*?)(?:```|$)", re.DOTALL)
+_UNPRINTED = re.compile(r"[\ud800-\udfff\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _WRAPPERS = (
     "arguments",
     "args",
@@ -144,7 +145,20 @@ def _intact(text: str) -> Iterator[dict[str, Any]]:
         position = text.find("{", end)
 
 
+def _plain(value: Any) -> Any:
+    """A JSON value without what no text of ours holds: halves of letters, control signs, marks that turn the direction."""
+    if isinstance(value, str):
+        return _UNPRINTED.sub("", value)
+    if isinstance(value, Mapping):
+        return {_plain(name): _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
 def _of_schema(found: Mapping[str, Any], schema: type[Answer]) -> tuple[Answer | None, list[str]]:
+    try:
+        found = _plain(found)
+    except RecursionError:
+        return None, ["the reply is nested too deep"]
     try:
         return schema.model_validate(dict(found)), []
     except ValidationError as error:

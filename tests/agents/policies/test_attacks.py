@@ -205,6 +205,18 @@ def test_no_verdict_of_a_tool_is_put_on_a_sentence_of_a_model() -> None:
     assert (last.kind, last.necessary, last.verdict) == ("assumed", False, "assumed")
 
 
+@pytest.mark.parametrize(
+    "odd", ["\\ud800", "\\u0000", "\\u001b[2J", "\\u202e"], ids=["half", "null", "escape", "turned"]
+)
+def test_signs_that_no_store_or_page_takes_are_left_out(odd: str) -> None:
+    verdict = policy(scripted('{"ids": [], "reason": "stop' + odd + '"}')).decide(
+        DecisionKind.CHOOSE_OBJECTIVES, DecisionContext(), seed=0
+    )
+    assert not verdict.fallback
+    assert verdict.model_dump_json().isprintable()
+    assert verdict.rationale.removesuffix("[2J") == "stop"
+
+
 def test_a_reply_that_breaks_a_check_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks(*given: Any) -> list[str]:
         raise KeyError("x")
