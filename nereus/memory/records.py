@@ -128,6 +128,7 @@ class ObjectiveKind(StrEnum):
     SURVIVAL = "survival"
     DOSE_RESPONSE = "dose_response"
     TARGETS = "targets"  # limited proteolysis: whose structure does a compound change?
+    DOSE_TARGETS = "dose_targets"  # the same along a series of doses
     INTERACTOME = "interactome"  # what a bait binds, against its controls
     LOCALISATION = "localisation"  # where in the cell, from fractions and markers
     POPULATIONS = "populations"  # which cell populations differ in abundance
@@ -279,6 +280,7 @@ RelationName = Literal[
     "survival",
     "dose_response",
     "target",
+    "dose_target",
     "interactor",
     "localisation",
     "population",

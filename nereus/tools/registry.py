@@ -40,6 +40,7 @@ CATALOGUE: dict[str, str] = {
     "longitudinal_test": "nereus.tools.statistics.longitudinal:longitudinal_test",
     "dose_response": "nereus.tools.statistics.dose_response:dose_response",
     "limited_proteolysis": "nereus.tools.proteomics.limited_proteolysis:limited_proteolysis",
+    "dose_targets": "nereus.tools.proteomics.dose_targets:dose_targets",
     "survival_screen": "nereus.tools.statistics.survival.screen:survival_screen",
     "check_hazards": "nereus.tools.statistics.survival.hazards:check_hazards",
     "permutation_null": "nereus.tools.statistics.permutation:permutation_null",

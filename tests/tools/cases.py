@@ -232,6 +232,9 @@ CASES: dict[str, Case] = {
         lambda: {"dataset": halved(), "proteins": summed()},
         {"contrast": {"factor": "half", "a": "late", "b": "early"}, "n_permutations": 2, "n_subsamples": 2},
     ),
+    "dose_targets": Case(
+        lambda: {"dataset": dosed()}, {"dose": "dose", "n_permutations": 2, "n_subsamples": 2}
+    ),
     "survival_screen": Case(
         lambda: {"dataset": followed()},
         {**OUTCOME, "covariates": (SITE,), "n_permutations": 3, "n_subsamples": 3},

@@ -19,6 +19,7 @@ NEEDS: dict[ObjectiveKind, tuple[str, ...]] = {
     _K.SURVIVAL: ("time", "event", "event_level"),
     _K.DOSE_RESPONSE: ("dose",),
     _K.TARGETS: (_CONTRAST,),
+    _K.DOSE_TARGETS: ("dose",),
     _K.INTERACTOME: ("factor",),
     _K.LOCALISATION: ("markers",),
     _K.POPULATIONS: (_CONTRAST,),

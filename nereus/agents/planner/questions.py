@@ -240,6 +240,19 @@ _TESTED = (
         figure="",
     ),
     Tested(
+        ObjectiveKind.DOSE_TARGETS,
+        tool="dose_targets",
+        main="targets",
+        relation="dose_target",
+        own_checks=True,
+        cited={
+            "ec50": "dose of half effect of its leading peptide",
+            "n_peptides": "peptides tested",
+            "n_changed": "peptides that follow the dose",
+        },
+        figure="",
+    ),
+    Tested(
         ObjectiveKind.CROSS_LAYER,
         tool="cross_layer_correlation",
         main="cross_layer",

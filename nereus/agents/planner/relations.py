@@ -238,6 +238,27 @@ _RELATIONS = (
         alternative="a change of abundance, of splicing or of a modification rather than of structure",
     ),
     Relation(
+        "dose_target",
+        effect="fitted log2 change of its leading peptide from the lowest to the highest dose",
+        axis="log2 change over the doses",
+        directions=("up", "down"),
+        said=(
+            "changes its structure with the dose ({label}): its peptides follow a curve",
+            "changes its structure with the dose ({label}): its peptides follow a curve",
+        ),
+        found=("structure changed with", "structure changed with"),
+        nothing="The structure of single proteins follows the dose ({label})",
+        plural="proteins",
+        details=(
+            ("ec50", ".3g", "half effect of the leading peptide at {}"),
+            ("n_changed", ".0f", "{} peptides follow the dose"),
+            ("n_peptides", ".0f", "of {} tested"),
+        ),
+        readout="thermal or proteolytic stability of the protein with and without the compound",
+        experiment="Thermal shift or limited proteolysis of purified {name} with a series of doses{size}; readout: {readout}.",
+        alternative="a change of abundance, of splicing or of a modification rather than of structure",
+    ),
+    Relation(
         "interactor",
         effect="log2 enrichment over the controls",
         axis="log2 enrichment over the controls",

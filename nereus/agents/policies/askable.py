@@ -23,6 +23,7 @@ _LISTED: dict[ObjectiveKind, tuple[str, dict[str, str]]] = {
     _K.LONGITUDINAL: ("courses", {"time": "time", "subject": "subject"}),
     _K.SURVIVAL: ("outcomes", {"time": "time", "event": "event", "event_level": "event_level"}),
     _K.DOSE_RESPONSE: ("doses", {"dose": "dose"}),
+    _K.DOSE_TARGETS: ("doses", {"dose": "dose"}),
     _K.INTERACTOME: ("pulldowns", {"factor": "factor"}),
     _K.LOCALISATION: ("organelles", {"column": "markers"}),
     _K.INTERACTION: (

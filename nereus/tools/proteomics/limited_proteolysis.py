@@ -215,7 +215,7 @@ def limited_proteolysis(
     >>> targets["p"].idxmin(), int(targets.loc["P1", "n_changed"])
     ('P1', 3)
     """
-    names, owner = _owners(dataset, params.protein)
+    names, owner = owners_of(dataset, params.protein)
     design = build_design(dataset.obs, params.contrast, block_model=params.block_model)
     peptides = compare(dataset, design, params)
     whole, parent = None, np.full(len(names), -1, dtype=np.intp)
@@ -302,7 +302,14 @@ def limited_proteolysis(
     )
 
 
-def _owners(dataset: AnnData, column: str) -> tuple[list[str], IntArray]:
+def owners_of(dataset: AnnData, column: str) -> tuple[list[str], IntArray]:
+    """Name of each peptide's protein, and its integer code in the order of first appearance.
+
+    Raises
+    ------
+    InputError
+        No such column, proteins instead of peptides, peptides without a protein.
+    """
     if column not in dataset.var:
         raise InputError(
             f"the peptides have no column {column!r}",

@@ -186,6 +186,14 @@ def test_a_series_of_doses_finds_the_target(shared_data: Path, tmp_path: Path) -
     assert found[0].status == "supported"
 
 
+def test_limited_proteolysis_with_doses_claims_the_target_alone(shared_data: Path, tmp_path: Path) -> None:
+    data = shared_data / "lip_rapamycin_protti" / "rapamycin_dose_response.csv.gz"
+    run = discovered(tmp_path, data, question="which target follows the dose in limited proteolysis?")
+    assert failed(run) == []
+    assert [one["feature"] for one in claims(run)] == ["P62942"]
+    assert [one.claim.entities[0].id for one in held(run, "dose_target")] == ["P62942"]
+
+
 def test_baits_top_their_own_pulldowns(shared_data: Path, tmp_path: Path) -> None:
     data = shared_data / "cell_bait_ip_yeast_mito" / "proteinGroups.txt.gz"
     run = discovered(tmp_path, data, question="what do the baits bind?", objectives=1)

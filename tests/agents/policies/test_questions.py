@@ -71,6 +71,9 @@ CASES: dict[ObjectiveKind, DecisionContext] = {
     ObjectiveKind.TARGETS: context(
         {"data_kind": "peptides"}, "which target does limited proteolysis show?", contrasts=[CONTRAST]
     ),
+    ObjectiveKind.DOSE_TARGETS: context(
+        {"data_kind": "peptides"}, "which target does limited proteolysis show?", doses=[DOSE]
+    ),
     ObjectiveKind.LOCALISATION: context(
         {"data_kind": "fractions"},
         organelles=[{"column": "markers", "testable": True, "why": "eight classes"}],
@@ -202,6 +205,19 @@ def test_what_only_words_can_confirm_waits_for_the_words() -> None:
     assert asked(ObjectiveKind.TARGETS, peptides)[0] == []
     assert len(asked(ObjectiveKind.DIFFERENTIAL, peptides)[0]) == 1
     assert asked(ObjectiveKind.DIFFERENTIAL, CASES[ObjectiveKind.TARGETS])[0] == []
+
+
+def test_a_series_of_doses_is_asked_for_a_curve_and_not_for_a_line_as_well() -> None:
+    line = {**AGE, "variable": "dose_um"}
+    seen = context(doses=[DOSE], associations=[AGE, line])
+    assert [one.variable for one in asked(ObjectiveKind.ASSOCIATION, seen)[0]] == ["age"]
+    possible = context(doses=[{**DOSE, "cue": "possible"}], associations=[line])
+    assert len(asked(ObjectiveKind.ASSOCIATION, possible)[0]) == 1
+    digest = CASES[ObjectiveKind.DOSE_TARGETS]
+    assert asked(ObjectiveKind.DOSE_RESPONSE, digest)[0] == []
+    whole = context({"data_kind": "peptides"}, "what follows the dose?", doses=[DOSE])
+    assert asked(ObjectiveKind.DOSE_TARGETS, whole)[0] == []
+    assert len(asked(ObjectiveKind.DOSE_RESPONSE, whole)[0]) == 1
 
 
 def test_moments_of_other_subjects_are_followed_and_repeated_ones_are_not() -> None:

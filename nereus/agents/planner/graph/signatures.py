@@ -82,6 +82,9 @@ SIGNATURES: tuple[Signature, ...] = (
     _tested(_KIND.SURVIVAL, "survival", FEATURE, ("prognostic_for", "prognostic_for"), ("variable",)),
     _tested(_KIND.DOSE_RESPONSE, "dose_response", FEATURE, ("responds_to", "responds_to"), ("treatment",)),
     _tested(_KIND.TARGETS, "target", FEATURE, ("restructured_in", "restructured_in"), GROUP),
+    _tested(
+        _KIND.DOSE_TARGETS, "dose_target", FEATURE, ("restructured_in", "restructured_in"), ("treatment",)
+    ),
     _tested(_KIND.INTERACTOME, "interactor", ("bait",), ("binds", "binds"), FEATURE),
     _tested(_KIND.LOCALISATION, "localisation", FEATURE, ("localised_in", "localised_in"), ("compartment",)),
     _tested(_KIND.POPULATIONS, "population", ("population",), _UP_DOWN, GROUP),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft, WorkflowDraft
+from nereus.agents.policies.rules.questions import dose_response, dose_targets
 from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
 from nereus.agents.policies.rules.questions.design import MIN_SUBJECTS, covariates_for, features_word, table
 from nereus.agents.policies.rules.questions.priority import novelty, power, priority, question_match, screen
@@ -20,7 +21,7 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
         if row.get("testable")
         and float(row["n"] or 0) >= 4 * MIN_SUBJECTS
         and row.get("kind") != "follow-up time"
-        and str(row["variable"]) not in _repeated(context)
+        and str(row["variable"]) not in _repeated(context) | _doses(context)
     ]
     drafts += [
         _draft(context, str(row["time"]), float(row["n"] or 0), "moment", str(row["labels"]))
@@ -37,6 +38,18 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
 def _repeated(context: DecisionContext) -> set[str]:
     """Times at which the same subjects were seen: their rows are no independent values."""
     return {str(row["time"]) for row in table(context, "courses") if row.get("repeated")}
+
+
+def _doses(context: DecisionContext) -> set[str]:
+    """Series of doses along which curves are asked for: a straight line is the same question, asked worse."""
+    asked = [*dose_response.candidates(context, []), *dose_targets.candidates(context, [])]
+    named = {draft.design["dose"] for draft in asked}
+    return {
+        str(row[column])
+        for row in table(context, "doses")
+        for column in ("dose", "labels")
+        if str(row["dose"]) in named
+    }
 
 
 def _draft(context: DecisionContext, name: str, n: float, kind: str, written: str = "") -> ObjectiveDraft:

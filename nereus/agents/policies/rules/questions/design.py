@@ -25,6 +25,11 @@ def asks_for_structures(question: str | None) -> bool:
     return bool(question) and _STRUCTURES.search(question or "") is not None
 
 
+def structures_of_peptides(context: DecisionContext) -> bool:
+    """Whether peptides are at hand and the user asks for structures: then proteins are judged, by their peptides."""
+    return context.profile.values.get("data_kind") == "peptides" and asks_for_structures(context.question)
+
+
 def features_word(context: DecisionContext) -> str:
     """What the features of the data set are called: proteins, sites, genes ..."""
     return features_of(context.profile.values.get("data_kind"))[0]

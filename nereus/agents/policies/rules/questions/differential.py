@@ -7,7 +7,6 @@ from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
 from nereus.agents.policies.rules.questions.comparison import TEST_OPTIONS
 from nereus.agents.policies.rules.questions.design import (
     MIN_SUBJECTS,
-    asks_for_structures,
     batches_that_matter,
     contrast_of,
     covariates_of,
@@ -15,6 +14,7 @@ from nereus.agents.policies.rules.questions.design import (
     features_word,
     refused_by_check,
     smallest_group,
+    structures_of_peptides,
     table,
 )
 from nereus.agents.policies.rules.questions.priority import (
@@ -39,7 +39,7 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
 
     Peptides of a limited digest are tested with their proteins (`targets`), not one by one.
     """
-    if context.profile.values.get("data_kind") == "peptides" and asks_for_structures(context.question):
+    if structures_of_peptides(context):
         return []
     drafts = []
     too_small: list[str] = []

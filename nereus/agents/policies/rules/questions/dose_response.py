@@ -6,7 +6,7 @@ from typing import Any
 
 from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft, WorkflowDraft
 from nereus.agents.policies.rules.questions.base import Inputs, Plan, Question
-from nereus.agents.policies.rules.questions.design import features_word, table
+from nereus.agents.policies.rules.questions.design import features_word, structures_of_peptides, table
 from nereus.agents.policies.rules.questions.priority import novelty, power, priority, question_match, screen
 from nereus.agents.policies.rules.questions.screens import PERMUTATIONS, PLANTINGS, SUBSAMPLES, conclude
 from nereus.memory.records import Objective, ObjectiveKind
@@ -15,7 +15,9 @@ _WORDS = ["dose", "concentration", "response", "ec50", "potency", "titration"]
 
 
 def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[ObjectiveDraft]:
-    """Every series of four or more doses."""
+    """Every series of four or more doses; of a limited digest proteins are asked about, by `dose_targets`."""
+    if structures_of_peptides(context):
+        return []
     drafts = []
     for row in table(context, "doses"):
         spoken_of = question_match(context.question, _WORDS) > 0

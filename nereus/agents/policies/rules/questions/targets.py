@@ -6,9 +6,9 @@ from nereus.agents.policies.base import DecisionContext, Dropped, ObjectiveDraft
 from nereus.agents.policies.rules.questions.base import Plan, Question
 from nereus.agents.policies.rules.questions.design import (
     MIN_SUBJECTS,
-    asks_for_structures,
     contrast_of,
     covariates_of,
+    structures_of_peptides,
     table,
 )
 from nereus.agents.policies.rules.questions.priority import (
@@ -25,7 +25,7 @@ from nereus.memory.records import Contrast, Objective, ObjectiveKind
 
 def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[ObjectiveDraft]:
     """Comparisons of peptides, where the user speaks of limited proteolysis, structures or targets."""
-    if context.profile.values.get("data_kind") != "peptides" or not asks_for_structures(context.question):
+    if not structures_of_peptides(context):
         return []
     drafts = []
     for row in table(context, "contrasts"):
