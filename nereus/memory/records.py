@@ -133,6 +133,7 @@ class ObjectiveKind(StrEnum):
     LOCALISATION = "localisation"  # where in the cell, from fractions and markers
     POPULATIONS = "populations"  # which cell populations differ in abundance
     STATES = "states"  # which markers differ within a population
+    MARKERS = "markers"  # what marks each population of cells
     PATHWAY = "pathway"
     ACTIVITY = "activity"  # kinases behind the changes of sites
     SIGNALLING = "signalling"  # pathways behind the changes of genes

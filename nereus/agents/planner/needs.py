@@ -24,6 +24,7 @@ NEEDS: dict[ObjectiveKind, tuple[str, ...]] = {
     _K.LOCALISATION: ("markers",),
     _K.POPULATIONS: (_CONTRAST,),
     _K.STATES: (_CONTRAST,),
+    _K.MARKERS: ("labels",),
     _K.PANEL: (_CONTRAST,),
     _K.SIGNALLING: (_CONTRAST,),
     _K.VALIDATION: (_CONTRAST,),

@@ -60,6 +60,7 @@ _PROFILE_TABLES = {
     "pulldowns": 40,
     "organelles": 5,
     "plexes": 40,
+    "labels": 10,
 }
 # The same of the cohort and of each layer, under ``<role>:<table>``, and the named values under ``<role>:<name>``.
 _COMPANION_TABLES = {"columns": 40, "contrasts": 40, "associations": 30, "confounding": 40, "plexes": 40}

@@ -26,6 +26,7 @@ _LISTED: dict[ObjectiveKind, tuple[str, dict[str, str]]] = {
     _K.DOSE_TARGETS: ("doses", {"dose": "dose"}),
     _K.INTERACTOME: ("pulldowns", {"factor": "factor"}),
     _K.LOCALISATION: ("organelles", {"column": "markers"}),
+    _K.MARKERS: ("labels", {"column": "labels"}),
     _K.INTERACTION: (
         "interactions",
         {"second": "second", "a_second": "a_second", "b_second": "b_second"},
@@ -147,5 +148,5 @@ def _listed_faults(table: str, wanted: Mapping[str, Any], context: DecisionConte
     if not rows:
         told = ", ".join(f"{column} {value}" for column, value in wanted.items())
         yield f"the profile lists no such question under {table} ({told})"
-    elif not any(row.get("testable") and not row.get("refused") for row in rows):
+    elif not any(row.get("testable", True) and not row.get("refused") for row in rows):
         yield f"the design cannot answer it: {rows[0].get('refused') or rows[0].get('why') or 'too few subjects'}"

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _MOST_CELLS = 2_000
 """Cells of a population that are compared; more tell no effect better, and take time."""
 _LEAST_SUBJECTS = 3
+_NAMED = 12
+"""Populations whose leading features are told in one line."""
 
 
 class PopulationMarkersParams(Params):
@@ -89,7 +91,7 @@ def population_markers(dataset: AnnData, params: PopulationMarkersParams, *, see
         auc_median, auc_lowest, closest (the population whose share is nearest, or highest), detected, detected_others and
         detected_closest (share of cells that have it: here, in the mean of the others, in the closest), p, q, n_units. Table
         ``populations``: population, n_cells, n_markers, leading (first five), closest (of the leading ones). Values:
-        n_populations, n_features, n_cells, n_tested, n_significant, unit, n_units, n_small, learnt.
+        n_populations, n_features, n_cells, n_tested, n_significant, unit, n_units, n_small, learnt, leading ...
 
     Raises
     ------
@@ -198,6 +200,7 @@ def population_markers(dataset: AnnData, params: PopulationMarkersParams, *, see
             "n_units": int(n_units.max()) if of_subjects else None,
             "n_small": len(small),
             "learnt": params.learnt,
+            "leading": _leading(told),
             "lowest_leading_auc": finite(told["lowest_leading_auc"].min()),
             "level": params.level,
         },
@@ -323,6 +326,15 @@ def _honest(params: PopulationMarkersParams, of_subjects: bool, unit: str) -> li
     return [
         "there are fewer than three subjects: p values are about cells, and say nothing about further subjects"
     ]
+
+
+def _leading(told: pd.DataFrame) -> str:
+    """The first three features of the largest populations, as a line."""
+    largest = told.sort_values("n_cells", ascending=False, kind="stable").head(_NAMED)
+    return "; ".join(
+        f"{row['population']}: {', '.join(row['leading'].split(';')[:3]) or 'none'}"
+        for row in largest.to_dict("records")
+    )
 
 
 def _told(table: pd.DataFrame, populations: Labels, params: PopulationMarkersParams) -> pd.DataFrame:

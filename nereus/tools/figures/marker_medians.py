@@ -11,6 +11,7 @@ from pydantic import Field
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import pdist
 
+from nereus.errors import InputError
 from nereus.tools.base import Figure, Params, Result, tool
 from nereus.tools.cytometry.cell_table import (
     FloatArray,
@@ -39,12 +40,14 @@ class MarkersParams(Params):
 
 @tool(
     "plot_markers",
-    version="1",
+    version="2",
     summary="Heat map of the median of each marker in each cluster or population, with sizes and names.",
     outputs=("figure:markers",),
     seconds=1.0,
 )
-def plot_markers(dataset: AnnData, params: MarkersParams, *, seed: int) -> Result:
+def plot_markers(
+    dataset: AnnData, leading: pd.DataFrame | None, params: MarkersParams, *, seed: int
+) -> Result:
     """Draw the medians of markers (means where there are hundreds of features) by group of cells.
 
     Each marker is put between its lowest and its highest group. Rows and columns are ordered by average-linkage
@@ -54,6 +57,8 @@ def plot_markers(dataset: AnnData, params: MarkersParams, *, seed: int) -> Resul
     ----------
     dataset : AnnData
         Transformed values, obs = cells with the column `groups`.
+    leading : DataFrame or None
+        Table ``markers`` of `population_markers` for the same groups: its first features of each are drawn.
     params : MarkersParams
         What is drawn.
     seed : int
@@ -81,16 +86,17 @@ def plot_markers(dataset: AnnData, params: MarkersParams, *, seed: int) -> Resul
     3
     """
     groups = cell_labels(dataset, params.groups, "marker heat map")
-    columns, notes = choose_markers(dataset, params.markers, (LINEAGE, STATE), "marker heat map")
+    named = params.markers or _leading(leading, params.n_markers)
+    columns, notes = choose_markers(dataset, named, (LINEAGE, STATE), "marker heat map")
     values = marker_values(dataset, columns)
     summarise = group_means if dataset.n_vars > PANEL_SIZE else group_medians
     level = summarise(values, groups.codes, len(groups.names))
     spread = np.fmax.reduce(level, axis=0) - np.fmin.reduce(level, axis=0)
-    leading = np.sort(np.argsort(-np.nan_to_num(spread), kind="stable")[: params.n_markers])
-    if params.markers:
-        leading = np.arange(min(len(columns), params.n_markers))
-    level, columns = level[:, leading], columns[leading]
-    low, width = np.fmin.reduce(level, axis=0), np.maximum(spread[leading], 1e-12)
+    shown = np.sort(np.argsort(-np.nan_to_num(spread), kind="stable")[: params.n_markers])
+    if named:
+        shown = np.arange(min(len(columns), params.n_markers))
+    level, columns = level[:, shown], columns[shown]
+    low, width = np.fmin.reduce(level, axis=0), np.maximum(spread[shown], 1e-12)
     scaled = np.nan_to_num((level - low) / width, nan=0.0)
     rows, across = _leaf_order(scaled), _leaf_order(scaled.T)
     level, scaled, columns = level[rows][:, across], scaled[rows][:, across], columns[across]
@@ -116,6 +122,21 @@ def plot_markers(dataset: AnnData, params: MarkersParams, *, seed: int) -> Resul
         n_total=int(dataset.n_vars),
         n_returned=len(markers),
     )
+
+
+def _leading(table: pd.DataFrame | None, most: int) -> tuple[str, ...]:
+    """First features of every group, as many of each as fit; none without a table."""
+    if table is None:
+        return ()
+    absent = [name for name in ("population", "feature", "rank") if name not in table.columns]
+    if absent:
+        raise InputError(
+            f"the table has no column {absent[0]!r}",
+            where="marker heat map",
+            mend="give the table of population_markers",
+        )
+    first = table.sort_values("rank", kind="stable")
+    return tuple(dict.fromkeys(first["feature"].astype(str)))[:most]
 
 
 def _labels(dataset: AnnData, codes: np.ndarray, rows: np.ndarray, params: MarkersParams) -> list[str]:

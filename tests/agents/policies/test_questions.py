@@ -80,6 +80,7 @@ CASES: dict[ObjectiveKind, DecisionContext] = {
     ),
     ObjectiveKind.POPULATIONS: context({"data_kind": "cells"}, contrasts=[CONTRAST]),
     ObjectiveKind.STATES: context({"data_kind": "cells"}, contrasts=[CONTRAST]),
+    ObjectiveKind.MARKERS: context({"data_kind": "cells"}),
     ObjectiveKind.SUBTYPES: context(),
     ObjectiveKind.MODULES: context(contrasts=[CONTRAST]),
     ObjectiveKind.DESCRIBE: context({"n_samples": 10, "n_subjects": 10}),
@@ -157,10 +158,11 @@ def test_a_question_whose_tools_are_missing_is_not_proposed(monkeypatch: pytest.
 
 def test_cells_are_asked_about_cells_only() -> None:
     kinds = {draft.kind for draft in propose(CASES[ObjectiveKind.POPULATIONS]).objectives}
-    assert kinds == {ObjectiveKind.QUALITY, ObjectiveKind.POPULATIONS, ObjectiveKind.STATES}
+    of_cells = {ObjectiveKind.POPULATIONS, ObjectiveKind.STATES, ObjectiveKind.MARKERS}
+    assert kinds == {ObjectiveKind.QUALITY, *of_cells}
     samples = {draft.kind for draft in propose(CASES[ObjectiveKind.DIFFERENTIAL]).objectives}
     assert ObjectiveKind.DIFFERENTIAL in samples
-    assert not samples & {ObjectiveKind.POPULATIONS, ObjectiveKind.STATES}
+    assert not samples & of_cells
 
 
 def test_a_confounded_contrast_is_refused_beside_a_testable_variable() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,44 @@ SAMPLE = "sample"
 COUNT = "n_cells"
 COFACTOR = 5.0
 """Divisor before the inverse hyperbolic sine, the usual one of mass cytometry; for the profile only."""
+
+
+LABELS = ["column", "rank", "n_levels", "n_cells", "smallest", "learnt", "cue", "why"]
+_CUE = re.compile(r"cell_?type|population|annotation|gate|label|subset|lineage|ident", re.IGNORECASE)
+_LEARNT = re.compile(r"leiden|louvain|cluster|phenograph|flowsom|som_?\d*$|k_?means", re.IGNORECASE)
+_LEVELS = (2, 60)
+_LEAST = 10
+"""Cells that a level must have to count."""
+
+
+def label_table(dataset: AnnData | None) -> pd.DataFrame:
+    """Columns that tell cells of one sample apart by name: populations that came with the cells.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``column, rank, n_levels`` (of ten or more cells), ``n_cells`` (in these), ``smallest, learnt`` (the name is that
+        of a clustering), ``cue`` (the name speaks of populations), ``why``; given ones first, then by cue and levels.
+    """
+    rows = []
+    for name in () if dataset is None or SAMPLE not in dataset.obs.columns else dataset.obs.columns:
+        if str(name) == SAMPLE or pd.api.types.is_numeric_dtype(dataset.obs[name]):
+            continue
+        texts = as_levels(dataset.obs[name])
+        sizes = texts.value_counts()
+        sizes = sizes[sizes >= _LEAST]
+        varies = texts.groupby(as_levels(dataset.obs[SAMPLE])).nunique().max() > 1
+        if not varies or not _LEVELS[0] <= len(sizes) <= _LEVELS[1] or sizes.sum() < len(texts) / 2:
+            continue
+        learnt, cue = _LEARNT.search(str(name)) is not None, _CUE.search(str(name)) is not None
+        why = f"{len(sizes)} levels of {_LEAST} or more cells that differ between the cells of a sample"
+        why += "; its name speaks of populations" if cue else ""
+        rows.append((str(name), 0, len(sizes), int(sizes.sum()), int(sizes.min()), learnt, cue, why))
+    table = pd.DataFrame(rows, columns=LABELS).sort_values(
+        ["learnt", "cue", "n_levels", "column"], ascending=[True, False, False, True], ignore_index=True
+    )
+    table["rank"] = range(1, len(table) + 1)
+    return table
 
 
 def holds_cells(facts: dict[str, object]) -> bool:

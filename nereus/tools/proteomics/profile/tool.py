@@ -14,7 +14,7 @@ from nereus.tools.base import Params, Result, finite, tool
 from nereus.tools.proteomics.aggregate import aggregate_rows, group_rows
 from nereus.tools.proteomics.matrix import abundance, derive, described
 from nereus.tools.proteomics.profile import words
-from nereus.tools.proteomics.profile.cells import SAMPLE, holds_cells, samples_of
+from nereus.tools.proteomics.profile.cells import SAMPLE, holds_cells, label_table, samples_of
 from nereus.tools.proteomics.profile.columns import COMPARED, Column
 from nereus.tools.proteomics.profile.confounding import confounding_table
 from nereus.tools.proteomics.profile.contrasts import association_table, contrast_table
@@ -73,7 +73,7 @@ class ProfileParams(Params):
 
 @tool(
     "profile_dataset",
-    version="3",
+    version="4",
     summary="What the data set is: roles of columns, unit of analysis, what can be compared, and what would mislead.",
     outputs=(
         "dataset:dataset",
@@ -92,6 +92,7 @@ class ProfileParams(Params):
         "table:pulldowns",
         "table:organelles",
         "table:plexes",
+        "table:labels",
         "table:notices",
     ),
     seconds=2.0,
@@ -129,6 +130,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
           mean, sd;
         - ``interactions``, ``courses``, ``doses``, ``plexes``: see `profile.designs`; ``outcomes``: see
           `profile.outcome`; ``pulldowns``: see `profile.pulldowns`; ``organelles``: see `profile.kinds`;
+          ``labels``: populations that cells came with, see `profile.cells`;
         - ``notices``: notice, severity (info, warning, refuse), about, text, mend.
 
         Values name the kind of data (`profile.kinds`), the unit of analysis, the subject column, batches, scale,
@@ -153,7 +155,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     cells = dataset if holds_cells(facts) else None
     dataset = samples_of(cells) if cells is not None else dataset
     X = abundance(dataset)
-    _refuse(X)
+    _refuse(X, of_cells=cells is not None)
     rng = np.random.default_rng(seed)
     notices: list[Notice] = []
     obs, columns, constructed = sheet_columns(
@@ -323,6 +325,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
             "pulldowns": pulldowns,
             "organelles": organelles,
             "plexes": plexes,
+            "labels": label_table(cells),
             "samples": samples,
             "features": features,
             "notices": notice_table,
@@ -335,9 +338,9 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     )
 
 
-def _refuse(X: np.ndarray) -> None:
-    """Refuse what no analysis can start from."""
-    if X.shape[0] < 2:
+def _refuse(X: np.ndarray, of_cells: bool) -> None:
+    """Refuse what no analysis can start from; cells of one sample can be told apart, though no groups be compared."""
+    if X.shape[0] < (1 if of_cells else 2):
         raise InputError(
             f"the data set has {X.shape[0]} sample",
             mend="nothing can be compared: check the orientation of the table",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,17 @@ from nereus.tools.proteomics.readers.source import MAX_MEGABYTES
 
 _LAYERS = ("lfq", "intensity", "ibaq")
 _COUNTS = ("n_peptides", "identified_by")
+_BARCODE = re.compile(r"(?:.*[_:-])?[ACGT]{12,}(?:[-_.]\w+)*")
+_OF_CELLS = frozenset({
+    "n_counts", "n_genes", "total_counts", "n_genes_by_counts", "ncount_rna", "nfeature_rna", "percent_mito", "pct_counts_mt",
+    "percent_mt", "louvain", "leiden", "seurat_clusters", "cell_type", "celltype", "doublet_score", "s_score", "g2m_score",
+})  # fmt: skip
+"""Columns that tools for single cells write."""
+_LEAST_CELLS = 200
+"""Rows below which a file is taken for a table of samples unless it says otherwise."""
+_SAMPLE_NAMES = ("sample", "sample_id", "orig_ident", "donor", "donor_id", "patient", "patient_id", "subject")
+ONE_SAMPLE = "sample 1"
+"""Name of the only sample, where the cells do not say which they are of."""
 
 
 def read_h5ad(path: Path, name: str, max_megabytes: int = MAX_MEGABYTES) -> Quantification:
@@ -37,8 +49,14 @@ def read_h5ad(path: Path, name: str, max_megabytes: int = MAX_MEGABYTES) -> Quan
         ) from None
     if data.X is None or 0 in data.shape:
         raise InputError(f"holds no matrix X (shape {data.shape})", where=name, mend="write X into the file")
-    quantities = {"value": _dense(data.X, name, "X")}
     meta = dict(data.uns.get("nereus", {})) if isinstance(data.uns.get("nereus", {}), dict) else {}
+    found_cells = not meta and _holds_cells(data)
+    history = [str(line) for line in meta.get("history", [])]
+    matrix = data.X
+    if found_cells and _scaled_beside_raw(data):
+        matrix = data.raw.X
+        history.append(f"{name}: X is scaled gene by gene; the values before that (raw) were taken")
+    quantities = {"value": _dense(matrix, name, "X")}
     quantity = str(meta.get("quantity", "value"))
     quantities = {quantity: quantities["value"]}
     for layer in _LAYERS:
@@ -80,7 +98,9 @@ def read_h5ad(path: Path, name: str, max_megabytes: int = MAX_MEGABYTES) -> Quan
             obs[str(label)] = (
                 pd.Categorical(cells) if gaps else pd.Series(cells, index=obs.index, dtype=object)
             )
-    level = str(meta.get("level", "generic"))
+    level = "cell" if found_cells else str(meta.get("level", "generic"))
+    if found_cells:
+        history.append(_name_samples(obs, name))
     if level == "cell":
         for name_of in ("channel", "marker_class"):
             if name_of in known.columns:
@@ -96,11 +116,40 @@ def read_h5ad(path: Path, name: str, max_megabytes: int = MAX_MEGABYTES) -> Quan
         obs=obs,
         layers=layers,
         known_scale="log2" if meta else "ln" if "log1p" in data.uns else None,
-        history=[str(line) for line in meta.get("history", [])],
+        history=history,
         where=name,
-        data_kind=str(meta.get("data_kind", "")),
+        data_kind="cells" if found_cells else str(meta.get("data_kind", "")),
         facts={"scale": str(meta["scale"])} if level == "cell" and "scale" in meta else {},
     )
+
+
+def _holds_cells(data: anndata.AnnData) -> bool:
+    """Whether rows are cells: hundreds of them, and barcodes for names or two columns that tools for cells write."""
+    if data.n_obs < _LEAST_CELLS:
+        return False
+    named = sum(_BARCODE.fullmatch(str(one)) is not None for one in data.obs_names[:100])
+    written = {re.sub(r"[.\s]+", "_", str(column).lower()) for column in data.obs.columns} & _OF_CELLS
+    return named > 50 or len(written) >= 2
+
+
+def _scaled_beside_raw(data: anndata.AnnData) -> bool:
+    """Whether X was centred, and the values before that are kept for the same features."""
+    if data.raw is None or list(data.raw.var_names) != list(data.var_names):
+        return False
+    now, before = (matrix.data if hasattr(matrix, "toarray") else matrix for matrix in (data.X, data.raw.X))
+    return bool(np.nanmin(now, initial=0.0) < 0 <= np.nanmin(before, initial=0.0))
+
+
+def _name_samples(obs: pd.DataFrame, name: str) -> str:
+    """Give the cells a column ``sample``, and say where it is from."""
+    known = {re.sub(r"[.\s]+", "_", str(column).lower()): str(column) for column in obs.columns}
+    for wanted in _SAMPLE_NAMES:
+        column = known.get(wanted)
+        if column is not None and 0 < obs[column].nunique() <= len(obs) / 10:
+            obs["sample"] = [np.nan if pd.isna(one) else str(one) for one in obs[column]]
+            return f"{name}: rows are cells; samples are those of column {column!r}"
+    obs["sample"] = ONE_SAMPLE
+    return f"{name}: rows are cells, and do not say of which sample: taken as one, so that no groups are compared"
 
 
 def _refuse_strange(path: Path, name: str, max_megabytes: int) -> None:

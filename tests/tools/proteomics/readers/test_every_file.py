@@ -113,7 +113,7 @@ READ = {
     "phospho_insulin_cells_phosr/phospho_cells_Ins.csv.gz": ("generic", "site", "sites", 4963, 24),
     "phospho_tmt_camprotr/TMT_PSMs.txt.gz": ("Proteome Discoverer", "peptide", "peptides", 4468, 10),
     "phospho_tmt_camprotr/phospho_PSMs.txt.gz": ("Proteome Discoverer", "site", "sites", 2298, 10),
-    "sc_pbmc68k_reduced/10x_pbmc68k_reduced.h5ad": ("AnnData", "generic", "generic", 765, 700),
+    "sc_pbmc68k_reduced/10x_pbmc68k_reduced.h5ad": ("AnnData", "cell", "cells", 765, 1),
     "sc_scope2_hek_u937/SingleCell_PeptidesXsamples.txt.gz": ("SCoPE2", "peptide", "peptides", 4652, 62),
     "sc_scope2_maxquant_evidence/mqScpData.csv.gz": ("MaxQuant", "peptide", "peptides", 711, 49),
     "sc_spatial_squidpy_test/test_data.h5ad": ("AnnData", "generic", "generic", 1999, 49),
