@@ -341,6 +341,18 @@ def test_a_factor_that_is_the_batch_is_refused() -> None:
     assert result.values["n_refusals"] == 2
 
 
+def test_channels_without_a_sample_are_no_groups() -> None:
+    levels = ["monocyte", "macrophage", "Carrier", "Blank", "Reference"]
+    obs = pd.DataFrame({"type": np.repeat(levels, 4)}, index=[f"s{i:02d}" for i in range(20)])
+    refused = result_by_contrast(profile_dataset(dataset(obs)), "refused")
+    free = [contrast for contrast, why in refused.items() if not why]
+    assert len(free) == 1
+    assert set(free[0].removeprefix("type: ").split(" vs ")) == {"monocyte", "macrophage"}
+    assert all("channel of the labelling" in str(why) for why in refused.values() if why)
+    carriers = pd.DataFrame({"mutation": ["carrier", "none"] * 4}, index=[f"s{i}" for i in range(8)])
+    assert set(result_by_contrast(profile_dataset(dataset(carriers)), "refused").values()) == {""}
+
+
 def test_confounding_is_judged_within_each_contrast() -> None:
     obs = pd.DataFrame(
         {"arm": ["a"] * 4 + ["b"] * 4 + ["c"] * 4, "site": ["x"] * 4 + ["y", "y", "z", "z"] * 2},

@@ -69,7 +69,8 @@ def contrast_table(
     ``a`` is the case and ``b`` the reference; numbers of a pair are counted in subjects. Order: what the
     experiment varies by its name, then other factors, usual covariates, combinations of factors last; within
     a factor, pairs with the reference first, then larger groups. With fewer than 3 subjects in a level a
-    contrast is ``descriptive``. ``block`` names the subject where it has rows in
+    contrast is ``descriptive``. Channels without a sample are refused.
+    ``block`` names the subject where it has rows in
     both levels (``paired``) or several rows in one. ``refused`` says why a contrast cannot be made (confounded with a batch over
     the two levels).
 
@@ -115,9 +116,13 @@ def contrast_table(
         sizes = {level: subjects[(values == level).to_numpy()].nunique() for level in column.levels}
         usable = [level for level in column.levels if sizes[level] >= 2]
         pairs = [(b, a) for b, a in combinations(usable, 2)]  # levels come reference first, then ranked
+        no_group = words.channels_without_sample(column.levels)
         for b, a in pairs:
             with_reference = b == column.reference
             rows.append(_row(X, column, a, b, values, subjects, unit, batches, levels))
+            if no_group & {a, b}:
+                named = " and ".join(repr(one) for one in (a, b) if one in no_group)
+                rows[-1]["refused"] = f"no group of samples but a channel of the labelling: {named}"
             rows[-1]["covariates"] = ";".join(
                 covariates_of(
                     column, a, b, columns, levels, obs, variance, subjects, bool(rows[-1]["paired"])

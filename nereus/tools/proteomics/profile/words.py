@@ -109,6 +109,7 @@ ORGANELLE_COLUMN = _words(
     subcellular
     """
 )
+_NO_SAMPLE = _words("carrier unused blank empty boost booster")
 REFERENCE_CHANNEL = _words("pool pooled reference bridge bridging norm irs masterpool mastermix")
 
 SURVIVAL = re.compile(
@@ -158,6 +159,7 @@ _INSTRUMENT_LEVEL = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"(?<![a-z0-9])[+-]?\d+(?:[.,]\d+)?|(?<=[a-z_\-\s.])\d+(?:[.,]\d+)?", re.IGNORECASE)
+_CHANNEL = re.compile(r"reporter\W*(ion\W*)?intensity", re.IGNORECASE)
 _DOSE = re.compile(r"^(?P<number>\d+(?:[.,]\d+)?(?:e[+-]?\d+)?)\s*(?P<unit>[a-zµμ%°/]*)\.?$", re.IGNORECASE)
 _INTERVAL = re.compile(r"^[\[(<>≥≤]?=?\s*(-?\d+(?:\.\d+)?)\s*(?:[-–,;]|to)\s*-?\d+(?:\.\d+)?\s*[\])]?$")
 _DEVELOPMENT = re.compile(r"^(?P<stage>[EP])[\s_.\-]?(?P<number>\d+(?:\.\d+)?)$", re.IGNORECASE)
@@ -351,6 +353,27 @@ def is_dose(name: str, levels: Sequence[str]) -> bool:
     matches = [_DOSE.match(level.strip()) for level in levels]
     units = {_unit(match["unit"])[1] for match in matches if match and match["unit"]}
     return bool(levels) and all(matches) and bool(units) and units <= set(_BASES)
+
+
+def channels_without_sample(levels: Iterable[str]) -> frozenset[str]:
+    """Levels that are channels of a labelling rather than groups of samples: carriers, blanks, unused and reference channels.
+
+    One such word alone may be a group (carriers of a mutation, an empty vector); two of them describe a plex.
+
+    Examples
+    --------
+    >>> sorted(channels_without_sample(["Monocyte", "Carrier", "Unused", "Reference"]))
+    ['Carrier', 'Reference', 'Unused']
+    >>> channels_without_sample(["carrier", "wildtype"])
+    frozenset()
+    """
+    levels = list(levels)
+    channels = [level for level in levels if _CHANNEL.match(level.strip())]
+    plain = [level for level in levels if _joined(level) in _NO_SAMPLE]
+    if len(plain) < 2:
+        return frozenset(channels)
+    known = REFERENCE_CHANNEL | {"references", "norms"}
+    return frozenset([*channels, *plain, *(level for level in levels if _joined(level) in known)])
 
 
 def is_bait_control(level: str) -> bool:
