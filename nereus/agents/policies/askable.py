@@ -26,7 +26,6 @@ _LISTED: dict[ObjectiveKind, tuple[str, dict[str, str]]] = {
     _K.DOSE_TARGETS: ("doses", {"dose": "dose"}),
     _K.INTERACTOME: ("pulldowns", {"factor": "factor"}),
     _K.LOCALISATION: ("organelles", {"column": "markers"}),
-    _K.MARKERS: ("labels", {"column": "labels"}),
     _K.INTERACTION: (
         "interactions",
         {"second": "second", "a_second": "a_second", "b_second": "b_second"},
