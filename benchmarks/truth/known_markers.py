@@ -1,8 +1,8 @@
 """S5: known markers come first, with the right sign.
 
 - D5, 700 blood cells: the first five markers of each population hold those that are known, for the given labels and for
-  clusters of our own. There is no question of the planner for it yet: the tools are called, each population against all
-  others. A type passes when two of its markers (one, for a pair that stands for either) are among the first five.
+  clusters of our own, through the whole product. A type passes when two of its markers (one, for a pair that stands for
+  either) are among the first five.
 - D6, survival: sign and q of published prognostic covariates, through the whole product on a table of covariates.
 - D3, leukaemia, is not among the data that can be reached. In its place: known proteins of three public comparisons,
   through the whole product: among the first fifty claims of their direction, and among the first thirty hypotheses.
@@ -54,43 +54,37 @@ TYPES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
 """Type -> known markers, how many must be among the first five, and the given labels that are of the type."""
 
 
-def cells() -> Any:
-    """700 cells x 765 genes of the scanpy wheel, as the product reads them."""
+def cells() -> tuple[Any, Path]:
+    """700 cells x 765 genes of the scanpy wheel, as the product reads them, and the file."""
     spec = find_spec("scanpy")
     if spec is None or spec.origin is None:
         sys.exit("D5 needs scanpy (pip install 'nereus[cells]')")
     path = Path(spec.origin).parent / "datasets" / "10x_pbmc68k_reduced.h5ad"
-    return registry.get("load_dataset")(SourceFile(path, path.name), None).dataset()
+    return registry.get("load_dataset")(SourceFile(path, path.name), None).dataset(), path
 
 
-def first_markers(dataset: Any, labels: pd.Series, *, naive: bool = False) -> dict[str, list[str]]:
-    """The first five of each population against all others: by the product's test, or a plain t-test of the values."""
+def first_markers(dataset: Any, labels: pd.Series) -> dict[str, list[str]]:
+    """The naive arm: the first five of each population against all others, by a plain t-test of the values."""
     found = {}
-    for population in sorted(set(labels)):
+    for population in sorted(set(labels.dropna())):
         inside = (labels == population).to_numpy()
         if inside.sum() < 10:
             continue
-        if naive:
-            x = np.asarray(dataset.X)
-            t = stats.ttest_ind(x[inside], x[~inside]).statistic
-            order = np.argsort(-np.nan_to_num(t, nan=-np.inf), kind="stable")
-            found[population] = list(dataset.var_names[order[:FIRST]])
-            continue
-        marked = dataset.copy()
-        marked.obs = pd.DataFrame({"population": np.where(inside, "this", "others")}, index=dataset.obs_names)
-        contrast = {"factor": "population", "a": "this", "b": "others"}
-        table = registry.get("differential_abundance")(marked, contrast=contrast).table()
-        table = table[(table["q"] <= LEVEL) & (table["effect"] > 0)]
-        found[population] = list(table.sort_values("statistic", ascending=False)["feature"].head(FIRST))
+        x = np.asarray(dataset.X)
+        t = stats.ttest_ind(x[inside], x[~inside]).statistic
+        order = np.argsort(-np.nan_to_num(t, nan=-np.inf), kind="stable")
+        found[population] = list(dataset.var_names[order[:FIRST]])
     return found
 
 
-def own_clusters(dataset: Any) -> pd.Series:
-    """Populations by the product's own clustering."""
-    alone = dataset.copy()
-    alone.obs = pd.DataFrame({"sample": "S1"}, index=dataset.obs_names)
-    made = registry.get("cluster_cells")(alone, method="leiden", seed=0).dataset()
-    return made.obs["cluster"].astype(str)
+def own_markers(run: Any, column: str) -> dict[str, list[str]]:
+    """The first five of each population in the run's own table."""
+    asked = next(
+        one for one in run.record.objectives if one.kind.value == "markers" and one.design["labels"] == column
+    )
+    table = run.output(f"{asked.id}:markers")
+    leading = table[table["rank"] <= FIRST]
+    return {str(name): list(rows["feature"]) for name, rows in leading.groupby("population")}
 
 
 def score_types(markers: dict[str, list[str]], labelled: bool) -> dict[str, Any]:
@@ -110,16 +104,24 @@ def score_types(markers: dict[str, list[str]], labelled: bool) -> dict[str, Any]
     return {"types": rows, "passed": sum(row["passes"] for row in rows.values()), "of": len(TYPES)}
 
 
-def blood() -> dict[str, Any]:
-    """Given labels and own clusters, each beside the naive arm."""
-    dataset = cells()
+def blood(work: Path) -> dict[str, Any]:
+    """Given labels and own clusters, through the whole product, each beside the naive arm on the same labels."""
+    import nereus
+
+    dataset, path = cells()
+    run = nereus.discover(
+        path, question="what marks each population?", home=work / "home", out=work / "D5", seed=0
+    )
+    prepared = run.record.outputs["prepared"].split("/")
+    step = next(one for one in run.record.steps() if one.id == prepared[0])
+    clustered = run.artifacts.dataset(run.record.calls[step.call_key].outputs[prepared[1]])
     given = dataset.obs["bulk_labels"].astype(str)
-    made = own_clusters(dataset)
+    made = clustered.obs["cluster"].astype(str)
     return {
-        "given": score_types(first_markers(dataset, given), True),
-        "given_naive": score_types(first_markers(dataset, given, naive=True), True),
-        "own": score_types(first_markers(dataset, made), False),
-        "own_naive": score_types(first_markers(dataset, made, naive=True), False),
+        "given": score_types(own_markers(run, "bulk_labels"), True),
+        "given_naive": score_types(first_markers(dataset, given), True),
+        "own": score_types(own_markers(run, "cluster"), False),
+        "own_naive": score_types(first_markers(dataset, made), False),
         "own_clusters": {str(name): int(n) for name, n in made.value_counts().items()},
     }
 
@@ -363,7 +365,7 @@ def main() -> None:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="nereus-markers-") as work:
         if "D5" in options.only:
-            content["D5"] = blood()
+            content["D5"] = blood(Path(work))
             for arm in ("given", "given_naive", "own", "own_naive"):
                 one = content["D5"][arm]
                 print(
