@@ -38,13 +38,14 @@ def label_table(dataset: AnnData | None) -> pd.DataFrame:
         of a clustering), ``cue`` (the name speaks of populations), ``why``; given ones first, then by cue and levels.
     """
     rows = []
-    for name in () if dataset is None or SAMPLE not in dataset.obs.columns else dataset.obs.columns:
-        if str(name) == SAMPLE or pd.api.types.is_numeric_dtype(dataset.obs[name]):
+    obs = pd.DataFrame() if dataset is None or SAMPLE not in dataset.obs.columns else dataset.obs
+    for name in obs.columns:
+        if str(name) == SAMPLE or pd.api.types.is_numeric_dtype(obs[name]):
             continue
-        texts = as_levels(dataset.obs[name])
+        texts = as_levels(obs[name])
         sizes = texts.value_counts()
         sizes = sizes[sizes >= _LEAST]
-        varies = texts.groupby(as_levels(dataset.obs[SAMPLE])).nunique().max() > 1
+        varies = texts.groupby(as_levels(obs[SAMPLE])).nunique().max() > 1
         if not varies or not _LEVELS[0] <= len(sizes) <= _LEVELS[1] or sizes.sum() < len(texts) / 2:
             continue
         learnt, cue = _LEARNT.search(str(name)) is not None, _CUE.search(str(name)) is not None

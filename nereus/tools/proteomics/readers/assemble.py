@@ -165,6 +165,7 @@ def assemble(
         "zero_is_missing": bool(found.zero_missing),
         "organism": organism,
         "id_space": space,
+        **({"n_cells": len(samples)} if q.level == "cell" else {}),
         **joined.values,
     }
     n_removed = sum(int(c or 0) for c in counts.values())
