@@ -100,6 +100,7 @@ def test_a_run_answers_what_marks_each_population(tmp_path: Path) -> None:
     text = (tmp_path / "report" / "report.html").read_text()
     assert "What marks each population of cells (cell_type)?" in text
     assert "first of each" in text
+    assert not any(letter.isdigit() for one in asked.values() for letter in one.rationale)
     assert len(list((tmp_path / "report" / "figures").glob("*plot_markers-markers.svg"))) == 2
 
 

@@ -21,6 +21,7 @@ from nereus.memory.records import Objective, ObjectiveKind
 CLUSTERS = "cluster"
 """Column that `cluster_cells` makes."""
 _WORDS = ["mark", "marks", "marker", "markers", "population", "populations", "cluster", "clusters", "define"]
+_GIVEN = "the labels came with the cells and differ between the cells of a sample"
 
 
 def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[ObjectiveDraft]:
@@ -29,7 +30,7 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
     rows = table(context, "labels")
     given = [row for row in rows if not row.get("learnt")][:1]
     for column, why, cite, screen in (
-        *((str(row["column"]), str(row["why"]), f"profile:labels[{row['column']}]", 1.0) for row in given),
+        *((str(row["column"]), _GIVEN, f"profile:labels[{row['column']}]", 1.0) for row in given),
         (CLUSTERS, "the cells were clustered; what each cluster has names it", "profile:n_cells", 0.5),
     ):
         parts = {
