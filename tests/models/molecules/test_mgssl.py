@@ -254,7 +254,7 @@ def test_single_motifs_are_asked_nothing() -> None:
     batch = PackedTrees(trees, Vocabulary.of(trees)).batch(np.arange(2))
     for order in ("dfs", "bfs"):
         generator = MotifGenerator(4, 3, order)  # type: ignore[arg-type]
-        assert float(generation_loss(generator(torch.randn(2, 4), batch), 2)) == 0.0
+        assert generation_loss(generator(torch.randn(2, 4), batch), 2).item() == 0.0
 
 
 # ------------------------------------------------------------------ hidden atoms and bonds

@@ -102,8 +102,27 @@ CARD = Card(
             baseline="an independent count: 537",
             result="mgssl.json:figures.fragmentation.both.plain.distinct",
         ),
+        Figure(
+            metric="mean ROC AUC in percent",
+            value=55.6,
+            data="BACE, SIDER, Tox21, 200 labelled molecules, held-out scaffolds, pre-trained on 2,000 molecules of ZINC for "
+            "three epochs, mean of three seeds",
+            baseline="the same network from scratch 53.9, pre-trained on hidden atoms and bonds alone 55.2, random forest on "
+            "Morgan fingerprints 67.0",
+            result="mgssl.json:figures.transfer.auroc_percent.mgssl_dfs.mean",
+        ),
+        Figure(
+            metric="points of mean ROC AUC gained by pre-training",
+            value=1.7,
+            data="the same; 1.2, 3.2 and 0.7 by seed",
+            baseline="no pre-training",
+            result="mgssl.json:figures.transfer.gains.mgssl_dfs_over_scratch.points",
+        ),
     ),
     limits=(
+        "With 200 labels a random forest on Morgan fingerprints is better by eleven points of ROC AUC on BACE, SIDER and Tox21; "
+        "at this scale the network is little above chance, its gain over no pre-training (lost on SIDER) is no more than three "
+        "seeds can tell from noise, and that over hidden atoms alone is within it.",
         "Frank-Wolfe on gradients as they are favours the smallest: the loss of motifs, the largest, soon has little weight. "
         "`weighting='unit-frank-wolfe'` weighs gradients of length one.",
         "The encoder sees the whole molecule while its motifs are asked for: that motifs are named well proves little by itself.",
