@@ -65,8 +65,8 @@ class MGSSL(ClassifierMixin, Method[MGSSLConfig]):  # type: ignore[misc]
     >>> model = MGSSL(width=8, layers=2, training__epochs=1, finetuning__epochs=1).fit(smiles, [1, 0, 1, 0])
     >>> model.predict_proba(["CCOCC"]).shape
     (1, 2)
-    >>> len(model.fragment(["CC(=O)Nc1ccccc1"])[0])
-    6
+    >>> model.fragment(["CC(=O)Nc1ccccc1"])[0].smiles
+    ('C', 'C', 'O', 'N', 'C1=CC=CC=C1')
     """
 
     card = CARD
