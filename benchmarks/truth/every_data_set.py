@@ -106,6 +106,7 @@ def run(
         assert row.score is not None
         made["product"] = asdict(row.score(Report(out), given))
         made["hypotheses"] = len(Report(out).hypotheses)
+        made["ended"], made["unanswered"] = Report(out).ended
     if row.naive is not None:
         made["naive"] = asdict(row.naive(given))
     return made

@@ -76,6 +76,11 @@ def rendered(result: dict[str, Any]) -> str:
             told.append("naive: " + naive["note"])
         if row.get("question"):
             told.append(f"asked: {row['question']}")
+        if "budget" in row.get("ended", ""):
+            cut = f"; no answer of kind {', '.join(row['unanswered'])}" if row["unanswered"] else ""
+            told.append(f"ended since {row['ended']}{cut}")
+        if row.get("error"):
+            told.append(row["error"].strip().splitlines()[-1])
         if row["how"] == "tools":
             told.append(f"tools called, since `discover` cannot apply ({row['why']})")
         notes.append(f"- **{name}**: " + "; ".join(told) + ".")

@@ -71,6 +71,14 @@ class Report:
         self.folder = folder
 
     @cached_property
+    def ended(self) -> tuple[str, list[str]]:
+        """Why the run ended, and the kinds of question of which none was answered though they were open."""
+        reason = str(json.loads((self.folder / "run.json").read_text())["stop_reason"])
+        asked = json.loads((self.folder / "plan.json").read_text())["objectives"]
+        answered = {one["kind"] for one in asked if one["status"] == "done"}
+        return reason, sorted({str(one["kind"]) for one in asked} - answered)
+
+    @cached_property
     def claims(self) -> pd.DataFrame:
         """All claims at the stated error level: contrast, feature, gene, direction, effect, q, confidence, kind."""
         table = pd.read_csv(self.folder / "claims.csv")

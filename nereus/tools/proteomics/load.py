@@ -80,7 +80,7 @@ class LoadParams(Params):
 
 @tool(
     "load_dataset",
-    version="4",
+    version="5",
     summary="Read quantities of any common proteomics software, site or Olink tables, or cells (FCS, CSV), with their sheets.",
     outputs=("dataset:dataset", "table:removed_rows", "table:sample_match"),
     capability=Capability.READ,

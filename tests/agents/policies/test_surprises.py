@@ -103,6 +103,12 @@ def test_signs_that_disagree_call_for_robust_variances() -> None:
     assert (after.steps[2].params["robust"], after.steps[2].publishes) == (True, "robust")
 
 
+def test_peptides_of_no_named_protein_stay_peptides() -> None:
+    steps = [step(1, "load_dataset", status="done", inputs={"data": "run/data"})]
+    assert refined(steps, [call(1, "load_dataset", level="peptide", n_proteins_named=0)], 1)[0] is None
+    assert refined(steps, [call(1, "load_dataset", level="peptide", n_proteins_named=9)], 1)[0] is not None
+
+
 @pytest.mark.parametrize("level", ["peptide", "fragment"])
 def test_peptides_are_rolled_up_and_everything_behind_reads_the_proteins(level: str) -> None:
     steps = [

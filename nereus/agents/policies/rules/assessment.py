@@ -64,7 +64,14 @@ def _surprise(context: DecisionContext, call: CallView) -> str | None:
     seen = {edit.trigger.partition(":")[0] for edit in (context.workflow.edits if context.workflow else ())}
     fired: str | None = None
     structures = targets.QUESTION.possible and asks_for_structures(context.question)
-    if call.tool == "load_dataset" and values.get("level") in ("peptide", "fragment") and not structures:
+    # Peptides of a table that names no protein stay what they are.
+    named = values.get("n_proteins_named") != 0
+    if (
+        call.tool == "load_dataset"
+        and values.get("level") in ("peptide", "fragment")
+        and named
+        and not structures
+    ):
         return "peptide_level"  # of each file that is read
     elif call.tool == "quality_control" and (values.get("n_outliers") or 0):
         fired = "outlier_samples"

@@ -153,6 +153,7 @@ def assemble(
         "orientation": q.orientation,
         "n_features": len(features),
         "n_samples": int(obs["sample"].nunique()) if q.level == "cell" and "sample" in obs else len(samples),
+        "n_proteins_named": _n_named(var),
         "n_missing": int(np.isnan(x).sum()),
         "missing_rate": finite(missing_rate),
         **counts,
@@ -260,3 +261,9 @@ def unique_ids(ids: list[str]) -> tuple[list[str], int, str]:
         n,
         f"{n} duplicate feature ids (first: {repeated[:_SHOWN]}): all rows kept, repeats named with ~2, ~3 ...",
     )
+
+
+def _n_named(var: pd.DataFrame) -> int | None:
+    """Features whose protein is named; None where there is no such column."""
+    column = next((name for name in ("protein_group", "protein") if name in var), None)
+    return None if column is None else int(var[column].fillna("").astype(str).str.strip().ne("").sum())
