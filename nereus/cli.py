@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +12,13 @@ import typer
 
 from nereus import __version__
 from nereus.data_commands import data_app
-from nereus.errors import InputError, NereusError
+from nereus.errors import InputError
 from nereus.graph_commands import graph
 from nereus.judge_commands import judge, review_app
 from nereus.memory_commands import memory_app
 from nereus.method_commands import methods_app
 from nereus.run_commands import runs_app
+from nereus.telling import told
 from nereus.tool_commands import tools_app
 
 if TYPE_CHECKING:
@@ -61,17 +61,7 @@ Freeze = Annotated[
 ]
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Print errors of ours as one message and end with code 1; anything else is a defect and shows its traceback."""
-    try:
-        yield
-    except NereusError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted; `nereus resume --last` goes on from the last finished step", err=True)
-        raise typer.Exit(130) from None
+_GO_ON = "interrupted; `nereus resume --last` goes on from the last finished step"
 
 
 def _version(asked: bool) -> None:
@@ -123,7 +113,7 @@ def discover(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
 ) -> None:
     """Turn a raw proteomics table into ranked and traceable hypotheses."""
-    with _told():
+    with told(_GO_ON):
         from nereus.agents.planner.discover import discover as start
         from nereus.terminal import live_view
 
@@ -169,7 +159,7 @@ def resume(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
 ) -> None:
     """Go on with an interrupted run and finish the outputs in its folder."""
-    with _told():
+    with told(_GO_ON):
         if (run_id is None) != last:
             raise InputError("name one run", where="nereus resume", mend="give RUN or --last, not both")
         from nereus.agents.planner.discover import resume as go_on
@@ -209,7 +199,7 @@ def plan(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
 ) -> None:
     """Read and prepare the data, write the questions and steps that would follow to a file, and wait."""
-    with _told():
+    with told(_GO_ON):
         from nereus.agents.planner.discover import discover as start
         from nereus.agents.planner.plan_file import PlanWriter, write_plan
         from nereus.terminal import live_view
@@ -247,7 +237,7 @@ def verify(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a report.")],
 ) -> None:
     """Re-execute every step in a clean process and compare every value of the report."""
-    with _told():
+    with told(_GO_ON):
         from nereus.agents.reporter.verify import report_text
         from nereus.agents.reporter.verify import verify as check
 
@@ -277,7 +267,7 @@ def fork(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view.")] = False,
 ) -> None:
     """Go another way from an objective of a run on, as a new run; finished steps are not computed again."""
-    with _told():
+    with told(_GO_ON):
         from nereus.agents.planner.fork import fork as start
         from nereus.agents.planner.fork import read_edit
         from nereus.terminal import live_view
@@ -305,7 +295,7 @@ def compare(
     ] = None,
 ) -> None:
     """Say what differs between two runs: inputs, settings, questions, steps, claims and hypotheses."""
-    with _told():
+    with told(_GO_ON):
         from rich.console import Console
 
         from nereus.agents.reporter.comparison import comparison_text
@@ -332,7 +322,7 @@ def show(
     ] = False,
 ) -> None:
     """Show a run: its plan, what it found, and where the report is."""
-    with _told():
+    with told(_GO_ON):
         from nereus.agents.planner.discover import load_run, open_workspace
         from nereus.settings import load_settings
         from nereus.terminal import event_line, run_tree
@@ -358,7 +348,7 @@ def show(
 @app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Say what works on this machine, and how to mend what does not."""
-    with _told():
+    with told(_GO_ON):
         from nereus.doctor import checks
 
         found = checks()

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from nereus.errors import NereusError
+from nereus.telling import told
 
 data_app = typer.Typer(
     help="Knowledge and data sets that are fetched or given, not shipped.", no_args_is_help=True
 )
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Print errors of ours as one message and end with code 1."""
-    try:
-        yield
-    except NereusError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-
-
 @data_app.command("list")
 def list_data(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List what can be fetched, with licence and size, and what is here already."""
-    with _told():
+    with told():
         from nereus.settings import load_settings
         from nereus.tools.knowledge.catalogue import ENTRIES
         from nereus.tools.knowledge.store import locate
@@ -55,7 +43,7 @@ def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names from `nereus data list`.")],
 ) -> None:
     """Find files in NEREUS_DATA or download them, check their hashes, and print where they are."""
-    with _told():
+    with told():
         from nereus.settings import load_settings
         from nereus.tools.knowledge.catalogue import entry
         from nereus.tools.knowledge.store import fetch as get

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nereus.errors import NereusError, StoreError
+from nereus.errors import StoreError
+from nereus.telling import told
 
 if TYPE_CHECKING:
     from nereus.memory.priors import Priors
@@ -16,20 +16,10 @@ if TYPE_CHECKING:
 memory_app = typer.Typer(help="What later runs recall of earlier ones.", no_args_is_help=True)
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Print errors of ours as one message and end with code 1."""
-    try:
-        yield
-    except NereusError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-
-
 @memory_app.command("reindex")
 def reindex() -> None:
     """Make the vector index anew from the recorded runs: after damage, or when a new server is named."""
-    with _told():
+    with told():
         from nereus.agents.planner.discover import open_workspace
         from nereus.memory.vectors import open_vectors
         from nereus.settings import load_settings
@@ -57,7 +47,7 @@ def priors(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what ended runs teach the next one: what questions gave, what is routine, how long steps take."""
-    with _told():
+    with told():
         from nereus.agents.planner.discover import open_workspace
         from nereus.agents.planner.learning import learn
         from nereus.memory.priors import Priors, facts

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nereus.errors import InputError, NereusError
+from nereus.errors import InputError
+from nereus.telling import told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,19 +44,6 @@ Assignments = Annotated[
 ]
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Print errors of ours as one message and end with code 1."""
-    try:
-        yield
-    except NereusError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        raise typer.Exit(130) from None
-
-
 @methods_app.callback(invoke_without_command=True)
 def methods(
     context: typer.Context,
@@ -64,7 +52,7 @@ def methods(
     """List the methods."""
     if context.invoked_subcommand is not None:
         return
-    with _told():
+    with told():
         from nereus import models
 
         cards = [models.card(name) for name in models.names()]
@@ -82,7 +70,7 @@ def show(
     name: str, as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False
 ) -> None:
     """Show one method: what it is for, what it takes, what was measured, and its settings."""
-    with _told():
+    with told():
         from nereus import models
         from nereus.models.card_text import card_text
         from nereus.tools.methods.made import config_class
@@ -113,7 +101,7 @@ def fit(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train a method on a table; rows that are held out judge it beside a baseline."""
-    with _told():
+    with told():
         from nereus import models
         from nereus.tool_commands import read_table_file, write_result
         from nereus.tools import registry
@@ -163,7 +151,7 @@ def _asking(verb: str, about: str) -> None:
         ] = None,
         seed: Annotated[int | None, typer.Option(help="Seed of what is drawn.")] = None,
     ) -> None:
-        with _told():
+        with told():
             import pandas as pd
 
             from nereus.models.card import Verb
@@ -212,15 +200,15 @@ for _verb, _about in {
 @methods_app.command("models")
 def kept(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the trained methods that are kept."""
-    with _told():
+    with told():
         entries = _store().entries()
         if as_json:
             typer.echo(json.dumps([one.model_dump(mode="json") for one in entries], indent=2))
             return
         for one in entries:
-            told = ", ".join(f"{k} {v:.3f}" for k, v in one.metrics.items() if v is not None)
+            metrics = ", ".join(f"{k} {v:.3f}" for k, v in one.metrics.items() if v is not None)
             typer.echo(
-                f"{one.name:<20} {one.version:>3}  {one.method:<12} {one.created}  {one.data_name}  {told}"
+                f"{one.name:<20} {one.version:>3}  {one.method:<12} {one.created}  {one.data_name}  {metrics}"
             )
 
 
@@ -230,7 +218,7 @@ def delete(
     version: Annotated[int | None, typer.Option(help="One version; by default all of them.")] = None,
 ) -> None:
     """Remove a kept model."""
-    with _told():
+    with told():
         gone = _store().delete(name, version)
         typer.echo(f"removed {name} version {', '.join(str(one.version) for one in gone)}")
 

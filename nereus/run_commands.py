@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nereus.errors import NereusError
+from nereus.telling import told
 
 if TYPE_CHECKING:
     from nereus.memory.records import RunHeader
 
 runs_app = typer.Typer(help="The recorded runs.", no_args_is_help=False)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Print errors of ours as one message and end with code 1."""
-    try:
-        yield
-    except NereusError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
 
 
 @runs_app.callback(invoke_without_command=True)
@@ -34,7 +22,7 @@ def runs(
     """List the recorded runs, newest first."""
     if context.invoked_subcommand is not None:
         return
-    with _told():
+    with told():
         from nereus.agents.planner.discover import open_workspace
         from nereus.settings import load_settings
 
@@ -64,7 +52,7 @@ def prune(
 
     With both limits, runs beyond both go. With none, no run goes: only what no run needs.
     """
-    with _told():
+    with told():
         from nereus.memory.retention import prune as remove
         from nereus.settings import load_settings
 

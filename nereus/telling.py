@@ -1,4 +1,4 @@
-"""How commands end when something of ours went wrong: one message, code 1."""
+"""How commands end when something of ours went wrong or the user stopped them: one message, and a code."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from nereus.errors import NereusError
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Print errors of ours as one message and end with code 1; anything else is a defect and shows its traceback."""
+def told(interrupted: str = "interrupted") -> Iterator[None]:
+    """Print errors of ours as one message and end with code 1; anything else is a defect and shows its traceback.
+
+    Parameters
+    ----------
+    interrupted
+        What is said when the user stops the command; it then ends with code 130.
+    """
     try:
         yield
     except NereusError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo(interrupted, err=True)
+        raise typer.Exit(130) from None

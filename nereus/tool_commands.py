@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nereus.errors import InputError, NereusError, PlanError
+from nereus.errors import InputError, PlanError
+from nereus.telling import told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,22 +20,12 @@ if TYPE_CHECKING:
 tools_app = typer.Typer(help="The tools that agents and people can call.", no_args_is_help=False)
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Print errors of ours as one message and end with code 1."""
-    try:
-        yield
-    except NereusError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-
-
 @tools_app.callback(invoke_without_command=True)
 def tools(context: typer.Context) -> None:
     """List the tools."""
     if context.invoked_subcommand is not None:
         return
-    with _told():
+    with told():
         from nereus.tools import registry
 
         for tool in registry.all_tools():
@@ -45,7 +35,7 @@ def tools(context: typer.Context) -> None:
 @tools_app.command("show")
 def show(name: str) -> None:
     """Show one tool: its inputs, parameters and outputs."""
-    with _told():
+    with told():
         from nereus.tools import registry
 
         tool = registry.get(name)
@@ -83,7 +73,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the named values as JSON.")] = False,
 ) -> None:
     """Run one tool on files. Nothing is recorded: for a recorded analysis see `nereus discover`."""
-    with _told():
+    with told():
         from nereus.tools import registry
         from nereus.tools.base import Capability
 

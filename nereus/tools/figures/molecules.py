@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import Any, Literal
 
 import pandas as pd
@@ -10,10 +11,11 @@ from pydantic import Field
 
 from nereus.errors import InputError
 from nereus.tools.base import Figure, Params, Result, tool
-from nereus.tools.figures.style import shorten
+from nereus.tools.figures.style import FONT_STACK, INK, shorten
 
 _CELL, _COLUMNS, _HEIGHT = 150, 4, 130
-_TEXT = 22
+_TEXT, _FONT = 22, 12
+_TITLE = "Structures"
 
 
 class MoleculesPlotParams(Params):
@@ -103,13 +105,13 @@ def plot_molecules(table: pd.DataFrame, params: MoleculesPlotParams, *, seed: in
     rows = -(-len(drawn) // columns)
     pen = rdMolDraw2D.MolDraw2DSVG(columns * _CELL, rows * _HEIGHT, _CELL, _HEIGHT)
     options: Any = pen.drawOptions()  # RDKit's stubs take its fields for the class itself
-    options.legendFontSize = 12
+    options.legendFontSize = _FONT
     options.padding = 0.08
     if params.colours == "black":
         options.useBWAtomPalette()
-    pen.DrawMolecules([read[row] for row in drawn], legends=lines)
+    pen.DrawMolecules([read[row] for row in drawn], legends=[" "] * len(drawn))  # room for our own line
     pen.FinishDrawing()
-    svg = re.sub(r"<\?xml[^>]*\?>\s*", "", pen.GetDrawingText())
+    svg = _with_lines(pen.GetDrawingText(), lines, columns)
     data = pd.DataFrame(
         {
             "molecule": [str(place) for place in range(1, len(drawn) + 1)],
@@ -124,7 +126,7 @@ def plot_molecules(table: pd.DataFrame, params: MoleculesPlotParams, *, seed: in
         values={"n_drawn": len(drawn), "n_unreadable": n_unreadable},
         figures={
             "molecules": Figure(
-                svg.encode(), data, "Structures", "Structures in the order of the table or of a column."
+                svg.encode(), data, _TITLE, "Structures in the order of the table or of a column."
             )
         },
         warnings=(f"{n_unreadable} structures cannot be read",) if n_unreadable else (),
@@ -138,3 +140,17 @@ def _line(name: str, value: object, is_structure: bool) -> str:
     told = "" if is_structure else shorten(name, _TEXT)
     number = f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
     return "  ".join(part for part in (told, number) if part)
+
+
+def _with_lines(drawing: str, lines: list[str], columns: int) -> str:
+    """RDKit's drawing with a title, its size in plain numbers, and the lines as text that can be searched."""
+    body = drawing[drawing.index("<svg") :].replace("<!-- END OF HEADER -->", f"<title>{_TITLE}</title>")
+    body = re.sub(r"(width|height)='(\d+)px'", r'\1="\2"', body, count=2).replace("viewBox='", 'viewBox="', 1)
+    body = re.sub(r'(viewBox="[\d. ]+)\'', r'\1"', body, count=1)
+    style = f"font-size: {_FONT}px; font-family: {FONT_STACK}; text-anchor: middle; fill: {INK}"
+    texts = [
+        f'<text x="{(place % columns + 0.5) * _CELL:g}" y="{(place // columns + 1) * _HEIGHT - 8}" style="{style}">'
+        f"{escape(line)}</text>"
+        for place, line in enumerate(lines)
+    ]
+    return body.replace("</svg>", "\n".join(texts) + "\n</svg>")

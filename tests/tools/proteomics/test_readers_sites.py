@@ -106,7 +106,7 @@ def test_kinases_understand_the_sites(tmp_path: Path) -> None:
     )
     network = pd.DataFrame({"source": "KIN", "target": ["AKT1"], "site": ["S473"], "weight": 1.0})
     result = kinase_activity(table, data, network, evidence="substrates")
-    assert result.values["n_tested"] == 3  # two features of one site are one target
+    assert result.values["n_features"] == 3  # two features of one site are one target
 
 
 def test_channels_of_sites(tmp_path: Path) -> None:
