@@ -18,7 +18,8 @@ from nereus.models.evaluation import (
 )
 from nereus.models.evaluation.baselines import fit_baseline
 from nereus.models.evaluation.held_out import evaluate
-from tests.models.cases import CASES, SMILES
+from tests.models.cases import CASES
+from tests.models.cases.molecules import SMILES
 
 
 def parts(split) -> list[set[int]]:

@@ -9,7 +9,8 @@ import pytest
 
 from nereus.errors import InputError
 from nereus.models.store import ModelStore
-from tests.models.cases import OTHERS, trained
+from tests.models.cases import trained
+from tests.models.cases.molecules import OTHERS
 
 
 def test_versions_count_up_and_are_never_given_again(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from nereus.errors import InputError
 from nereus.models.molecules.graphs import ATTRIBUTED, TYPED, featurise, read_smiles
 from nereus.models.molecules.graphs.encoder import GraphEncoder, mean_pool, sum_pool
 from nereus.models.molecules.graphs.read import pack, problems
-from tests.models.cases import SMILES
+from tests.models.cases.molecules import SMILES
 
 DRUGS = ["CC(=O)Oc1ccccc1C(=O)O", "C[N+](C)(C)CC([O-])=O", "F/C=C/F", "N[C@@H](C)C(=O)O", "[Na+].[Cl-]", "C"]
 

@@ -32,7 +32,7 @@ from nereus.models.molecules.mgssl.weighting import gradient_weights, min_norm_w
 from nereus.models.molecules.unimatch import UniMatch
 from nereus.models.tables import answer
 from nereus.models.training import Session
-from tests.models.cases import ALCOHOL, SMILES
+from tests.models.cases.molecules import ALCOHOL, SMILES
 
 TINY = {"width": 8, "layers": 2, "training": {"epochs": 1}, "finetuning": {"epochs": 1}}
 DRUGS = [
