@@ -92,7 +92,7 @@ def main() -> None:
             {
                 "claim": __doc__.splitlines()[0],
                 "seeds": [options.seed],
-                "peers": versions(options.alphapeptstats) or stored["peers"],
+                "peers": {**stored.get("peers", {}), **versions(options.alphapeptstats)},
                 "studies": [
                     {"study": s.name, "truth": s.truth, "arms": known[s.name]}
                     for s in STUDIES

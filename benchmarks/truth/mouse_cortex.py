@@ -16,9 +16,9 @@ FACTORS = ("Genotype", "Treatment", "Behavior")
 SUBJECT = "mouse"
 
 
-def mice(folder: Path) -> AnnData:
+def mice(folder: Path, file: Path = FILE) -> AnnData:
     """One sample a mouse: the mean of its measurements, by the product's reader and aggregation."""
-    measured = load(folder / FILE, None)
+    measured = load(folder / file, None)
     texts = {name: measured.obs[name].astype(str) for name in measured.obs.columns}
     # MouseID is "<mouse>_<measurement>": the mouse is what comes before the last underscore.
     name = next((n for n in texts if n.lower() == "mouseid"), None)

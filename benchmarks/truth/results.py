@@ -1,10 +1,11 @@
-"""How a figure is stored: with the command, seeds, versions and machine that made it."""
+"""How a figure is stored: with the command, commit, seeds, versions and machine that made it."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -22,6 +23,7 @@ def store(name: str, content: dict[str, Any], *, module: str, arguments: list[st
         "name": name,
         "command": " ".join(["python", "-m", module, *shown]),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "commit": commit(),
         "machine": {
             "system": platform.system(),
             "processor": platform.machine(),
@@ -36,6 +38,20 @@ def store(name: str, content: dict[str, Any], *, module: str, arguments: list[st
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(without_nan(record), indent=2) + "\n")
     return path
+
+
+def commit() -> str | None:
+    """The commit that is checked out, with a plus where product or benchmarks differ from it; None without git."""
+    git = ["git", "-C", str(RESULTS.parent.parent)]
+    try:
+        head = subprocess.run(
+            [*git, "rev-parse", "--short=7", "HEAD"], capture_output=True, text=True, check=True
+        )
+        parts = ["nereus", "benchmarks", ":!benchmarks/results"]
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *parts], check=False).returncode
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+" if changed else "")
 
 
 def without_nan(value: Any) -> Any:
