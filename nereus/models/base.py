@@ -213,7 +213,7 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
             )
         for role, column in known.items():
             # Targets are what predictions give, so they are asked for in training only.
-            if column.required and role not in named and (training or column.kind not in ("number", "label")):
+            if column.required and role not in named and (training or not column.answered):
                 raise InputError(f"no column for {role!r}", where=where, mend=f"{role}: {column.about}")
             if len(named.get(role, [])) > 1 and not column.many:
                 raise InputError(f"{role!r} takes one column, got {named[role]}", where=where)

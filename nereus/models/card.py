@@ -77,6 +77,13 @@ class Column(_Data):
     required: bool = True
     many: bool = False
     """Whether several columns may have this role (several tasks)."""
+    learned: bool = False
+    """Whether it is what training learns to give, so that it is not asked for afterwards, as numbers and labels are not."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the trained method gives it instead of taking it."""
+        return self.learned or self.kind in ("number", "label")
 
 
 class Component(_Data):

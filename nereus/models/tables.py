@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nereus.errors import InputError
-from nereus.models.card import Card, Verb
+from nereus.models.card import Card, Column, Verb
 
 if TYPE_CHECKING:
     from nereus.models.base import Method
@@ -18,22 +18,37 @@ PROBLEM = "problem"
 """Column that says why a row has no answer; there only where a row has none."""
 
 
-def unreadable(card: Card, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> dict[int, str]:
-    """Row numbers that a method cannot read, with the reason."""
-    role = card.inputs[0]
-    named = columns.get(role.name)
-    if role.kind != "smiles" or not named:
-        return {}
+def unreadable(
+    card: Card, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]], training: bool = False
+) -> dict[int, str]:
+    """Row numbers that a method cannot read, with the reason: structures that are none, empty texts.
+
+    An optional structure may be empty; what only training takes is looked at with `training`.
+    """
+    found: dict[int, str] = {}
+    for role in card.inputs:
+        named = columns.get(role.name)
+        if role.kind not in ("smiles", "text") or not named or (role.learned and not training):
+            continue
+        for name in [named] if isinstance(named, str) else named:
+            if name not in table.columns:
+                raise InputError(
+                    f"there is no column {name!r}",
+                    where=f"method {card.name!r}",
+                    mend=f"columns are {list(table.columns)[:20]}",
+                )
+            found = {**_unreadable(role, table[name]), **found}
+    return dict(sorted(found.items()))
+
+
+def _unreadable(role: Column, values: pd.Series) -> dict[int, str]:
+    empty = values.isna() | (values.astype(str).str.strip() == "")
+    if role.kind == "text":
+        return {int(row): f"has an empty {role.name}" for row in np.flatnonzero(empty)}
     from nereus.models.molecules.graphs.read import problems
 
-    name = named if isinstance(named, str) else named[0]
-    if name not in table.columns:
-        raise InputError(
-            f"there is no column {name!r}",
-            where=f"method {card.name!r}",
-            mend=f"columns are {list(table.columns)[:20]}",
-        )
-    return problems(table[name].tolist())
+    bad = problems(values.tolist())
+    return {row: why for row, why in bad.items() if role.required or not empty.iloc[row]}
 
 
 def answer(

@@ -37,7 +37,7 @@ def _columns(card: Card, training: bool) -> dict[str, Any]:
     """One parameter a role: the column, or the columns."""
     fields: dict[str, Any] = {}
     for one in card.inputs:
-        asked = one.required and (training or one.kind not in ("number", "label"))
+        asked = one.required and (training or not one.answered)
         kind: Any = tuple[str, ...] if one.many else str
         if not asked:
             fields[one.name] = (kind | None, Field(None, description=f"Column of {one.about}"))
