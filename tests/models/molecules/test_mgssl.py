@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nereus.errors import InputError
 from nereus.models.card import Verb
-from nereus.models.molecules.graphs.read import pack
+from nereus.models.molecules.graphs.read import largest_fragment, pack
 from nereus.models.molecules.mgssl import MGSSL, MGSSLConfig
 from nereus.models.molecules.mgssl.finetuning import Finetuning
 from nereus.models.molecules.mgssl.generation import MotifGenerator, generation_loss
@@ -22,7 +22,6 @@ from nereus.models.molecules.mgssl.motifs import (
     MotifTree,
     Vocabulary,
     cut_bonds,
-    largest_fragment,
     motif_tree,
 )
 from nereus.models.molecules.mgssl.network import HIDDEN, MGSSLNetwork, hide

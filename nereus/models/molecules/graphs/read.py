@@ -124,6 +124,15 @@ def pack(
     )
 
 
+def largest_fragment(molecule: Chem.Mol) -> Chem.Mol:
+    """The connected part with most atoms (of equal ones the first by canonical SMILES); the molecule itself where it is whole."""
+    parts = Chem.GetMolFrags(molecule, asMols=True)
+    if len(parts) < 2:
+        return molecule
+    largest: Chem.Mol = min(parts, key=lambda part: (-part.GetNumAtoms(), Chem.MolToSmiles(part)))
+    return largest
+
+
 def _featurise_chunk(
     chunk: tuple[int, list[object], str],
 ) -> tuple[_Arrays, list[int], list[Rejected]]:

@@ -22,13 +22,13 @@ from nereus.errors import InputError
 from nereus.models.base import Method
 from nereus.models.evaluation.splits import scaffold_split
 from nereus.models.molecules.graphs.packed import PackedGraphs
-from nereus.models.molecules.graphs.read import pack, read_smiles
+from nereus.models.molecules.graphs.read import largest_fragment, pack, read_smiles
 from nereus.models.molecules.labels import binary_labels
 from nereus.models.molecules.mgssl.card import CARD
 from nereus.models.molecules.mgssl.config import MGSSLConfig
 from nereus.models.molecules.mgssl.finetuning import Finetuning
 from nereus.models.molecules.mgssl.generation import right
-from nereus.models.molecules.mgssl.motifs import UNKNOWN, MotifTree, Vocabulary, largest_fragment, motif_tree
+from nereus.models.molecules.mgssl.motifs import UNKNOWN, MotifTree, Vocabulary, motif_tree
 from nereus.models.molecules.mgssl.network import MGSSLNetwork
 from nereus.models.molecules.mgssl.pretraining import Pretraining
 from nereus.models.molecules.mgssl.trees import PackedTrees

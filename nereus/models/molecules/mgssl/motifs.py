@@ -82,15 +82,6 @@ class Vocabulary:
         return {one: number for number, one in enumerate(self.motifs, start=1)}
 
 
-def largest_fragment(molecule: Chem.Mol) -> Chem.Mol:
-    """The connected part with most atoms (of equal ones the first by canonical SMILES); the molecule itself where it is whole."""
-    parts = Chem.GetMolFrags(molecule, asMols=True)
-    if len(parts) < 2:
-        return molecule
-    largest: Chem.Mol = min(parts, key=lambda part: (-part.GetNumAtoms(), Chem.MolToSmiles(part)))
-    return largest
-
-
 def motif_tree(molecule: Chem.Mol, rules: Rules = "both") -> MotifTree:
     """Cut a connected molecule into motifs.
 
