@@ -21,7 +21,9 @@ class TrainingOptions(BaseModel):
     weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled weight decay of AdamW (with 0 it is Adam)."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"
-    """How the step size goes from its peak to zero."""
+    """How the step size goes from its peak to its end."""
+    end_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of the peak step size that a falling schedule ends with."""
     warmup: float = Field(default=0.0, ge=0, lt=1)
     """Share of all steps in which the step size rises linearly."""
     clip_norm: float | None = Field(default=None, gt=0)

@@ -148,6 +148,8 @@ def test_schedules_rise_and_fall() -> None:
     assert factors[99] < 0.01
     assert _factor(TrainingOptions(schedule="linear"), 50, 100) == pytest.approx(0.5)
     assert _factor(TrainingOptions(), 99, 100) == 1.0
+    ending = TrainingOptions(schedule="linear", end_rate=0.5)
+    assert [_factor(ending, step, 100) for step in (0, 50, 100)] == pytest.approx([1.0, 0.75, 0.5])
 
 
 def test_networks_that_were_in_evaluation_stay_so() -> None:

@@ -294,6 +294,7 @@ def _factor(options: TrainingOptions, step: int, total: int) -> float:
     if step < warm:
         return (step + 1) / (warm + 1)
     done = (step - warm) / max(1, total - warm)
-    if options.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-    return max(0.0, 1 - done) if options.schedule == "linear" else 1.0
+    if options.schedule == "constant":
+        return 1.0
+    left = 0.5 * (1 + math.cos(math.pi * min(1.0, done))) if options.schedule == "cosine" else 1 - done
+    return options.end_rate + (1 - options.end_rate) * max(0.0, left)
