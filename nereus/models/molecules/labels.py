@@ -1,4 +1,4 @@
-"""Labels of molecules: 1, 0, or unknown; anything else is refused."""
+"""Labels of molecules: 1, 0, or unknown, or numbers; anything else is refused."""
 
 from __future__ import annotations
 
@@ -31,6 +31,37 @@ def binary_labels(labels: Any, molecules: int) -> np.ndarray:
         The shape is another, or a label is none of these.
     """
     mend = "1 active, 0 inactive, empty unknown"
+    values = _table(labels, molecules, mend)
+    if wrong := sorted(set(np.unique(values[np.isfinite(values)]).tolist()) - {0.0, 1.0}):
+        raise InputError(f"label {wrong[0]!r} is neither 1 nor 0", where="labels", mend=mend)
+    return values
+
+
+def property_values(values: Any, molecules: int) -> np.ndarray:
+    """Checked values of properties.
+
+    Parameters
+    ----------
+    values
+        (molecules,) or (molecules, targets): numbers, NaN or None where unknown.
+    molecules
+        Number of molecules.
+
+    Returns
+    -------
+    ndarray
+        (molecules, targets), float64, NaN where unknown.
+
+    Raises
+    ------
+    InputError
+        The shape is another, or a value is no number.
+    """
+    return _table(values, molecules, "numbers, empty where unknown")
+
+
+def _table(labels: Any, molecules: int, mend: str) -> np.ndarray:
+    """Labels as (molecules, tasks), float64."""
     try:
         values = pd.DataFrame(labels).apply(pd.to_numeric).to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
@@ -43,6 +74,4 @@ def binary_labels(labels: Any, molecules: int) -> np.ndarray:
         )
     if np.isinf(values).any():
         raise InputError("a label is infinite", where="labels", mend=mend)
-    if wrong := sorted(set(np.unique(values[np.isfinite(values)]).tolist()) - {0.0, 1.0}):
-        raise InputError(f"label {wrong[0]!r} is neither 1 nor 0", where="labels", mend=mend)
     return np.asarray(values)
