@@ -105,8 +105,8 @@ class PackedGraphs:
         """Some graphs, in the order of `rows`, as one."""
         chosen = torch.as_tensor(rows, dtype=torch.int64)
         atoms, edges = self.atoms[chosen], self.edges[chosen]
-        atom_rows, graph = _ranges(self._atom_start[chosen], atoms)
-        edge_rows, edge_graph = _ranges(self._edge_start[chosen], edges)
+        atom_rows, graph = ranges(self._atom_start[chosen], atoms)
+        edge_rows, edge_graph = ranges(self._edge_start[chosen], edges)
         first_atom = torch.cumsum(atoms, 0) - atoms
         return GraphBatch(
             x=self.x[atom_rows].long(),
@@ -120,8 +120,8 @@ class PackedGraphs:
     def take(self, rows: Sequence[int] | np.ndarray | Tensor) -> PackedGraphs:
         """Some graphs, in the order of `rows`."""
         chosen = torch.as_tensor(rows, dtype=torch.int64)
-        atom_rows, _ = _ranges(self._atom_start[chosen], self.atoms[chosen])
-        edge_rows, _ = _ranges(self._edge_start[chosen], self.edges[chosen])
+        atom_rows, _ = ranges(self._atom_start[chosen], self.atoms[chosen])
+        edge_rows, _ = ranges(self._edge_start[chosen], self.edges[chosen])
         return PackedGraphs(
             self.x[atom_rows].numpy(),
             self.edge_index[:, edge_rows].numpy(),
@@ -132,7 +132,7 @@ class PackedGraphs:
         )
 
 
-def _ranges(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+def ranges(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """The numbers ``start .. start + length - 1`` of every range end to end, and the range of each."""
     owner = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
     within = torch.arange(len(owner)) - (torch.cumsum(lengths, 0) - lengths)[owner]
