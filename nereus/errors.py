@@ -71,5 +71,9 @@ class StoreError(NereusError):
     """The database, the artifact store or the vector index cannot be used."""
 
 
+class NotFound(StoreError):
+    """There is nothing under this name, or it is somebody else's."""
+
+
 class UnresolvedNumber(NereusError):
     """A text holds a number that no evidence reference covers, or a reference to unknown evidence."""

@@ -22,7 +22,7 @@ from nereus.memory.records import Event
 
 _EVENTS = cast(Table, EventRow.__table__)
 _RUNS = cast(Table, RunRow.__table__)
-_ENDED = ("finished", "stopped", "refused", "failed")
+_ENDED = ("finished", "stopped", "cancelled", "refused", "failed")
 
 # Built once: a statement costs more to build than to run.
 # Locks the run's row until the transaction ends, so that numbers are given in turn; rows that only refer to the run may

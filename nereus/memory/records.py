@@ -507,7 +507,7 @@ class Event(Record):
     ts: str = ""
 
 
-RunStatus = Literal["running", "waiting", "finished", "stopped", "refused", "failed"]
+RunStatus = Literal["queued", "running", "waiting", "finished", "stopped", "cancelled", "refused", "failed"]
 
 
 class Budget(Record):

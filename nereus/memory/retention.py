@@ -31,6 +31,7 @@ from nereus.memory.artifacts import SUFFIX
 from nereus.memory.checkpoints import open_checkpoints, size
 from nereus.memory.database import Database
 from nereus.memory.database.models import ArtifactRow, Base, CallOutputRow, DatasetRow, RunRow, ToolCallRow
+from nereus.memory.database.server_tables import JobRow, UploadRow
 from nereus.memory.locks import STORE, held
 from nereus.memory.records import RunHeader
 from nereus.memory.rows import in_parts
@@ -41,13 +42,15 @@ if TYPE_CHECKING:
 
 LOCKS = "locks"
 """Folder of the home with the locks of runs."""
-UNFINISHED = ("running", "waiting")
+UNFINISHED = ("queued", "running", "waiting")
 
 _ARTIFACTS = cast(Table, ArtifactRow.__table__)
 _CALLS = cast(Table, ToolCallRow.__table__)
 _DATASETS = cast(Table, DatasetRow.__table__)
 _OUTPUTS = cast(Table, CallOutputRow.__table__)
 _RUNS = cast(Table, RunRow.__table__)
+_UPLOADS = cast(Table, UploadRow.__table__)
+_JOBS = cast(Table, JobRow.__table__)
 _SHARED = {
     _ARTIFACTS.name,
     _DATASETS.name,
@@ -208,7 +211,7 @@ def prune(
 
 
 def needed(database: Database, runs: Collection[str]) -> tuple[set[str], set[str]]:
-    """Find the keys of calls and the ids of artifacts that these runs need."""
+    """Find the keys of calls and the ids of artifacts that these runs need, and what the server's users keep."""
     calls: set[str] = set()
     with database.read() as connection:
         known = set(connection.execute(select(_CALLS.c.cache_key)).scalars())
@@ -217,6 +220,11 @@ def needed(database: Database, runs: Collection[str]) -> tuple[set[str], set[str
         for call, artifact in connection.execute(edges).all():
             makers.setdefault(artifact, []).append(call)
         found = set(_named(connection, sorted(runs)))
+        found.update(connection.execute(select(_UPLOADS.c.artifact_id)).scalars())
+        for job in connection.execute(
+            select(_JOBS.c.request, _JOBS.c.result).where(_JOBS.c.run_id.is_(None))
+        ):
+            found.update(_NAME.findall(job.request), _NAME.findall(job.result))
         while True:
             fresh = (found & known) - calls
             if not fresh:

@@ -11,12 +11,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy import Connection, Table, delete, func, literal, select, tuple_, update
 
-from nereus.errors import StoreError
+from nereus.errors import NotFound, StoreError
 from nereus.memory.approvals import Approvals
 from nereus.memory.database.engine import now
 from nereus.memory.database.models import (
+    LOCAL,
     DatasetRow,
     DecisionRow,
     EvidenceRow,
@@ -51,7 +52,7 @@ _EVIDENCE = cast(Table, EvidenceRow.__table__)
 _HYPOTHESES = cast(Table, HypothesisRow.__table__)
 _DECISIONS = cast(Table, DecisionRow.__table__)
 
-RESUMABLE: tuple[RunStatus, ...] = ("running", "waiting", "stopped")
+RESUMABLE: tuple[RunStatus, ...] = ("running", "waiting", "stopped", "cancelled")
 """A run with one of these may be taken up again (a killed process leaves ``running``)."""
 
 
@@ -67,7 +68,7 @@ class RunRepository(Plans, Findings, Graphs, Approvals):
 
     # ------------------------------------------------------------------ the run itself
 
-    def create_run(self, header: RunHeader) -> RunHeader:
+    def create_run(self, header: RunHeader, owner: str = LOCAL) -> RunHeader:
         """Store a new run and return it with its id.
 
         An empty ``header.id`` becomes ``r`` + first 10 digits of the fingerprint + ``-`` + a counter, so
@@ -79,7 +80,7 @@ class RunRepository(Plans, Findings, Graphs, Approvals):
             number = 1
             while True:
                 made = header if header.id else header.model_copy(update={"id": f"{stem}-{number}"})
-                if self.database.add(connection, _RUNS, [_run_row(made)]):
+                if self.database.add(connection, _RUNS, [{**_run_row(made), "owner": owner}]):
                     break
                 if header.id:
                     return self._header(connection, header.id)
@@ -104,6 +105,15 @@ class RunRepository(Plans, Findings, Graphs, Approvals):
         with self.database.read() as connection:
             return self._header(connection, run_id)
 
+    def owned(self, run_id: str, owner: str) -> RunHeader:
+        """Look up a run of one owner; `StoreError` when there is none, also where it is another's."""
+        query = select(_RUNS.c.document).where(_RUNS.c.id == run_id, _RUNS.c.owner == owner)
+        with self.database.read() as connection:
+            document = connection.execute(query).scalar_one_or_none()
+        if document is None:
+            raise NotFound(f"there is no run {run_id!r}", mend="list the runs to see which there are")
+        return RunHeader.model_validate_json(document)
+
     def update_header(self, run_id: str, **changes: Any) -> RunHeader:
         """Change fields of the header: ``used``, ``finished``, ``wall_s``, ``out_dir`` ..."""
         with self.database.write() as connection:
@@ -121,7 +131,7 @@ class RunRepository(Plans, Findings, Graphs, Approvals):
         """Change the status; an ended run gets its time of ending."""
         if stop_reason is not None:
             changes["stop_reason"] = stop_reason
-        if status in ("finished", "stopped", "refused", "failed"):
+        if status in ("finished", "stopped", "cancelled", "refused", "failed"):
             changes.setdefault("finished", now())
         return self.update_header(run_id, status=status, **changes)
 
@@ -152,11 +162,34 @@ class RunRepository(Plans, Findings, Graphs, Approvals):
 
     # ------------------------------------------------------------------ finding
 
-    def list_runs(self, limit: int | None = None, data_id: str | None = None) -> list[RunHeader]:
-        """Headers of the runs, newest first; only those on one data file where `data_id` is given."""
+    def list_runs(
+        self,
+        limit: int | None = None,
+        data_id: str | None = None,
+        owner: str | None = None,
+        before: str | None = None,
+    ) -> list[RunHeader]:
+        """Headers of the runs, newest first.
+
+        Parameters
+        ----------
+        limit
+            At most so many.
+        data_id
+            Only those on this data file.
+        owner
+            Only those of this owner.
+        before
+            Only those older than this run.
+        """
         query = select(_RUNS.c.document).order_by(_RUNS.c.created_at.desc(), _RUNS.c.id.desc()).limit(limit)
         if data_id is not None:
             query = query.where(_RUNS.c.data_id == data_id)
+        if owner is not None:
+            query = query.where(_RUNS.c.owner == owner)
+        if before is not None:
+            made = select(_RUNS.c.created_at).where(_RUNS.c.id == before).scalar_subquery()
+            query = query.where(tuple_(_RUNS.c.created_at, _RUNS.c.id) < tuple_(made, literal(before)))
         with self.database.read() as connection:
             return [RunHeader.model_validate_json(row.document) for row in connection.execute(query)]
 

@@ -30,13 +30,17 @@ _NAMES = {
 }
 
 
+LOCAL = "local"
+"""The owner of what is made on this machine without a token."""
+
+
 class Base(DeclarativeBase):
     """Base of all tables. Constraints are named, so that migrations can refer to them on every database."""
 
     metadata = MetaData(naming_convention=_NAMES)
 
 
-class _Made(Base):
+class Made(Base):
     """When the row was written."""
 
     __abstract__ = True
@@ -45,7 +49,7 @@ class _Made(Base):
     """UTC, ISO 8601 with microseconds."""
 
 
-class _OfRun(_Made):
+class _OfRun(Made):
     """A row of one run, identified within it by `id`."""
 
     __abstract__ = True
@@ -54,7 +58,7 @@ class _OfRun(_Made):
     id: Mapped[str] = mapped_column(String(255), primary_key=True)
 
 
-class RunRow(_Made):
+class RunRow(Made):
     """`RunHeader`, and what the run says as a whole. Budgets and what was used of them are in the header."""
 
     __tablename__ = "runs"
@@ -64,6 +68,8 @@ class RunRow(_Made):
     fingerprint: Mapped[str] = mapped_column(String(64), index=True)
     data_id: Mapped[str] = mapped_column(String(64), index=True)
     """Artifact id of the data file; empty where the run has none."""
+    owner: Mapped[str] = mapped_column(String(64), index=True, server_default=LOCAL)
+    """Whose it is: `LOCAL` where it was started without a server."""
     policy: Mapped[str] = mapped_column(Text)
     out_dir: Mapped[str] = mapped_column(Text)
     last_seq: Mapped[int] = mapped_column(Integer)
@@ -73,7 +79,7 @@ class RunRow(_Made):
     document: Mapped[str] = mapped_column(Text)
 
 
-class DatasetRow(_Made):
+class DatasetRow(Made):
     """A file that a run was given, under the hash of its content; `run_id` is the first run that had it."""
 
     __tablename__ = "datasets"
@@ -96,7 +102,7 @@ class ObjectiveRow(_OfRun):
     document: Mapped[str] = mapped_column(Text)
 
 
-class WorkflowRow(_Made):
+class WorkflowRow(Made):
     """`Workflow` without its steps. Every version is kept; the newest one holds."""
 
     __tablename__ = "workflows"
@@ -109,7 +115,7 @@ class WorkflowRow(_Made):
     document: Mapped[str] = mapped_column(Text)
 
 
-class StepRow(_Made):
+class StepRow(Made):
     """`PlannedStep` of one version of a workflow, in plan order."""
 
     __tablename__ = "steps"
@@ -132,7 +138,7 @@ class StepRow(_Made):
     document: Mapped[str] = mapped_column(Text)
 
 
-class ToolCallRow(_Made):
+class ToolCallRow(Made):
     """`ToolCall`: one computation, whoever asked for it. `run_id` is the run that computed it."""
 
     __tablename__ = "tool_calls"
@@ -148,7 +154,7 @@ class ToolCallRow(_Made):
     document: Mapped[str] = mapped_column(Text)
 
 
-class ArtifactRow(_Made):
+class ArtifactRow(Made):
     """`ArtifactRef` without its name: one content may be the output of several calls under several names."""
 
     __tablename__ = "artifacts"
@@ -160,7 +166,7 @@ class ArtifactRow(_Made):
     summary: Mapped[str] = mapped_column(Text)
 
 
-class CallOutputRow(_Made):
+class CallOutputRow(Made):
     """Which call made which artifact under which name: the edges of provenance."""
 
     __tablename__ = "call_outputs"
@@ -198,7 +204,7 @@ class HypothesisRow(_OfRun):
     document: Mapped[str] = mapped_column(Text)
 
 
-class HypothesisEvidenceRow(_Made):
+class HypothesisEvidenceRow(Made):
     """Which evidence a hypothesis stands on. A reference to unknown evidence cannot be stored."""
 
     __tablename__ = "hypothesis_evidence"
@@ -274,7 +280,7 @@ class GraphEdgeRow(_OfRun):
     document: Mapped[str] = mapped_column(Text)
 
 
-class GraphEdgeEvidenceRow(_Made):
+class GraphEdgeEvidenceRow(Made):
     """Which evidence recomputes an edge. An edge without recorded evidence cannot be stored."""
 
     __tablename__ = "graph_edge_evidence"
@@ -307,7 +313,7 @@ class DecisionRow(_OfRun):
     document: Mapped[str] = mapped_column(Text)
 
 
-class EventRow(_Made):
+class EventRow(Made):
     """`Event`; `created_at` is its time. `key` makes an append idempotent."""
 
     __tablename__ = "events"
@@ -330,7 +336,7 @@ class ApprovalRow(_OfRun):
     document: Mapped[str] = mapped_column(Text)
 
 
-class MemoryRow(_Made):
+class MemoryRow(Made):
     """A text of a finished run that later runs may recall; what the vector index is built from."""
 
     __tablename__ = "memories"
