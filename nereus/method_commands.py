@@ -96,7 +96,9 @@ def fit(
     setting: Assignments = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     held_out: Annotated[float, typer.Option(help="Share of rows that judge; 0 judges nothing.")] = 0.2,
-    split: Annotated[str, typer.Option(help="Who is held out: scaffold or random.")] = "scaffold",
+    split: Annotated[
+        str, typer.Option(help="Who is held out together: scaffold, random or group.")
+    ] = "scaffold",
     keep: Annotated[str | None, typer.Option(help="Also keep it in the model store under this name.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:

@@ -25,13 +25,14 @@ from torch import Tensor, nn
 
 from nereus.errors import InputError
 from nereus.models import storage
-from nereus.models.card import Card, Verb
+from nereus.models.card import Card, ColumnKind, Verb
 from nereus.models.config import Config
 from nereus.models.training.device import derive_seed, resolve, seeded
 from nereus.models.training.loop import History
 from nereus.models.training.session import Session
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 C = TypeVar("C", bound=Config)
@@ -200,6 +201,30 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
             return objects, None
         y = table[named].to_numpy()
         return objects, y if len(named) > 1 else y[:, 0]
+
+    # What tables tell beyond the columns themselves; methods whose columns are no plain numbers and texts answer for themselves.
+
+    def unreadable_rows(
+        self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]
+    ) -> dict[int, str]:
+        """Row numbers that only this method can tell to be unreadable, with the reason."""
+        return {}
+
+    def observed(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> np.ndarray:
+        """What `prediction` is to be compared with, (n,), NaN where unknown: the first target, as a number."""
+        import pandas as pd
+
+        named = columns["target"]
+        values = table[named if isinstance(named, str) else named[0]]
+        return pd.to_numeric(values, errors="coerce").to_numpy(float)
+
+    def described(
+        self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]
+    ) -> tuple[ColumnKind, list[str]]:
+        """What splits and baselines read of the rows, and its kind: the first role, as text."""
+        role = self.card.inputs[0]
+        named = columns[role.name]
+        return role.kind, table[named if isinstance(named, str) else named[0]].astype(str).tolist()
 
     def _checked_columns(
         self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]], training: bool

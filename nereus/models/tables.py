@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nereus.errors import InputError
-from nereus.models.card import Card, Column, Verb
+from nereus.models.card import Column, Verb
 
 if TYPE_CHECKING:
     from nereus.models.base import Method
@@ -19,14 +19,17 @@ PROBLEM = "problem"
 
 
 def unreadable(
-    card: Card, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]], training: bool = False
+    method: Method[Any],
+    table: pd.DataFrame,
+    columns: Mapping[str, str | Sequence[str]],
+    training: bool = False,
 ) -> dict[int, str]:
     """Row numbers that a method cannot read, with the reason: structures that are none, empty texts.
 
     An optional structure may be empty; what only training takes is looked at with `training`.
     """
     found: dict[int, str] = {}
-    for role in card.inputs:
+    for role in method.card.inputs:
         named = columns.get(role.name)
         if role.kind not in ("smiles", "text") or not named or (role.learned and not training):
             continue
@@ -34,11 +37,11 @@ def unreadable(
             if name not in table.columns:
                 raise InputError(
                     f"there is no column {name!r}",
-                    where=f"method {card.name!r}",
+                    where=f"method {method.card.name!r}",
                     mend=f"columns are {list(table.columns)[:20]}",
                 )
             found = {**_unreadable(role, table[name]), **found}
-    return dict(sorted(found.items()))
+    return dict(sorted({**method.unreadable_rows(table, columns), **found}.items()))
 
 
 def _unreadable(role: Column, values: pd.Series) -> dict[int, str]:
@@ -77,7 +80,7 @@ def answer(
         For verbs that answer by row: the table's index, empty cells and a column ``problem`` where a row cannot be read. For
         verbs with an index of their own (several answers a row) these rows come last, under the table's index.
     """
-    bad = unreadable(method.card, table, columns)
+    bad = unreadable(method, table, columns)
     if bad and len(bad) == len(table):
         raise InputError(
             f"none of {len(table)} rows can be read, the first {bad[0]}", where=f"method {method.card.name!r}"

@@ -10,6 +10,7 @@ from nereus.errors import InputError
 from nereus.models import registry
 from nereus.models.evaluation import (
     classification,
+    group_split,
     random_split,
     ranking,
     regression,
@@ -112,3 +113,14 @@ def test_too_few_rows_to_judge_are_refused() -> None:
     columns = {"smiles": "smiles", "target": "target"}
     with pytest.raises(InputError, match="hold out none"):
         evaluate(method, table, columns, split="random", share=0.2, seed=0)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_groups_are_never_cut(seed: int) -> None:
+    groups = np.repeat([f"g{i}" for i in range(12)], np.arange(1, 13))
+    train, valid, test = parts(group_split(groups, (0.6, 0.2, 0.2), seed=seed))
+    assert train | valid | test == set(range(len(groups)))
+    of = [{groups[i] for i in part} for part in (train, valid, test)]
+    assert not of[0] & of[1]
+    assert not (of[0] | of[1]) & of[2]
+    assert parts(group_split(groups, seed=seed)) != parts(group_split(groups, seed=seed + 7))

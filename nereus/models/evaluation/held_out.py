@@ -12,13 +12,13 @@ import pandas as pd
 from nereus.errors import InputError
 from nereus.models.evaluation import metrics
 from nereus.models.evaluation.baselines import baseline_name, fit_baseline
-from nereus.models.evaluation.splits import random_split, scaffold_split
+from nereus.models.evaluation.splits import group_split, random_split, scaffold_split
 from nereus.models.training.session import Session
 
 if TYPE_CHECKING:
     from nereus.models.base import Method
 
-SplitKind = Literal["scaffold", "random"]
+SplitKind = Literal["scaffold", "random", "group"]
 LEAST_ROWS = 5
 
 
@@ -67,7 +67,8 @@ def evaluate(
     table, columns
         See `Method.fit_table`. The first target is judged.
     split
-        ``scaffold`` keeps molecules of one scaffold together (molecules only), ``random`` deals rows out.
+        ``scaffold`` keeps molecules of one scaffold together (molecules only), ``random`` deals rows out, ``group`` keeps
+        the rows of one group (assay) together: the first role of that kind.
     share
         Share of rows that is held out.
     seed
@@ -82,17 +83,24 @@ def evaluate(
     """
     from sklearn.base import clone
 
-    role = method.card.inputs[0]
-    objects = table[_first(columns[role.name])].astype(str).tolist()
     if not columns.get("target"):
         raise InputError("no target is named", where="evaluation", mend="name the column of the target")
-    y = pd.to_numeric(table[_first(columns["target"])], errors="coerce").to_numpy(float)
+    kind, objects = method.described(table, columns)
+    y = method.observed(table, columns)
     fractions = (1 - share, 0.0, share)
-    parts = (
-        scaffold_split(objects, fractions, seed=seed)
-        if split == "scaffold" and role.kind == "smiles"
-        else random_split(len(table), fractions, seed=seed)
-    )
+    groups = _groups(method, table, columns)
+    if split == "group":
+        if groups is None:
+            raise InputError(
+                "no column of groups is named",
+                where="evaluation",
+                mend="name one, or split by scaffold or at random",
+            )
+        parts = group_split(groups, fractions, seed=seed)
+    elif split == "scaffold" and kind == "smiles":
+        parts = scaffold_split(objects, fractions, seed=seed)
+    else:
+        parts = random_split(len(table), fractions, seed=seed)
     train, test = (rows[np.isfinite(y[rows])] for rows in (parts.train, parts.test))
     if min(len(train), len(test)) < LEAST_ROWS:
         raise InputError(
@@ -107,11 +115,20 @@ def evaluate(
     predicted = learner.predict_table(table.iloc[test], columns)["prediction"].to_numpy(float)
     classes = set(np.unique(y[np.isfinite(y)])) <= {0.0, 1.0}
     other = (
-        fit_baseline(role.kind, [objects[i] for i in train], y[train], [objects[i] for i in test], classes)
+        fit_baseline(kind, [objects[i] for i in train], y[train], [objects[i] for i in test], classes)
         if len(np.unique(y[train])) > 1
         else np.full(len(test), float(y[train].mean()))
     )
-    judge = metrics.classification if classes else metrics.regression
+
+    def judge(found: np.ndarray) -> metrics.Metrics:
+        if classes:
+            return metrics.classification(y[test], found)
+        whole = metrics.regression(y[test], found)
+        if groups is None:
+            return whole
+        within = metrics.ranking(y[test], found, groups[test])
+        return metrics.Metrics({**whole.values, **within.values}, {**whole.notes, **within.notes})
+
     predictions = pd.DataFrame(
         {
             "row": [str(one) for one in table.index[test]],
@@ -122,13 +139,20 @@ def evaluate(
     )
     return HeldOut(
         predictions,
-        judge(y[test], predicted),
-        judge(y[test], other),
-        baseline_name(role.kind, classes),
+        judge(predicted),
+        judge(other),
+        baseline_name(kind, classes),
         classes,
         len(train),
     )
 
 
-def _first(named: str | Sequence[str]) -> str:
-    return named if isinstance(named, str) else named[0]
+def _groups(
+    method: Method[Any], table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]
+) -> np.ndarray | None:
+    """Group of each row, where a column of the first role of that kind is named."""
+    role = next((one.name for one in method.card.inputs if one.kind == "group"), None)
+    named = columns.get(role) if role else None
+    if not named:
+        return None
+    return table[named if isinstance(named, str) else named[0]].astype(str).to_numpy()

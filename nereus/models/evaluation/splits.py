@@ -38,7 +38,7 @@ def random_split(n: int, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     seed
         Decides who goes where.
     """
-    first, second = _cuts(n, fractions)
+    first, second = cuts(n, fractions)
     order = np.random.default_rng(seed).permutation(n)
     return Split(*(np.sort(part) for part in np.split(order, [first, second])))
 
@@ -80,13 +80,40 @@ def scaffold_split(
     ----------
     Wu et al., Chem. Sci. 2018, 9, 513 (MoleculeNet).
     """
-    first, second = _cuts(len(smiles), fractions)
+    first, second = cuts(len(smiles), fractions)
     groups: dict[str, list[int]] = defaultdict(list)
     for row, scaffold in enumerate(scaffolds(smiles)):
         groups[scaffold].append(row)
     ordered = sorted(groups.values(), key=lambda rows: (-len(rows), rows[0]))
     if seed is not None:
         ordered = [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
+    return _dealt(ordered, first, second)
+
+
+def group_split(
+    groups: Sequence[object], fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), *, seed: int = 0
+) -> Split:
+    """No group (assay, protein) is in two parts.
+
+    Parameters
+    ----------
+    groups
+        Group of each row.
+    fractions
+        Shares of training, validation and test; they are met roughly.
+    seed
+        Decides who goes where.
+    """
+    first, second = cuts(len(groups), fractions)
+    members: dict[object, list[int]] = defaultdict(list)
+    for row, group in enumerate(groups):
+        members[group].append(row)
+    rows = list(members.values())
+    return _dealt([rows[i] for i in np.random.default_rng(seed).permutation(len(rows))], first, second)
+
+
+def _dealt(ordered: list[list[int]], first: int, second: int) -> Split:
+    """Groups of rows, each into the first part that has room: up to `first` rows, up to `second`, the rest."""
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
     for rows in ordered:
         if len(parts[0]) + len(rows) <= first:
@@ -98,7 +125,8 @@ def scaffold_split(
     return Split(*(np.array(sorted(part), dtype=np.int64) for part in parts))
 
 
-def _cuts(n: int, fractions: tuple[float, float, float]) -> tuple[int, int]:
+def cuts(n: int, fractions: tuple[float, float, float]) -> tuple[int, int]:
+    """Where the validation and the test rows of `n` begin; `InputError` where the shares do not sum to one."""
     if abs(sum(fractions) - 1) > 1e-9 or min(fractions) < 0:
         raise InputError(
             f"fractions {fractions} do not sum to one", where="split", mend="e.g. (0.8, 0.1, 0.1)"

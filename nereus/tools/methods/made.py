@@ -57,7 +57,7 @@ def _fitting(name: str, card: Card) -> Tool:
             float,
             Field(DEFAULT_HELD_OUT, ge=0, lt=0.9, description="Share of rows that judge; 0 judges nothing."),
         ),
-        split=(str, Field("scaffold", pattern="^(scaffold|random)$", description="Who is held out.")),
+        split=(str, Field("scaffold", pattern="^(scaffold|random|group)$", description="Who is held out.")),
         settings=(settings, Field(default_factory=settings, description="Configuration of the method.")),
     )
 
