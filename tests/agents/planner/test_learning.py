@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import nereus
-from nereus.agents.planner.discover import open_workspace
 from nereus.agents.planner.learning import EXPECTED, MOST_WEIGHT, Experience, learn
 from nereus.agents.policies.base import DecisionContext, ObjectiveDraft, ProfileView
-from nereus.agents.policies.rules import objectives
+from nereus.agents.policies.rules import choice, objectives
 from nereus.cli import app
 from nereus.errors import ResumeRefused
 from nereus.memory.priors import NOTHING, Duration, Priors, Trigger, Usual, Yield, facts
 from nereus.memory.records import Event, ObjectiveKind
+from nereus.memory.workspace import open_workspace
 from nereus.settings import load_settings
 from nereus.tools import registry
 
@@ -138,9 +138,9 @@ def test_the_choice_starts_from_what_kinds_of_question_gave() -> None:
     context = _open(
         [ObjectiveKind.SURVIVAL, ObjectiveKind.ASSOCIATION, ObjectiveKind.MODULES, ObjectiveKind.PANEL]
     )
-    assert objectives.choose(context).ids == ("O2", "O3")
+    assert choice.choose(context).ids == ("O2", "O3")
     known = {"modules": (0.95, 3), "panel": (0.9, 3), "survival": (0.1, 3), "association": (0.05, 3)}
-    assert objectives.choose(context.model_copy(update={"experience": known})).ids == ("O4", "O5")
+    assert choice.choose(context.model_copy(update={"experience": known})).ids == ("O4", "O5")
 
 
 def test_what_the_user_asks_for_keeps_its_priority() -> None:

@@ -10,7 +10,8 @@ from nereus.agents.planner.check import check_workflow, materialise
 from nereus.agents.planner.questions import TESTED, families
 from nereus.agents.planner.relations import RELATIONS, features_of, said, words_of
 from nereus.agents.policies.base import CallView, DecisionContext, Dropped, ObjectiveDraft, ProfileView
-from nereus.agents.policies.rules.objectives import choose, propose
+from nereus.agents.policies.rules.choice import choose
+from nereus.agents.policies.rules.objectives import propose
 from nereus.agents.policies.rules.questions import QUESTIONS, question
 from nereus.memory.records import Contrast, Objective, ObjectiveKind, ObjectiveStatus
 from nereus.tools import registry
@@ -286,6 +287,90 @@ def test_what_yielded_is_asked_again_before_what_did_not() -> None:
         call("O3.W1.S3", "permutation_null", null_p95=2.0),
     )
     assert choose(context(objectives=objectives, calls=calls)).ids == ("O5", "O4")
+
+
+def _open(
+    identity: str, kind: ObjectiveKind, priority: float, status: ObjectiveStatus = "open", **more: Any
+) -> Objective:
+    return Objective(id=identity, kind=kind, statement="", priority=priority, status=status, **more)
+
+
+def test_each_kind_of_question_is_asked_before_a_second_of_any_kind() -> None:
+    """Like comparisons do not crowd out what the design also supports, however much each of them promises."""
+    comparisons = [_open(f"O{i}", ObjectiveKind.DIFFERENTIAL, 0.9 - i / 100) for i in range(2, 8)]
+    others = [
+        _open("O8", ObjectiveKind.SUBTYPES, 0.2),
+        _open("O9", ObjectiveKind.MODULES, 0.4),
+        _open("O10", ObjectiveKind.INTERACTION, 0.5),
+        _open("O11", ObjectiveKind.INTERACTION, 0.45),
+    ]
+    asked_in_turn: list[str] = []
+    objectives = [*comparisons, *others]
+    while chosen := choose(context(objectives=tuple(objectives))).ids:
+        asked_in_turn += chosen
+        objectives = [
+            one.model_copy(update={"status": "done"}) if one.id in chosen else one for one in objectives
+        ]
+    assert asked_in_turn[:4] == ["O2", "O10", "O9", "O8"], "the main comparison first, then one of each kind"
+    assert sorted(asked_in_turn[4:]) == sorted(["O3", "O4", "O5", "O6", "O7", "O11"])
+    assert asked_in_turn.index("O3") < asked_in_turn.index("O4") < asked_in_turn.index("O7")
+
+
+def test_a_child_of_a_kind_that_was_answered_waits_for_new_kinds() -> None:
+    done = (
+        _open("O2", ObjectiveKind.DIFFERENTIAL, 0.8, "done"),
+        _open("O3", ObjectiveKind.PATHWAY, 0.8, "done"),
+    )
+    sets = _open("O4", ObjectiveKind.PATHWAY, 0.9, depth=1, parent_id="O2")
+    again = _open("O5", ObjectiveKind.VALIDATION, 0.3, depth=1, parent_id="O2")
+    modules = _open("O6", ObjectiveKind.MODULES, 0.6)
+    assert choose(context(objectives=(*done, sets, again, modules))).ids == ("O5", "O6")
+    closed = tuple(one.model_copy(update={"status": "done"}) for one in (again, modules))
+    more = _open("O7", ObjectiveKind.DIFFERENTIAL, 0.95 - 0.01)
+    assert choose(context(objectives=(*done, *closed, sets, more))).ids == ("O4", "O7")
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"priority": 0.95}, {"priority_parts": {"question": 1.0}}, {"by_person": ("covariates",)}],
+    ids=["a file of its own", "words", "at the gate"],
+)
+def test_what_a_person_asked_for_is_not_held_back(wanted: dict[str, Any]) -> None:
+    first = _open("O2", ObjectiveKind.DIFFERENTIAL, 0.8, "done")
+    second = _open("O3", ObjectiveKind.DIFFERENTIAL, **{"priority": 0.9, **wanted})
+    plain = _open("O4", ObjectiveKind.DIFFERENTIAL, 0.92)
+    others = tuple(
+        _open(f"O{i}", kind, 0.3) for i, kind in enumerate([ObjectiveKind.MODULES, ObjectiveKind.SUBTYPES], 5)
+    )
+    assert choose(context(objectives=(first, second, plain, *others))).ids[0] == "O3"
+    held = second.model_copy(update={"priority": 0.9, "priority_parts": {}, "by_person": ()})
+    assert choose(context(objectives=(first, held, plain, *others))).ids == ("O5", "O6")
+
+
+def test_a_kind_that_was_never_asked_is_asked_after_barren_questions_and_a_second_one_is_not() -> None:
+    done = tuple(_open(f"O{i}", ObjectiveKind.DIFFERENTIAL, 0.5, "done") for i in (2, 3))
+    calls = tuple(
+        call(f"O{i}.W1.S1", "differential_abundance", n_significant=0, n_tested=900) for i in (2, 3)
+    )
+    subtypes = _open("O4", ObjectiveKind.SUBTYPES, 0.2)
+    again = _open("O5", ObjectiveKind.DIFFERENTIAL, 0.2)
+    assert choose(context(objectives=(*done, subtypes, again), calls=calls)).ids[0] == "O4"
+    stopped = choose(
+        context(objectives=(*done, subtypes.model_copy(update={"status": "done"}), again), calls=calls)
+    )
+    assert stopped.ids == ()
+    assert "promises little" in stopped.reason
+
+
+def test_a_proposal_holds_the_most_promising_question_and_one_of_each_kind() -> None:
+    many = [{**CONTRAST, "contrast": f"diet: d{i} vs wt", "factor": "diet", "a": f"d{i}"} for i in range(8)]
+    seen = context(contrasts=[CONTRAST, *many], interactions=[INTERACTION], associations=[AGE])
+    kinds = [one.kind for one in propose(seen).objectives]
+    assert len(set(kinds)) == len(kinds) == 5, (
+        "preparation, and four kinds; nine comparisons would fill it twice"
+    )
+    assert {ObjectiveKind.ASSOCIATION, ObjectiveKind.INTERACTION} <= set(kinds)
+    assert kinds.count(ObjectiveKind.DIFFERENTIAL) == 1
 
 
 def test_families_of_the_run_are_those_of_each_kind() -> None:

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 
 from nereus.agents.policies.base import DecisionContext, DecisionKind, Verdict, View
-from nereus.agents.policies.rules import assessment, hypotheses, objectives, workflows
+from nereus.agents.policies.rules import assessment, choice, hypotheses, objectives, workflows
 
 _RULES: dict[DecisionKind, Callable[[DecisionContext], View]] = {
     DecisionKind.PROPOSE_OBJECTIVES: objectives.propose,
-    DecisionKind.CHOOSE_OBJECTIVES: objectives.choose,
+    DecisionKind.CHOOSE_OBJECTIVES: choice.choose,
     DecisionKind.PLAN_WORKFLOW: workflows.plan,
     DecisionKind.FILL_PARAMS: assessment.fill,
     DecisionKind.ASSESS_STEP: assessment.assess,
@@ -27,7 +27,7 @@ class RulesPolicy:
     """Decides by rules over the computed profile and the named values of results."""
 
     id = "rules"
-    version = "3"
+    version = "4"
     deterministic = True
     needs_network = False
 
