@@ -97,6 +97,7 @@ def checks(settings: Settings | None = None, reach: bool = False) -> list[Check]
         lambda: check_vectors(kept),
         lambda: check_data(kept),
         lambda: check_llm(kept, reach),
+        lambda: check_sandbox(kept),
         check_gpu,
     )
     return found + [part() for part in parts]
@@ -271,6 +272,23 @@ def check_llm(settings: Settings, reach: bool = False) -> Check:
         reason = getattr(error, "reason", error)
         mend = "start the server, or set NEREUS_LLM_BASE_URL"
         return Check("language model", False, f"{detail}; it does not answer: {reason}", mend)
+
+
+def check_sandbox(settings: Settings) -> Check:
+    """Check how strong the sandbox is in which code would run, by starting something in each of its layers."""
+    from nereus.tools.code.layers import Grade, available, grade, probed
+
+    wanted = Grade(settings.sandbox_grade)
+    best = available()[0]
+    found = grade(best)
+    others = ", ".join(one.value for one in available()[1:]) or "nothing else"
+    detail = f"{found.value}: {best.value} ({others} would do beside it); code needs {wanted.value} or better"
+    figures = {"grade": found.rank, "wanted": wanted.rank}
+    if found.rank >= wanted.rank:
+        return Check("sandbox", True, detail, figures=figures)
+    absent = "; ".join(f"{one.value}: {why}" for one, why in probed().items() if why)
+    mend = "install bubblewrap (apt-get install bubblewrap); until then code is refused and all else works"
+    return Check("sandbox", False, f"{detail}. {absent}", mend, figures)
 
 
 def check_gpu() -> Check:

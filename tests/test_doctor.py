@@ -35,7 +35,7 @@ def test_a_fresh_machine_is_well(settings: Settings) -> None:
     loaded = "torch" in sys.modules
     found = named(checks(settings))
     assert list(found) == [
-        "python", "packages", "home", "database", "checkpoints", "vectors", "data", "language model", "gpu",
+        "python", "packages", "home", "database", "checkpoints", "vectors", "data", "language model", "sandbox", "gpu",
     ]  # fmt: skip
     assert [check for name, check in found.items() if not check.ok and name != "gpu"] == []
     assert all(check.detail for check in found.values())

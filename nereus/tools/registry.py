@@ -95,6 +95,8 @@ CATALOGUE: dict[str, str] = {
     "plot_markers": "nereus.tools.figures.marker_medians:plot_markers",
     "plot_learning_curve": "nereus.tools.figures.learning_curve:plot_learning_curve",
     "plot_molecules": "nereus.tools.figures.molecules:plot_molecules",
+    # code ------------------------------------------------------------------------------------------
+    "run_code": "nereus.tools.code.run_code:run_code",
     # trainable methods: made from their cards ------------------------------------------------------
     **{name: f"nereus.tools.methods:{name}" for name in METHOD_TOOLS},
 }

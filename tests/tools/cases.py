@@ -33,6 +33,20 @@ SITE = "_collection site"
 AGE = "_age at CSF collection"
 CONTRAST = {"factor": DIAGNOSIS, "a": "biochemical AD", "b": "biochemical control", "covariates": (SITE,)}
 
+CODE = """
+import matplotlib.pyplot as plt
+import numpy as np
+
+_known = differential.dropna(subset=["effect"])
+draws = np.random.default_rng().normal(size=100)
+result = _known.assign(size=_known["effect"].abs()).nlargest(5, "size")[["feature", "effect", "p"]]
+largest = float(result["effect"].abs().max()) if len(result) else None
+jitter = float(draws.mean())
+plt.scatter(_known["effect"], -np.log10(_known["p"]))
+plt.title("Effects")
+print(f"{len(_known)} proteins")
+"""
+
 OUTCOME = {"time": "followed", "event": "state"}
 
 
@@ -403,6 +417,11 @@ CASES: dict[str, Case] = {
     "plot_learning_curve": Case(lambda: {"history": run("fit_unimatch").table("history")}),
     "plot_molecules": Case(
         lambda: {"table": method_inputs("fit_unimatch")()["table"]}, {"smiles": "structure"}
+    ),
+    # code ------------------------------------------------------------------------------------------
+    "run_code": Case(
+        lambda: {"tables": {"differential": run("differential_abundance").table("differential")}},
+        {"code": CODE},
     ),
     **{name: Case(method_inputs(name), method_params(name)) for name in METHOD_TOOLS},
 }

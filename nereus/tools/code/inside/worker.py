@@ -1,0 +1,202 @@
+"""The process in which code runs. It confines itself, then runs what it is asked to: nowhere else is code run from text.
+
+Run as ``python worker.py <descriptor of requests> <descriptor of replies> <folder of nereus> <parent, or 0>``. It cannot
+be imported, so that no other process comes to run code. Whatever it says is the code's own word, and is read as such.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from typing import Any
+
+if __name__ != "__main__":
+    raise ImportError("code runs in a process of its own: start this file, do not import it")
+
+_IN, _OUT, _PARENT = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[4])
+sys.path.insert(0, sys.argv[3])
+
+from nereus.tools.code.inside import columns, confine, drawn, frames, kernel  # noqa: E402
+
+sys.path.pop(0)
+FILE = "<code>"
+_TEXT = 200_000
+
+
+class Calls:
+    """What the code may ask of who opened the sandbox: `call(name, ...)`, with JSON values only."""
+
+    def __init__(self) -> None:
+        self.names: frozenset[str] = frozenset()
+
+    def __call__(self, name: str, /, **arguments: Any) -> Any:
+        """Ask for a named function's value."""
+        if name not in self.names:
+            raise NameError(f"nothing is called {name!r} here; there are {sorted(self.names)}")
+        frames.write(_OUT, {"kind": "call", "name": name, "arguments": arguments})
+        reply = frames.read(_IN)
+        if reply is None:
+            raise EOFError("the sandbox is closed")
+        if "error" in reply:
+            raise RuntimeError(reply["error"])
+        return reply["value"]
+
+
+def seeded(seed: int) -> None:
+    """Everything random follows from the seed, also a generator that was asked for without one."""
+    import random
+
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    made = iter(range(2**62))
+    plain = getattr(np.random.default_rng, "plain", np.random.default_rng)
+
+    def default_rng(given: Any = None) -> Any:
+        return plain([seed, next(made)] if given is None else given)
+
+    default_rng.plain = plain  # type: ignore[attr-defined]
+    np.random.default_rng = default_rng  # type: ignore[assignment]
+
+
+def assigned(tree: ast.Module) -> set[str]:
+    """Names that the code binds or writes into: `x = `, `x["a"] = `, `x.a = `."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            root: ast.AST = node
+            while isinstance(root, ast.Subscript | ast.Attribute):
+                root = root.value
+            if isinstance(root, ast.Name):
+                found.add(root.id)
+        elif isinstance(node, ast.alias):
+            found.discard(node.asname or node.name)
+    return found
+
+
+def run_code(text: str, state: dict[str, Any], echo: bool) -> set[str]:
+    """Run the code; with `echo`, print the value of a last expression as a notebook does. Names that it binds."""
+    tree = ast.parse(text, FILE)
+    names = assigned(tree)
+    last = tree.body.pop() if echo and tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, FILE, "exec"), state)
+    if isinstance(last, ast.Expr):
+        value = eval(compile(ast.Expression(last.value), FILE, "eval"), state)
+        if value is not None:
+            print(repr(value))
+    return names
+
+
+def results(names: set[str], before: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+    """New and changed tables and plain values among the variables, by name."""
+    pandas, numpy = sys.modules.get("pandas"), sys.modules.get("numpy")
+    tables, values = [], {}
+    for name, value in list(state.items()):
+        if name.startswith("_") or (name not in names and before.get(name, state) is value):
+            continue
+        if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series):
+            frame = value.to_frame(name) if isinstance(value, pandas.Series) else value
+            frame = (
+                frame.rename(columns=str)
+                if frame.columns.nlevels == 1
+                else frame.set_axis(["_".join(map(str, one)) for one in frame.columns], axis=1)
+            )
+            if not isinstance(frame.index, pandas.RangeIndex):
+                held = set(frame.columns)
+                labels = [str(one or "index") for one in frame.index.names]
+                labels = [one if one not in held else f"{one}_index" for one in labels]
+                frame = frame.reset_index(names=labels)
+            tables.append(columns.encoded(name, frame))
+            continue
+        if numpy is not None and isinstance(value, numpy.generic):
+            value = value.item()
+        if isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= 2000):
+            big = isinstance(value, int) and abs(value) >= 2**63
+            values[name] = repr(value)[:2000] if big or value in (_INF, -_INF) or value != value else value
+    return {"tables": tables, "values": values}
+
+
+_INF = float("inf")
+
+
+def told(error: BaseException) -> dict[str, Any]:
+    """An error as the code's author reads it: without this file's own lines."""
+    import traceback
+
+    shown = traceback.TracebackException.from_exception(error, limit=-30)
+    own = os.path.basename(__file__)
+    shown.stack = traceback.StackSummary.from_list(
+        [one for one in shown.stack if not (one.filename.endswith(own) and "inside" in one.filename)]
+    )
+    filename = getattr(error, "filename", None)
+    return {
+        "kind": type(error).__name__,
+        "message": str(error)[:2000],
+        "traceback": "".join(shown.format())[-20_000:],
+        "errno": error.errno if isinstance(error, OSError) else None,
+        "file": str(filename)[:1000] if filename is not None else None,
+    }
+
+
+def answer(request: dict[str, Any], state: dict[str, Any], calls: Calls) -> dict[str, Any]:
+    """Carry out one request."""
+    confine.limit_cpu(request["cpu_s"])
+    calls.names = frozenset(request["functions"])
+    for table in request["tables"]:
+        name, frame = columns.decoded(table)
+        state[name] = frame
+    state.update(request["values"])
+    if request["seed"] is not None:
+        seeded(request["seed"])
+    before = dict(state)
+    reply: dict[str, Any] = {
+        "kind": "result",
+        "error": None,
+        "exit": None,
+        "tables": [],
+        "values": {},
+        "figures": [],
+    }
+    try:
+        names = run_code(request["code"], state, request["echo"])
+        if request["collect"]:
+            reply |= results(names, before, state)
+            reply["figures"] = drawn.figures()
+    except SystemExit as stop:
+        code = stop.code
+        reply["exit"] = code if isinstance(code, int) else 0 if code is None else 1
+        if code is not None and not isinstance(code, int):
+            print(code, file=sys.stderr)
+    except BaseException as error:  # noqa: BLE001 - whatever the code raises is its result
+        reply["error"] = told(error)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
+    return reply
+
+
+def main() -> None:
+    """Confine this process, then answer requests until there are no more."""
+    if _PARENT:
+        kernel.die_with(_PARENT) if sys.platform == "linux" else None
+    begin = frames.read(_IN)
+    if begin is None:
+        return
+    held = confine.confine(begin)
+    sys.argv = [FILE]
+    import linecache
+
+    calls = Calls()
+    state: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__, "call": calls}
+    frames.write(_OUT, {"kind": "ready", **held})
+    while (request := frames.read(_IN)) is not None:
+        lines = request["code"].splitlines(keepends=True)
+        linecache.cache[FILE] = (len(request["code"]), None, lines, FILE)
+        frames.write(_OUT, answer(request, state, calls))
+
+
+main()
