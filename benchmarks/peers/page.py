@@ -19,7 +19,8 @@ ARMS = (
 )
 HEAD = """# Peers on the same files
 
-Made by `python -m benchmarks.peers.page` from `benchmarks/results/peers.json` and `peers_reading.json`; do not edit.
+Made by `python -m benchmarks.peers.page` from `peers.json`, `peers_gene_sets.json` and `peers_reading.json` in
+`benchmarks/results`; do not edit.
 
 Three ways to analyse the same files: `nereus discover`, which is given nothing but the file and the sample sheet; a script
 that an expert of limma writes (`benchmarks/peers/expert.R`: columns, design, contrasts, batches and repeats by hand; trend
@@ -116,9 +117,43 @@ def reading(record: dict[str, Any]) -> list[str]:
     return lines
 
 
+SETS = """## Gene sets
+
+limma's gene-set tests beside `enrichment_gsea` on the same values and sets (`benchmarks/peers/gene_sets.py`), at a false
+discovery rate of 5 %. *Exchanged*: the labels mean nothing, runs with any call (calls a run). *Found*: half of the members of
+one random set were raised; *false*: calls a run that share no raised gene. fry and mroast ask whether any gene of a set
+changes, the others whether the set changes more than other genes do."""
+
+
+def gene_sets(record: dict[str, Any]) -> list[str]:
+    lines = [SETS]
+    for name, study in record["studies"].items():
+        strengths = [key for key in next(iter(study["methods"].values())) if key.startswith("planted_")]
+        titles = [f"{key.split('_')[1]} sd: found, false" for key in strengths]
+        lines += [
+            "",
+            f"{name[0].upper()}{name[1:]}: {study['genes']} genes, {study['samples']} samples, {study['sets']} sets, "
+            f"{study['draws']} draws.",
+            "",
+            "| | exchanged | " + " | ".join(titles) + " | labels as they are | s |",
+            "|---|---|" + "---|" * (len(titles) + 2),
+        ]
+        for method, row in study["methods"].items():
+            cells = [f"{row['exchanged_runs_with_a_call']:.0%} ({row['exchanged_calls_per_run']:.1f})"]
+            cells += [f"{row[key]['found']:.0%}, {row[key]['false_calls_per_run']:.1f}" for key in strengths]
+            cells += [f"{row['as_it_is']['called']} called", f"{row['seconds']:.1f}"]
+            lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "Seconds of nereus are for the test of genes and of sets, both p-values, and the groups of sets that tell the same.",
+    ]
+    return lines
+
+
 def main() -> None:
     peers = json.loads((RESULTS / "peers.json").read_text())
     read = json.loads((RESULTS / "peers_reading.json").read_text())
+    sets = json.loads((RESULTS / "peers_gene_sets.json").read_text())
     versions = "; ".join(peers["peers"].values())
     parts = [
         HEAD,
@@ -127,6 +162,8 @@ def main() -> None:
         *findings(peers["studies"]),
         "",
         *used(peers["studies"]),
+        "",
+        *gene_sets(sets),
         "",
         *reading(read),
         "",
