@@ -18,6 +18,7 @@ from nereus.judge_commands import judge, review_app
 from nereus.memory_commands import memory_app
 from nereus.method_commands import methods_app
 from nereus.run_commands import runs_app
+from nereus.sandbox_commands import sandbox_app
 from nereus.telling import told
 from nereus.tool_commands import tools_app
 
@@ -37,6 +38,7 @@ app.add_typer(memory_app, name="memory")
 app.add_typer(methods_app, name="methods")
 app.add_typer(runs_app, name="runs")
 app.add_typer(review_app, name="review")
+app.add_typer(sandbox_app, name="sandbox")
 app.command("judge")(judge)
 app.command("graph")(graph)
 
@@ -323,7 +325,8 @@ def show(
 ) -> None:
     """Show a run: its plan, what it found, and where the report is."""
     with told(_GO_ON):
-        from nereus.agents.planner.discover import load_run, open_workspace
+        from nereus.agents.planner.discover import load_run
+        from nereus.memory.workspace import open_workspace
         from nereus.settings import load_settings
         from nereus.terminal import event_line, run_tree
 

@@ -20,8 +20,8 @@ memory_app = typer.Typer(help="What later runs recall of earlier ones.", no_args
 def reindex() -> None:
     """Make the vector index anew from the recorded runs: after damage, or when a new server is named."""
     with told():
-        from nereus.agents.planner.discover import open_workspace
         from nereus.memory.vectors import open_vectors
+        from nereus.memory.workspace import open_workspace
         from nereus.settings import load_settings
 
         settings = load_settings()
@@ -48,9 +48,9 @@ def priors(
 ) -> None:
     """Show what ended runs teach the next one: what questions gave, what is routine, how long steps take."""
     with told():
-        from nereus.agents.planner.discover import open_workspace
         from nereus.agents.planner.learning import learn
         from nereus.memory.priors import Priors, facts
+        from nereus.memory.workspace import open_workspace
         from nereus.settings import load_settings
 
         settings = load_settings()

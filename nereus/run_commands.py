@@ -23,7 +23,7 @@ def runs(
     if context.invoked_subcommand is not None:
         return
     with told():
-        from nereus.agents.planner.discover import open_workspace
+        from nereus.memory.workspace import open_workspace
         from nereus.settings import load_settings
 
         with open_workspace(load_settings()) as workspace:

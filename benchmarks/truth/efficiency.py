@@ -38,8 +38,8 @@ from benchmarks.truth import mouse_cortex
 from benchmarks.truth.anonymise import anonymise_maxquant
 from benchmarks.truth.results import data_folder, store
 from benchmarks.truth.spike_in import HELD_OUT, SET, TUNED
-from nereus.agents.planner.discover import open_workspace
 from nereus.memory.records import RunRecord
+from nereus.memory.workspace import open_workspace
 from nereus.settings import load_settings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "alzheimer_csf"

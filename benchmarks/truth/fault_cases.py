@@ -553,7 +553,7 @@ def chroma_folder_is_owned_by_another(scene: Scene) -> Any:
     """What is recalled is the same from SQL, so there is nothing to tell but that the run finished."""
     script = f"""
 import sys
-from nereus.agents.planner.discover import open_workspace
+from nereus.memory.workspace import open_workspace
 from nereus.memory.vectors import open_vectors
 from nereus.settings import load_settings
 settings = load_settings(home={str(scene.home)!r})
@@ -576,7 +576,7 @@ with open_workspace(settings) as workspace, open_vectors(settings, workspace.rep
 def _kept_by(scene: Scene, tool: str) -> Path:
     """The file of the first output of a tool's call in the clean run, which the killed run shares."""
     import nereus
-    from nereus.agents.planner.discover import open_workspace
+    from nereus.memory.workspace import open_workspace
     from nereus.settings import load_settings
 
     with open_workspace(load_settings(home=scene.home)) as workspace:
@@ -589,7 +589,7 @@ def _kept_by(scene: Scene, tool: str) -> Path:
 def _prepared(scene: Scene) -> Path:
     """The file of the prepared data set, which steps and drawings still read."""
     import nereus
-    from nereus.agents.planner.discover import open_workspace
+    from nereus.memory.workspace import open_workspace
     from nereus.settings import load_settings
 
     with open_workspace(load_settings(home=scene.home)) as workspace:

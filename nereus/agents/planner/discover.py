@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -32,20 +31,21 @@ from nereus.agents.planner.services import Services
 from nereus.agents.policies import make_policy
 from nereus.agents.policies.base import Metered, Mixed
 from nereus.agents.reporter.bundle import refuse_foreign_folder, refuse_unwritable_folder, write_bundle
-from nereus.errors import InputError, ResumeRefused, SettingsError, StoreError
+from nereus.errors import InputError, ResumeRefused, StoreError
 from nereus.memory.artifacts import ArtifactStore
 from nereus.memory.checkpoints import ahead, before_choices, open_checkpoints, prune
-from nereus.memory.database import Database, DatabaseLedger
-from nereus.memory.events import EventStream, Listener
+from nereus.memory.database import DatabaseLedger
+from nereus.memory.events import Listener
 from nereus.memory.fingerprint import check_resume, fingerprint, fingerprint_parts
 from nereus.memory.folder_archive import files_of
-from nereus.memory.locks import STORE, held
+from nereus.memory.locks import held
 from nereus.memory.priors import NOTHING, Priors, facts
 from nereus.memory.progress import Progress
 from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, RunHeader, RunRecord, ToolCall
-from nereus.memory.retention import LOCKS, sign
-from nereus.memory.runs import RESUMABLE, RunRepository
+from nereus.memory.retention import LOCKS
+from nereus.memory.runs import RESUMABLE
 from nereus.memory.vectors import open_vectors
+from nereus.memory.workspace import Workspace, open_workspace
 from nereus.settings import Settings, load_settings
 from nereus.tools import registry
 from nereus.tools.steps import StepRunner
@@ -61,7 +61,6 @@ Ask = Callable[[Mapping[str, Any]], Any]
 FORKED = "run_forked"
 """Event that tells that a fork has all that it begins with: killed before it, the fork has lost a person's edit."""
 _KILLED_S = 2.0
-_PRUNED_S = 60.0
 
 _ENDS_EARLY = (
     "the record ends before the checkpoints, as after a power cut: recorded steps are gone through again"
@@ -150,48 +149,6 @@ class Run:
         from nereus.agents.reporter.card import card_html
 
         return card_html(self.record)
-
-
-@dataclass
-class Workspace:
-    """Open stores of one NEREUS_HOME."""
-
-    settings: Settings
-    database: Database
-    repository: RunRepository
-    events: EventStream
-    artifacts: ArtifactStore
-
-    def with_settings(self, settings: Settings) -> Workspace:
-        """The same stores under other settings."""
-        return replace(self, settings=settings)
-
-
-@contextmanager
-def open_workspace(settings: Settings) -> Iterator[Workspace]:
-    """Open database and artifacts."""
-    try:
-        settings.home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"the folder cannot be made: {error.strerror or error}",
-            where=f"home {str(settings.home)!r}",
-            mend="set NEREUS_HOME to a folder where you may write",
-        ) from error
-    database = Database(settings.database_url)
-    with (
-        closing(database),
-        held(database, settings.home / LOCKS, STORE, shared=True, wait_s=_PRUNED_S) as mine,
-    ):
-        if not mine:
-            raise StoreError(
-                "old runs are being pruned",
-                where=str(settings.home),
-                mend="try again when `nereus runs prune` has ended",
-            )
-        artifacts = ArtifactStore(settings.artifact_root, durable=True)
-        sign(settings.artifact_root, database)
-        yield Workspace(settings, database, RunRepository(database), EventStream(database), artifacts)
 
 
 def discover(

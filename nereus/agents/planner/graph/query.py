@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nereus.agents.planner.discover import open_workspace
 from nereus.errors import InputError
 from nereus.memory.network import EvidenceGraph
+from nereus.memory.workspace import open_workspace
 from nereus.settings import load_settings
 
 
