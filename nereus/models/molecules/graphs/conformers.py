@@ -110,5 +110,7 @@ def _wrong(positions: np.ndarray) -> str:
         return ""
     if not positions.any():
         return "has coordinates that are all zero"
-    between = np.linalg.norm(positions[:, None] - positions[None], axis=-1)[np.triu_indices(len(positions), 1)]
+    between = np.linalg.norm(positions[:, None] - positions[None], axis=-1)[
+        np.triu_indices(len(positions), 1)
+    ]
     return "has two atoms at the same place" if between.min() < SAME_PLACE else ""

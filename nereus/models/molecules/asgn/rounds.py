@@ -1,0 +1,315 @@
+"""The rounds of teacher and student: what each learns from, what is chosen, and what is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nereus.errors import InputError
+from nereus.models.molecules.asgn.config import ASGNConfig
+from nereus.models.molecules.asgn.network import ASGNNetwork, Backbone
+from nereus.models.molecules.asgn.scaling import Scale
+from nereus.models.molecules.asgn.selection import Choice, covering_radius, k_centres
+from nereus.models.molecules.asgn.structures import Structures
+from nereus.models.molecules.asgn.teaching import BLOCK, Studying, TeacherState, Teaching
+from nereus.models.molecules.graphs.packed import PackedGraphs
+from nereus.models.training import History, Session, train
+from nereus.models.training.device import derive_seed
+
+Oracle = Callable[[int], Any]
+"""Measures the molecule of a row: a number, or one a target. An error, or no number, is a measurement that failed."""
+LEAST_VALIDATION = 4
+
+
+@dataclass
+class Round:
+    """What one round of choosing did."""
+
+    number: int
+    """From one."""
+    labelled: int
+    """Molecules with a label after it."""
+    chosen: list[int]
+    """Rows in the order chosen."""
+    failed: dict[int, str]
+    """Rows whose measurement failed, and how."""
+    radius: float
+    """Largest distance, in the space in which was chosen, of a molecule to its nearest measured or chosen one."""
+    random_radius: float
+    """The same had as many been chosen at random."""
+    error: float | None = None
+    """Mean absolute error of the student on the labelled molecules that it does not learn from; of several targets the mean, in
+    standard units."""
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**vars(self), "failed": {str(row): why for row, why in self.failed.items()}}
+
+
+@dataclass
+class Rounds:
+    """Teacher and student over some molecules.
+
+    Parameters
+    ----------
+    structures
+        All molecules.
+    labels
+        (molecules, targets), NaN where unknown.
+    config
+        Of the method.
+    device
+        Where to compute.
+    session
+        Progress, cancellation, checkpoints.
+    """
+
+    structures: Structures
+    labels: np.ndarray
+    config: ASGNConfig
+    device: torch.device
+    session: Session
+    network: ASGNNetwork = field(init=False)
+    scale: Scale | None = field(default=None, init=False)
+    history: History = field(default_factory=History, init=False)
+    valid: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64), init=False)
+    done: list[Round] = field(default_factory=list, init=False)
+    tried: np.ndarray = field(init=False)
+    """Molecules whose measurement failed: they are not asked for again."""
+
+    def __post_init__(self) -> None:
+        n = len(self.structures)
+        clusters = max(2, min(self.config.clusters, n // 2))
+        self.network = ASGNNetwork(self.config, self.labels.shape[1], clusters).to(self.device)
+        self.labels = self.labels.copy()
+        self.tried = np.zeros(n, dtype=bool)
+        self.composition = self.structures.composition()
+        self.state = TeacherState(self.network.teacher, n)
+        self.pseudo = np.full_like(self.labels, np.nan)
+        self.number = 0
+        self._prepare()
+
+    # ------------------------------------------------------------------ learning
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Molecules with a label, ascending."""
+        return np.flatnonzero(np.isfinite(self.labels).any(1))
+
+    @property
+    def learned_from(self) -> np.ndarray:
+        """Labelled molecules without those that judge, ascending."""
+        return np.setdiff1d(self.labelled, self.valid)
+
+    def _prepare(self) -> None:
+        """Units of the targets and molecules that judge, once there are labels; both stay as they are from then on."""
+        labelled = self.labelled
+        if self.scale is not None or not len(labelled):
+            return
+        judges = round(self.config.validation * len(labelled))
+        if judges >= LEAST_VALIDATION:
+            rng = np.random.default_rng(derive_seed(self.config.random_state, "validation"))
+            self.valid = np.sort(rng.choice(labelled, judges, replace=False))
+        rows = self.learned_from
+        if max(len(np.unique(column[np.isfinite(column)])) for column in self.labels[rows].T) < 2:
+            raise InputError(
+                f"{len(labelled)} labelled molecules have no two different values",
+                where="asgn",
+                mend="give at least two molecules with different values",
+            )
+        self.scale = Scale.of(self.labels[rows], self.composition[rows], self.config.reference)
+
+    def _standard(self, labels: np.ndarray) -> np.ndarray:
+        return labels if self.scale is None else self.scale.to_standard(labels, self.composition)
+
+    def _identity(self, *more: np.ndarray) -> str:
+        told = hashlib.sha256(
+            self.structures.identity().encode()
+            + self.config.model_dump_json(exclude={"device", "random_state"}).encode()
+        )
+        for one in (self.labels, *more):
+            told.update(np.ascontiguousarray(one).tobytes())
+        return told.hexdigest()
+
+    def teach(self) -> None:
+        """Train the teacher, from where it is, on labels, on what the student said, and on all structures."""
+        self.number += 1
+        if self.config.parts == "student":
+            return
+        rows = self.learned_from
+        weights = self.config.reconstruction_weight + self.config.cluster_weight
+        if not weights and (not len(rows) or not self.config.property_weight):
+            raise InputError(
+                "there is nothing for the teacher to learn",
+                where="asgn",
+                mend="give labels, or leave the weights of the losses above zero",
+            )
+        targets = self.pseudo.copy()
+        # A label is never overwritten, and molecules that judge teach nothing.
+        known = np.isfinite(self.labels)
+        targets[known] = self.labels[known]
+        targets[self.valid] = np.nan
+        targets = self._standard(targets)
+        found = train(
+            self.state,
+            Teaching(self.state, self.structures.graphs, targets, rows, self.config),
+            self.config.training,
+            seed=self.config.random_state,
+            session=self.session.stage(f"teacher-{self.number}"),
+            identity=self._identity(targets),
+        )
+        self._told(found, "teacher")
+
+    def study(self) -> None:
+        """Give the student the teacher's weights and train it on labels; then let it say what unlabelled molecules have."""
+        if not len(self.learned_from):
+            return
+        teacher, student = self.network.teacher.backbone, self.network.student
+        if self.config.parts == "all":
+            student.load_state_dict(teacher.state_dict())
+        if self.config.parts != "teacher":
+            targets = self._standard(self.labels)
+            objective = Studying(
+                student, self.structures.graphs, targets, self.learned_from, self.valid, self.config
+            )
+            found = train(
+                student,
+                objective,
+                self.config.student,
+                seed=self.config.random_state,
+                session=self.session.stage(f"student-{self.number}"),
+                identity=self._identity(),
+            )
+            self._told(found, "student")
+        self.pseudo = self.said(self.structures)
+
+    def said(self, structures: Structures) -> np.ndarray:
+        """Properties of molecules in their own units, (molecules, targets), float64."""
+        assert self.scale is not None
+        return properties(self.predictor, structures, self.scale, self.device)[:, : self.labels.shape[1]]
+
+    @property
+    def predictor(self) -> Backbone:
+        """Who predicts."""
+        return self.network.teacher.backbone if self.config.parts == "teacher" else self.network.student
+
+    @property
+    def chooser(self) -> Backbone:
+        """In whose space molecules are chosen."""
+        return self.network.student if self.config.parts == "student" else self.network.teacher.backbone
+
+    def _told(self, found: History, stage: str) -> None:
+        before = len(self.history.losses)
+        self.history.losses += [
+            {stage if name == "total" else name: value for name, value in one.items()} for one in found.losses
+        ]
+        self.history.stopped_early = found.stopped_early
+        self.history.best_epoch = None if found.best_epoch is None else before + found.best_epoch
+
+    # ------------------------------------------------------------------ choosing and asking
+
+    def choose(self, n: int) -> Choice:
+        """`n` molecules without a label, or as many as there are."""
+        measured = np.isfinite(self.labels).any(1)
+        candidates = np.flatnonzero(~measured & ~self.tried)
+        n = min(n, len(candidates))
+        points = vectors(self.chooser, self.structures.graphs, self.device)
+        if self.config.choice == "k-centre":
+            return k_centres(points, points[measured], candidates, n)
+        return self._random(points, measured, candidates, n)
+
+    def _random(self, points: np.ndarray, measured: np.ndarray, candidates: np.ndarray, n: int) -> Choice:
+        rng = np.random.default_rng(derive_seed(self.config.random_state, "choice", self.number))
+        rows = rng.permutation(candidates)[:n]
+        centres = points[np.concatenate([np.flatnonzero(measured), rows])]
+        return Choice(rows, np.full(n, np.nan), covering_radius(points[candidates], centres))
+
+    def ask(self, oracle: Oracle, choice: Choice) -> None:
+        """Measure what was chosen; what was measured before an interruption is not asked again."""
+        points = vectors(self.chooser, self.structures.graphs, self.device)
+        measured = np.isfinite(self.labels).any(1)
+        candidates = np.flatnonzero(~measured & ~self.tried)
+        random = self._random(points, measured, candidates, len(choice.rows)).radius
+        file = None if self.session.checkpoints is None else self.session.checkpoints / "answers.json"
+        kept = _answers(file)
+        failed = {}
+        for row in choice.rows.tolist():
+            self.session.check()
+            given = int(self.structures.rows[row])
+            if str(given) not in kept:
+                kept[str(given)] = _asked(oracle, given, self.labels.shape[1])
+                if file is not None:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_text(json.dumps(kept), encoding="utf-8")
+            answer = kept[str(given)]
+            if isinstance(answer, str):
+                failed[given] = answer
+                self.tried[row] = True
+            else:
+                self.labels[row] = [math.nan if one is None else one for one in answer]
+        chosen = self.structures.rows[choice.rows].tolist()
+        self.done.append(Round(self.number, len(self.labelled), chosen, failed, choice.radius, random))
+        self._prepare()
+
+    def error(self) -> float | None:
+        """See `Round.error`."""
+        if not len(self.valid):
+            return None
+        assert self.scale is not None
+        off = np.abs(self.said(self.structures.take(self.valid)) - self.labels[self.valid])
+        by_target = np.nanmean(off, axis=0)
+        if len(by_target) == 1:
+            return float(by_target[0])
+        return float(np.mean(by_target / self.scale.spread))
+
+
+def _asked(oracle: Oracle, row: int, targets: int) -> list[float | None] | str:
+    """Values, None where one is not known; or why there are none."""
+    try:
+        values = np.asarray(oracle(row), dtype=np.float64).reshape(-1)
+    except Exception as error:  # noqa: BLE001  a stranger's code, or a laboratory: whatever it raises is an answer
+        return f"{type(error).__name__}: {error}"
+    if len(values) != targets:
+        return f"gave {len(values)} values for {targets} targets"
+    if not np.isfinite(values).any():
+        return "gave no number"
+    return [float(one) if math.isfinite(one) else None for one in values]
+
+
+def _answers(file: Path | None) -> dict[str, Any]:
+    if file is None or not file.exists():
+        return {}
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+@torch.no_grad()
+def vectors(backbone: Backbone, graphs: PackedGraphs, device: torch.device) -> np.ndarray:
+    """Vectors of molecules, (molecules, width), float32."""
+    parts = [backbone.vectors(graphs.batch(rows, device)).float().cpu() for rows in _blocks(len(graphs))]
+    return np.asarray(torch.cat(parts))
+
+
+@torch.no_grad()
+def properties(backbone: Backbone, structures: Structures, scale: Scale, device: torch.device) -> np.ndarray:
+    """Properties in their own units, (molecules, targets), float64."""
+    graphs = structures.graphs
+    parts = [backbone.properties(graphs.batch(rows, device)).double().cpu() for rows in _blocks(len(graphs))]
+    return scale.to_units(np.asarray(torch.cat(parts)), structures.composition())
+
+
+def _blocks(n: int) -> list[np.ndarray]:
+    return np.array_split(np.arange(n), -(-n // BLOCK))
+
+
+def failures(rounds: list[Round]) -> Mapping[int, str]:
+    """All measurements that failed."""
+    return {row: why for one in rounds for row, why in one.failed.items()}
