@@ -77,6 +77,8 @@ class Background:
         How the unchanged features were told from the changed ones, as of `NullComponent`.
     unchanged
         Their estimated share; None where it is three quarters or more.
+    unchanged_sd
+        Median of tau over the tested features where the unchanged ones could be told apart among many changes.
     """
 
     centre: FloatArray
@@ -86,6 +88,7 @@ class Background:
     inflation: float
     verdict: Verdict = "few"
     unchanged: float | None = None
+    unchanged_sd: float | None = None
 
     def warnings(self) -> list[str]:
         """What a reader has to know where many features changed."""
@@ -163,6 +166,7 @@ def fit_background(fit: ContrastFit, along: FloatArray) -> Background | None:
         inflation=float(np.median(away[tested] / fit.se[tested]) / _NORMAL_QUARTILE),
         verdict=found.verdict,
         unchanged=None if found.verdict == "few" else found.share,
+        unchanged_sd=float(np.median(np.sqrt(variance[tested]))) if found.verdict == "many" else None,
     )
 
 

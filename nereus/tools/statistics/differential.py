@@ -35,7 +35,7 @@ class DifferentialParams(FindingLevel, TestOptions):
 
 @tool(
     "differential_abundance",
-    version="3",
+    version="4",
     summary="Which features differ between two groups: moderated t or TREAT, covariates, blocks and pairs.",
     outputs=("table:differential",),
     seconds=0.5,
@@ -65,7 +65,8 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
         ``offset`` (what centring subtracted), ``sd`` (moderated residual standard deviation),
         ``background_sd`` (what the background adds to `se` in quadrature). Values:
         n_tested, n_significant, n_up, n_down, prior_df, prior_sd, median_effect, background_spread,
-        correlation, ``unchanged_share`` (of the features, as the background sees it) ...
+        correlation, ``unchanged_share`` (of the features, as the background sees it), ``unchanged_sd`` (how far
+        unchanged features differ beside replicate error, log2; None unless told apart among many changes) ...
 
     Raises
     ------
@@ -152,6 +153,7 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
             "background_ratio": finite(background.ratio) if background else None,
             "background_inflation": finite(background.inflation) if background else None,
             "unchanged_share": finite(background.unchanged) if background else None,
+            "unchanged_sd": finite(background.unchanged_sd) if background else None,
             **variance_values(fit, tested),
             **effect_values(fit, tested),
         },

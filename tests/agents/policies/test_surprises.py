@@ -129,3 +129,34 @@ def test_peptides_are_rolled_up_and_everything_behind_reads_the_proteins(level: 
     ]
     read = [one.inputs["dataset"] for one in after.steps[1:]]
     assert read == ["O2.W1.S1/dataset", *(f"{one.id}/dataset" for one in after.steps[1:-1])]
+
+
+@pytest.mark.parametrize(
+    ("n", "unchanged_sd", "least"),
+    [
+        (400, None, 0.5),
+        (400, 0.09, 0.2),
+        (200, 0.38, 0.8),
+        (200, 0.01, 0.1),
+        (200, None, None),
+        (0, 0.38, None),
+    ],
+)
+def test_where_many_features_change_more_is_asked_than_the_unchanged_differ(
+    n: int, unchanged_sd: float | None, least: float | None
+) -> None:
+    steps = [
+        step(1, "differential_abundance", status="done", params={"contrast": CONTRAST}),
+        step(2, "stability", params={"contrast": CONTRAST}),
+    ]
+    values = {"n_significant": n, "n_tested": 900, "unchanged_sd": unchanged_sd}
+    surprise, after = refined(steps, [call(1, "differential_abundance", {"contrast": CONTRAST}, **values)], 1)
+    if least is None:
+        assert surprise != "many_significant"
+        assert "lfc_min" not in str([one.params for one in after.steps])
+        return
+    assert surprise == "many_significant"
+    assert tools(after) == ["differential_abundance", "differential_abundance", "stability"]
+    assert [one.params.get("lfc_min") for one in after.steps] == [None, least, least]
+    cited = "n_significant" if unchanged_sd is None else "unchanged_sd"
+    assert {edit.trigger for edit in after.edits} == {f"many_significant: O2.W1.S1.{cited}"}

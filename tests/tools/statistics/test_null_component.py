@@ -53,9 +53,9 @@ def fitted(values: np.ndarray) -> tuple[ContrastFit, Background]:
     return fit, background
 
 
-def called(fit: ContrastFit, background: Background) -> np.ndarray:
-    """+1, -1 and 0 for what is called at 5 %."""
-    tested = against_background(fit, background)
+def called(fit: ContrastFit, background: Background, least: float = 0.0) -> np.ndarray:
+    """+1, -1 and 0 for what is called at 5 %, beyond a least effect."""
+    tested = against_background(fit, background, least)
     return np.where(benjamini_hochberg(tested.p) <= 0.05, np.sign(tested.effect), 0.0)
 
 
@@ -103,6 +103,23 @@ def test_heavy_tails_among_many_changes_are_no_findings(kind: str) -> None:
     assert false <= 0.055
 
 
+@pytest.mark.parametrize("tails", [2.0, 2.5])
+def test_tails_heavier_than_the_model_are_halved_beyond_twice_the_width_of_the_unchanged(
+    tails: float,
+) -> None:
+    plain, beyond = [], []
+    for seed in range(6):
+        effect = effects(seed, 1200, 0.33, "two species")
+        fit, background = fitted(measured(seed, effect, tails=tails))
+        assert background.unchanged_sd is not None
+        plain.append(scored(called(fit, background), effect))
+        beyond.append(scored(called(fit, background, 2.0 * background.unchanged_sd), effect))
+    recall, false = np.mean(beyond, axis=0)
+    assert recall >= 0.9
+    assert false <= 0.06
+    assert false <= 0.5 * np.mean(plain, axis=0)[1]
+
+
 @pytest.mark.parametrize("n", [4, 5, 6])
 def test_the_groups_may_be_larger_and_the_table_shorter(n: int) -> None:
     effect = effects(n, 500, 0.55, "two species")
@@ -123,6 +140,7 @@ def test_a_heavy_tailed_background_with_few_changes_is_not_taken_apart(
         _fit, background = fitted(measured(seed, effect, tails=tails))
         assert background.verdict == "few"
         assert background.unchanged is None
+        assert background.unchanged_sd is None
         assert background.warnings() == []
 
 

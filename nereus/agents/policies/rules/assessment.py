@@ -24,6 +24,10 @@ LOST_WITH_OUTLIERS = 0.5
 """Share of the findings that are lost without the outlying samples, above which these made them."""
 LARGE_SHARE = 0.30
 """Share of significant features above which a global shift is suspected."""
+LEAST_EFFECT = 0.5
+"""log2 difference that is then asked for, where no unchanged features were told apart to measure it by."""
+UNCHANGED_WIDTHS, FINEST_EFFECT = 2.0, 0.1
+"""Else so many standard deviations of what unchanged features differ by, which holds nineteen in twenty; and at least this."""
 ORGANISMS_WITH_SETS = ("human", "mouse")
 
 
@@ -91,7 +95,9 @@ def _surprise(context: DecisionContext, call: CallView) -> str | None:
     elif call.tool == "differential_abundance" and _step(context).publishes != "robust":
         tested = float(values.get("n_tested") or 0)
         hits = float(values.get("n_significant") or 0)
-        if tested >= PANEL_FEATURES and hits / tested > LARGE_SHARE:
+        # The background tells that many features changed before their tests do.
+        apart = hits > 0 and values.get("unchanged_sd") is not None
+        if tested >= PANEL_FEATURES and (hits / tested > LARGE_SHARE or apart):
             fired = "many_significant"
         elif tested and hits == 0:
             fired = "none_significant"
@@ -252,8 +258,13 @@ def _robust(workflow: Workflow, here: int, last: CallView) -> list[EditDraft]:
 def _ask_for_more(workflow: Workflow, here: int, last: CallView) -> list[EditDraft]:
     """Test again for effects beyond what everything shares, and let all that judges the test follow it."""
     stricter = {"centre": "intensity", "lfc_min": _treat_threshold(last)}
-    trigger = f"many_significant: {last.step_id}.n_significant"
-    reason = "more than thirty per cent of the features are significant"
+    apart = last.values.get("unchanged_sd") is not None
+    trigger = f"many_significant: {last.step_id}.{'unchanged_sd' if apart else 'n_significant'}"
+    reason = (
+        "a quarter of the features or more changed, and the unchanged ones were told apart: their spread is no finding"
+        if apart
+        else "more than thirty per cent of the features are significant"
+    )
     again = _next_id(workflow)
     edits = [
         _insert(
@@ -350,9 +361,11 @@ def _moved(reference: str, moved: dict[str, str]) -> str:
 
 
 def _treat_threshold(call: CallView) -> float:
-    """Twice the robust spread of all effects, to one decimal so that it can be said."""
-    spread = call.values.get("spread_effect")
-    return round(max(0.1, 2 * float(spread)), 1) if isinstance(spread, int | float) else 0.5
+    """Least effect to ask for when much differs, to one decimal so that it can be said."""
+    unchanged = call.values.get("unchanged_sd")
+    if not isinstance(unchanged, int | float):
+        return LEAST_EFFECT
+    return round(max(FINEST_EFFECT, UNCHANGED_WIDTHS * unchanged), 1)
 
 
 def assess_objective(context: DecisionContext) -> ObjectiveAssessment:
