@@ -117,6 +117,19 @@ class Settings(BaseSettings):
     llm_price_reply: float = Field(default=0.0, ge=0)
     """US dollars a million tokens of replies."""
 
+    sandbox_grade: Literal["isolated", "confined", "limited"] = "confined"
+    """The weakest sandbox that may run code; weaker ones refuse. See `nereus doctor` for what works here."""
+    sandbox_wall_s: float = Field(default=60.0, gt=0)
+    """Seconds that one piece of code may run."""
+    sandbox_cpu_s: float = Field(default=60.0, gt=0)
+    """Seconds of processor time for one piece of code."""
+    sandbox_memory_mb: int = Field(default=4096, ge=256)
+    """Memory of the code's process, in MiB of address space."""
+    sandbox_disk_mb: int = Field(default=512, ge=1)
+    """All files of the code's work folder, in MiB."""
+    sandbox_output_kb: int = Field(default=8192, ge=1)
+    """All that one piece of code may print, in KiB."""
+
     workers: int = Field(default=2, ge=1, le=256)
     """How many objectives are worked on side by side. Results do not depend on it."""
     seed: int = Field(default=0, ge=0, lt=2**31)
