@@ -373,6 +373,27 @@ def test_a_proposal_holds_the_most_promising_question_and_one_of_each_kind() -> 
     assert kinds.count(ObjectiveKind.DIFFERENTIAL) == 1
 
 
+def test_subtypes_are_looked_for_beside_batches_and_parts_of_names_that_the_proteome_follows() -> None:
+    columns = [
+        {"column": "name part 1", "role": "factor", "constructed": True},
+        {"column": "name part 2", "role": "factor", "constructed": True},
+        {"column": "disease", "role": "factor", "constructed": False},
+    ]
+    screen = [
+        {"column": "name part 1", "p": 0.4},
+        {"column": "name part 2", "p": 0.005},
+        {"column": "disease", "p": 0.005},
+    ]
+    batch = [{"factor": "disease", "batch": "plate", "verdict": "covariate"}]
+    seen = context(columns=columns, screen=screen, batch=batch)
+    objective = opened(asked(ObjectiveKind.SUBTYPES, seen)[0][0])
+    step = question(ObjectiveKind.SUBTYPES).workflow(seen, objective).steps[0]
+    assert step.params == {"adjust": ["plate", "name part 2"]}
+    assert "plate, name part 2" in step.purpose
+    assert errors_of(ObjectiveKind.SUBTYPES, seen, objective) == []
+    assert question(ObjectiveKind.SUBTYPES).workflow(context(), objective).steps[0].params == {}
+
+
 def test_families_of_the_run_are_those_of_each_kind() -> None:
     course = asked(ObjectiveKind.LONGITUDINAL)[0][0]
     assert families(opened(course)) == {"longitudinal": "divergence"}

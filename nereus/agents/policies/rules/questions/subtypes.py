@@ -10,11 +10,14 @@ from nereus.agents.policies.base import (
     WorkflowDraft,
 )
 from nereus.agents.policies.rules.questions.base import Calls, Plan, Question
+from nereus.agents.policies.rules.questions.design import MAX_COVARIATES, batches_that_matter, table
 from nereus.agents.policies.rules.questions.priority import priority, question_match
 from nereus.memory.records import Objective, ObjectiveKind
 
 SUBTYPE_SUBJECTS = 20
 """Subjects below which no groups are looked for."""
+FOLLOWED = 0.05
+"""Permutation p up to which the whole proteome follows a column."""
 
 
 def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[ObjectiveDraft]:
@@ -44,13 +47,36 @@ def candidates(context: DecisionContext, dropped: list[Dropped]) -> list[Objecti
     ]
 
 
+def known_groups(context: DecisionContext) -> tuple[str, ...]:
+    """Columns that are known not to be what is looked for, and that the proteome follows.
+
+    Batches that explain variance, and factors that were read from the names of samples (an acquisition, a plate, a
+    series): groups that follow them are found again in any resample, and hide those that nobody labelled. Factors of a
+    sample sheet stay: whether groups follow them is an answer (`consensus_clusters` compares them).
+    """
+    followed = {
+        str(row["column"])
+        for row in table(context, "screen")
+        if row.get("p") is not None and float(row["p"]) <= FOLLOWED
+    }
+    named = [
+        str(row["column"])
+        for row in table(context, "columns")
+        if row.get("constructed") and row.get("role") == "factor" and str(row["column"]) in followed
+    ]
+    return tuple(dict.fromkeys([*batches_that_matter(context), *named]))[:MAX_COVARIATES]
+
+
 def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
-    """Groups, and whether they hold."""
+    """Groups, and whether they hold, beside the groups that are known."""
     plan = Plan()
+    known = known_groups(context)
+    beside = f", beside the known ones of {', '.join(known)}" if known else ""
     plan.add(
         "consensus_clusters",
-        "look for groups, and check by subsampling whether they hold",
+        f"look for groups{beside}, and check by subsampling whether they hold",
         {"dataset": "run/prepared"},
+        **({"adjust": list(known)} if known else {}),
     )
     return plan.draft("unsupervised", "stability is known")
 
