@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import secrets
@@ -17,6 +16,7 @@ from pathlib import Path
 from nereus.errors import ToolError
 
 _LOCK = "owner.lock"
+_DEEPEST = 40
 
 
 @dataclass
@@ -184,23 +184,25 @@ def _empty(folder: int) -> list[str]:
 def used(folder: Path, most_files: int) -> tuple[int, int]:
     """Bytes on disk and number of entries; the count stops soon after `most_files`."""
     size = count = 0
-    waiting = [str(folder)]
+    waiting = [(str(folder), 0)]
     while waiting and count <= most_files:
+        path, depth = waiting.pop()
+        if depth > _DEEPEST:  # a tree so deep takes long to look through, and hides what is in it
+            return size, most_files + 1
         try:
-            with os.scandir(waiting.pop()) as entries:
+            with os.scandir(path) as entries:
                 for entry in entries:
                     count += 1
                     try:
                         size += entry.stat(follow_symlinks=False).st_blocks * 512
                         if entry.is_dir(follow_symlinks=False):
-                            waiting.append(entry.path)
+                            waiting.append((entry.path, depth + 1))
                     except OSError:  # gone since
                         continue
                     if count > most_files:
                         break
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:  # a tree so deep hides what is in it
-                return size, most_files + 1
+        except OSError:  # gone since
+            continue
     return size, count
 
 

@@ -107,7 +107,11 @@ class Starter:
                 self._executor = ThreadPoolExecutor(1, thread_name_prefix="sandbox-starter")
                 self._pid = os.getpid()
             executor = self._executor
-        return executor.submit(subprocess.Popen, arguments, **options).result()
+
+        def started() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(arguments, **options)
+
+        return executor.submit(started).result()
 
 
 STARTER = Starter()

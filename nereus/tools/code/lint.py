@@ -43,10 +43,14 @@ def remarks(code: str) -> list[str]:
             found.append((node.lineno, _imported(node.module)))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CALLS:
             found.append((node.lineno, f"{node.func.id}: {_CALLS[node.func.id]}"))
-        elif isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value:
-            if not any(isinstance(one, ast.Break | ast.Return | ast.Raise) for one in ast.walk(node)):
-                found.append((node.lineno, "a loop that never ends"))
+        elif isinstance(node, ast.While) and _never_ends(node):
+            found.append((node.lineno, "a loop that never ends"))
     return [f"line {line}: {text}" for line, text in sorted(set(found)) if text]
+
+
+def _never_ends(loop: ast.While) -> bool:
+    always = isinstance(loop.test, ast.Constant) and bool(loop.test.value)
+    return always and not any(isinstance(one, ast.Break | ast.Return | ast.Raise) for one in ast.walk(loop))
 
 
 def _imported(module: str) -> str:

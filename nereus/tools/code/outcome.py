@@ -95,7 +95,7 @@ class Outcome:
     """Status that the code gave to ``sys.exit``."""
     values: Mapping[str, Scalar] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict, repr=False)
     lost: bool = False
     """Whether the process is gone, and the variables with it."""
     wall_s: float = 0.0
@@ -152,6 +152,8 @@ def claim(error: CodeError) -> Stop | None:
         return Stop.MEMORY
     if error.kind == "RuntimeError" and "start new thread" in error.message:
         return Stop.THREADS
+    if error.kind == "ReplyTooLarge":
+        return Stop.REPLY
     if error.errno is None:
         return None
     if error.errno in (errno.EPERM, errno.EACCES):

@@ -3,13 +3,14 @@
 Examples
 --------
 >>> from nereus.tools.code.sandbox import run_once
->>> run_once("print(6 * 7)").printed
-'42\\n'
+>>> run_once("print(6 * 7)").shown().strip()
+'42'
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import selectors
 import subprocess
 import threading
@@ -18,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from nereus.errors import NereusError, PlanError, ToolError, on_one_line
+from nereus.errors import NereusError, ToolError, on_one_line
 from nereus.tools.code import launch, processes, reading
 from nereus.tools.code.channel import ChannelBroken, Output, Replies, drain
 from nereus.tools.code.folders import Folder, used
@@ -188,6 +189,7 @@ class Session:
                     "session_cpu_s": limits.session_cpu_s,
                     "tasks": tasks,
                 },
+                "reply_mb": limits.reply_mb,
                 "bare": not linux and not filters,
                 "landlock": linux and _landlocked(),
                 "seccomp": filters,
@@ -259,10 +261,10 @@ class Session:
         if reply is not None:
             try:
                 found = reading.read(reply)
-            except ValueError as error:
+            except ValueError as fault:
                 stop, found = (
                     Stop.CHANNEL,
-                    {"why": f"stopped: what came from the sandbox was no reply ({error})"},
+                    {"why": f"stopped: what came from the sandbox was no reply ({fault})"},
                 )
         if stop is not None:
             self._end()
@@ -308,7 +310,8 @@ class _Exchange:
         self.process = session._process
         self.deadline = deadline
         self.ending = ""
-        self._pending = bytearray(packed(request))
+        self._id = secrets.token_hex(8)
+        self._pending = bytearray(packed(request | {"id": self._id}))
         self._replies = Replies(session.limits.reply_mb * 2**20)
         self._looked = 0.0
         self._size = 0
@@ -341,7 +344,7 @@ class _Exchange:
                             reply = self._taken(data, kind, selector)
                         except ChannelBroken as error:
                             self.ending = str(error)
-                            return None, Stop.REPLY if "are allowed" in str(error) else Stop.CHANNEL
+                            return None, Stop.CHANNEL
                         if reply is not None:
                             self._drain()
                             return reply, Stop.OUTPUT if self.output.full else None
@@ -367,10 +370,10 @@ class _Exchange:
                 self._pending += self.session._called(message)
                 if self.session._requests not in selector.get_map():
                     selector.register(self.session._requests, selectors.EVENT_WRITE, "requests")
-            elif message["kind"] == kind:
+            elif message["kind"] == kind and message.get("id") == self._id:
                 found = message
             else:
-                raise ChannelBroken("a reply of another kind")
+                raise ChannelBroken("a reply to nothing that was asked")
         return found
 
     def _passed(self, closed: bool) -> Stop | None:
@@ -401,7 +404,7 @@ class _Exchange:
 
     def _died(self) -> Stop:
         try:
-            code = self.process.wait(1.0)
+            code = self.process.wait(0.5)
         except subprocess.TimeoutExpired:
             self.ending = "it closed its channel"
             return Stop.CHANNEL
@@ -447,8 +450,6 @@ def settled(**changes: Any) -> Mapping[str, Any]:
     from nereus.settings import load_settings
 
     settings = load_settings()
-    if not Path(settings.home).is_absolute():  # never: settings make it so
-        raise PlanError("the home folder is relative", where="settings")
     return {
         "limits": Limits.of(settings, **changes),
         "least": settings.sandbox_grade,

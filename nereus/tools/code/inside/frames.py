@@ -18,7 +18,12 @@ def packed(message: dict[str, Any]) -> bytes:
 
 def write(descriptor: int, message: dict[str, Any]) -> None:
     """Write a message, all of it."""
-    left = memoryview(packed(message))
+    send(descriptor, packed(message))
+
+
+def send(descriptor: int, content: bytes) -> None:
+    """Write a message that is packed already."""
+    left = memoryview(content)
     while left:
         left = left[os.write(descriptor, left) :]
 

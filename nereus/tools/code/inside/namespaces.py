@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -100,12 +101,9 @@ def _new_root(view: dict[str, Any]) -> None:
     for path in view["writable"]:
         _bind(path, root, _NO_SUID | _NO_DEV)
     os.makedirs(root + "/proc")
-    try:
+    # A container that hides parts of /proc lets nobody mount it anew: then there is none.
+    with suppress(PermissionError):
         _mount("proc", root + "/proc", "proc", _NOSUID | _NODEV | _NOEXEC)
-    except (
-        PermissionError
-    ):  # a container that hides parts of /proc lets nobody mount it anew: then there is none
-        pass
     os.chdir(root)
     number = _PIVOT_ROOT[os.uname().machine]
     _checked(_LIBC.syscall(ctypes.c_long(number), b".", b"."), "pivot_root")
@@ -116,6 +114,7 @@ def _new_root(view: dict[str, Any]) -> None:
 
 def _ended(child: int) -> int:
     """Wait for a process, and for every other that ends up here; its exit status as a shell tells it."""
+    os.closerange(3, 4096)  # the channel is the program's alone: that it closes is seen at the other end
     while True:
         found, status = os.wait()
         if found == child:

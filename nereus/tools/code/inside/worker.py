@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 if __name__ != "__main__":
@@ -81,11 +82,11 @@ def run_code(text: str, state: dict[str, Any], echo: bool) -> set[str]:
     tree = ast.parse(text, FILE)
     names = assigned(tree)
     last = tree.body.pop() if echo and tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, FILE, "exec"), state)
+    exec(compile(tree, FILE, "exec"), state)  # noqa: S102 - what this process is for
     if isinstance(last, ast.Expr):
-        value = eval(compile(ast.Expression(last.value), FILE, "eval"), state)
+        value = eval(compile(ast.Expression(last.value), FILE, "eval"), state)  # noqa: S307 - as above
         if value is not None:
-            print(repr(value))
+            print(repr(value))  # noqa: T201
     return names
 
 
@@ -168,15 +169,24 @@ def answer(request: dict[str, Any], state: dict[str, Any], calls: Calls) -> dict
         code = stop.code
         reply["exit"] = code if isinstance(code, int) else 0 if code is None else 1
         if code is not None and not isinstance(code, int):
-            print(code, file=sys.stderr)
+            print(code, file=sys.stderr)  # noqa: T201
     except BaseException as error:  # noqa: BLE001 - whatever the code raises is its result
         reply["error"] = told(error)
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(OSError, ValueError, AttributeError):
             stream.flush()
-        except (OSError, ValueError, AttributeError):
-            pass
     return reply
+
+
+def _too_large(size: int) -> dict[str, Any]:
+    error = {
+        "kind": "ReplyTooLarge",
+        "message": f"{size} bytes",
+        "traceback": "",
+        "errno": None,
+        "file": None,
+    }
+    return {"kind": "result", "error": error, "exit": None, "tables": [], "values": {}, "figures": []}
 
 
 def main() -> None:
@@ -192,11 +202,14 @@ def main() -> None:
 
     calls = Calls()
     state: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__, "call": calls}
-    frames.write(_OUT, {"kind": "ready", **held})
+    frames.write(_OUT, {"kind": "ready", "id": begin["id"], **held})
     while (request := frames.read(_IN)) is not None:
         lines = request["code"].splitlines(keepends=True)
         linecache.cache[FILE] = (len(request["code"]), None, lines, FILE)
-        frames.write(_OUT, answer(request, state, calls))
+        reply = frames.packed(answer(request, state, calls) | {"id": request["id"]})
+        if len(reply) > begin["reply_mb"] * 2**20:
+            reply = frames.packed(_too_large(len(reply)) | {"id": request["id"]})
+        frames.send(_OUT, reply)
 
 
 main()
