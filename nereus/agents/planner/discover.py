@@ -233,9 +233,9 @@ def discover(
             )
         options = dict(load or {})
         refuse_equal_files(inputs)
-        _read_once(workspace, inputs, options, loaded.seed)
+        read_once(workspace, inputs, options, loaded.seed)
         priors = _learned(workspace, inputs["data"].id, chosen)
-        parts = _parts(loaded, chosen, question, options, limits, inputs) | _told_of(priors)
+        parts = result_parts(loaded, chosen, question, options, limits, inputs) | _told_of(priors)
         header = workspace.repository.create_run(
             RunHeader(
                 id="",
@@ -345,7 +345,7 @@ def header_parts(
     """What a run's result depends on, as it would be gone on with now."""
     load = header.settings.get("load", {})
     inputs = header.inputs if inputs is None else inputs
-    parts = _parts(settings, policy, header.question, load, header.budget, inputs)
+    parts = result_parts(settings, policy, header.question, load, header.budget, inputs)
     parts |= _told_of(Priors.model_validate(header.learned))
     return parts | {name: text for name, text in header.fingerprint_parts.items() if name.startswith("fork ")}
 
@@ -540,7 +540,7 @@ def _only_process(workspace: Workspace, run_id: str) -> Iterator[None]:
         yield
 
 
-def _read_once(
+def read_once(
     workspace: Workspace, inputs: Mapping[str, ArtifactRef], options: Mapping[str, Any], seed: int
 ) -> None:
     """Read and profile the data before a run is opened: bad input leaves nothing behind, the run finds the steps recorded."""
@@ -581,7 +581,7 @@ def _read(
     return call
 
 
-def _parts(
+def result_parts(
     settings: Settings,
     policy: Policy,
     question: str | None,
@@ -589,6 +589,7 @@ def _parts(
     limits: Budget,
     inputs: Mapping[str, ArtifactRef],
 ) -> dict[str, str]:
+    """What a run's result depends on, by name: what its fingerprint is made of."""
     chosen = {
         **settings.of_results(),
         "policy": f"{policy.id} {policy.version}",
