@@ -113,12 +113,15 @@ def fit(
             raise InputError("exists, and is not empty", where=str(out), mend="name another folder")
         table = read_table_file(data)
         named = _columns(card, table, column, smiles=smiles, sequence=sequence, text=text, target=target)
+        from nereus.models.files import with_contents
+
         params = {**named, "settings": _settings(setting), "held_out": held_out, "split": split}
         with _progress(quiet) as session:
             from nereus.tools.methods.fitting import fit as train
 
             tool = registry.get(f"fit_{name}")
-            result = train(card, table, tool.validate(params), seed, session=session)
+            whole = with_contents(card, table, named, data.parent)
+            result = train(card, whole, tool.validate(params), seed, session=session)
         write_result(result, out)
         trained = result.models["model"].open()
         trained.save(out)
@@ -157,6 +160,7 @@ def _asking(verb: str, about: str) -> None:
             import pandas as pd
 
             from nereus.models.card import Verb
+            from nereus.models.files import with_contents
             from nereus.models.tables import PROBLEM, answer
             from nereus.tool_commands import read_table_file
 
@@ -173,7 +177,8 @@ def _asking(verb: str, about: str) -> None:
             )
             if seed is not None:
                 method.set_params(random_state=seed)
-            found = answer(method, Verb(verb), table, named, _settings(option))
+            whole = table if data is None else with_contents(method.card, table, named, data.parent)
+            found = answer(method, Verb(verb), whole, named, _settings(option))
             if len(found) == len(table) and found.index.equals(table.index):
                 found = pd.concat([table.drop(columns=[c for c in found if c in table]), found], axis=1)
             out.parent.mkdir(parents=True, exist_ok=True)

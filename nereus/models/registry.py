@@ -18,6 +18,7 @@ CATALOGUE: dict[str, str] = {
     # molecules -------------------------------------------------------------------------------
     "unimatch": "nereus.models.molecules.unimatch:UniMatch",
     "mgssl": "nereus.models.molecules.mgssl:MGSSL",
+    "mbp": "nereus.models.molecules.mbp:MBP",
     "asgn": "nereus.models.molecules.asgn:ASGN",
 }
 

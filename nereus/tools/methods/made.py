@@ -12,10 +12,11 @@ from pydantic import Field, create_model
 from nereus.models import registry as methods
 from nereus.models.card import Card, Verb
 from nereus.models.config import Config
+from nereus.models.files import require_contents
 from nereus.tools.base import Params, Result, Tool, TrainedMethod, tool
 from nereus.tools.methods.asking import ask
 from nereus.tools.methods.catalogue import CATALOGUE
-from nereus.tools.methods.fitting import DEFAULT_HELD_OUT, fit
+from nereus.tools.methods.fitting import DEFAULT_HELD_OUT, fit, roles
 
 
 @cache
@@ -62,6 +63,7 @@ def _fitting(name: str, card: Card) -> Tool:
     )
 
     def run(table: pd.DataFrame, params: Params, *, seed: int) -> Result:
+        require_contents(card, table, roles(card, params), f"tool {name!r}")
         return fit(card, table, params, seed)
 
     judged = Verb.PREDICT in card.verbs
@@ -89,6 +91,7 @@ def _asking(name: str, card: Card, verb: Verb) -> Tool:
     )
 
     def run(model: TrainedMethod, table: pd.DataFrame, params: Params, *, seed: int) -> Result:
+        require_contents(card, table, roles(card, params), f"tool {name!r}")
         return ask(card, verb, model, table, params, seed)
 
     given = "model : TrainedMethod\n    What `fit` gave.\ntable : DataFrame\n    One row an object."

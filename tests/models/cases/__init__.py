@@ -10,7 +10,7 @@ from typing import Any
 
 from nereus.models import registry
 from nereus.models.base import Method
-from tests.models.cases import asgn, mgssl, unimatch
+from tests.models.cases import asgn, mbp, mgssl, unimatch
 from tests.models.cases.case import Bad, Case
 
 __all__ = ["CASES", "Bad", "Case", "answers", "trained"]
@@ -18,6 +18,7 @@ __all__ = ["CASES", "Bad", "Case", "answers", "trained"]
 CASES: dict[str, Case] = {
     "unimatch": unimatch.CASE,
     "mgssl": mgssl.CASE,
+    "mbp": mbp.CASE,
     "asgn": asgn.CASE,
 }
 

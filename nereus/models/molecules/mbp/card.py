@@ -1,0 +1,153 @@
+"""MBP's card."""
+
+from nereus.models.card import Card, Column, Component, Paper, Status, Verb
+
+CARD = Card(
+    name="mbp",
+    title="MBP: binding affinity, learned over assays of several types",
+    paper=Paper(
+        title="Multi-task Bioassay Pre-training for Protein-ligand Binding Affinity Prediction",
+        year=2023,
+        venue="Briefings in Bioinformatics 25(1), bbad451",
+        link="arXiv:2306.04886",
+        headline="RMSE 1.263 and Pearson 0.825 on the core set of PDBbind v2016 after pre-training on some 300,000 docked "
+        "measurements of ChEMBL (figures as remembered, no table was at hand)",
+    ),
+    purpose="How strongly do these ligands bind, and in which order? From poses in a pocket, or from structural formulae with or "
+    "without the protein's sequence; assays of several types and laboratories are learned from together.",
+    task="affinity regression, ranking",
+    verbs=(Verb.PREDICT, Verb.RANK),
+    inputs=(
+        Column(
+            name="smiles",
+            kind="smiles",
+            about="ligands, one SMILES a row, where no poses are given",
+            required=False,
+        ),
+        Column(
+            name="target",
+            kind="number",
+            about="affinity: -log10 of mol/L, or a concentration with its unit; empty where unknown",
+        ),
+        Column(
+            name="ligand",
+            kind="file",
+            about="bound or docked poses: SDF, MOL or MOL2 files, or records of them as file.sdf#name",
+            required=False,
+        ),
+        Column(
+            name="pocket",
+            kind="file",
+            about="proteins or pockets in the frame of the poses: PDB or mmCIF files",
+            required=False,
+        ),
+        Column(
+            name="sequence",
+            kind="sequence",
+            about="proteins in one-letter code, where no poses are given",
+            required=False,
+        ),
+        Column(
+            name="assay",
+            kind="group",
+            about="assay of each row: order is learned and told within assays. Without any, within proteins",
+            required=False,
+        ),
+        Column(
+            name="protein",
+            kind="group",
+            about="names of proteins, where there is neither structure nor sequence",
+            required=False,
+        ),
+        Column(
+            name="type",
+            kind="object",
+            about="what the affinity is: IC50, Ki or Kd. In asking, what is asked for",
+            required=False,
+        ),
+        Column(
+            name="unit",
+            kind="object",
+            about="unit of each affinity: p (-log10 of mol/L), M, mM, uM, nM, pM",
+            required=False,
+            learned=True,
+        ),
+        Column(
+            name="relation",
+            kind="object",
+            about="relation of each affinity: =, or > and < of bounds, which are not learned from",
+            required=False,
+            learned=True,
+        ),
+    ),
+    outputs=(
+        Column(
+            name="prediction",
+            kind="number",
+            about="-log10 of mol/L, of the row's type (without one, of the type that most was learned of); beside it "
+            "prediction_<head> of every head that learned",
+        ),
+    ),
+    components=(
+        Component(
+            name="ligand graph: 16 properties of atoms, bonds and atoms within 5 A",
+            place="complexes.py",
+            origin="official code",
+        ),
+        Component(
+            name="protein graph: alpha carbons, 10 neighbours within 30 A",
+            place="complexes.py",
+            origin="official code",
+        ),
+        Component(
+            name="contacts within 12 A with 15 Gaussians of the distance",
+            place="complexes.py",
+            origin="official code",
+        ),
+        Component(name="Gaussians of distances within each graph", place="features.py", origin="inferred"),
+        Component(
+            name="encoder of attention and GRU, outputs of all layers summed; GAT, GCN, GIN, EGNN instead",
+            place="network.py",
+            origin="official code",
+        ),
+        Component(
+            name="contacts: three linear layers, gated sum and maximum",
+            place="network.py",
+            origin="official code",
+        ),
+        Component(
+            name="heads IC50 and K (authors' code), or one a type (paper's text)",
+            place="network.py",
+            origin="official code",
+        ),
+        Component(
+            name="order of pairs of one assay and type, by a relation network",
+            place="learning.py",
+            origin="official code",
+        ),
+        Component(name="order by the difference of affinities", place="learning.py", origin="inferred"),
+        Component(
+            name="fine-tuning by the squared error of each type", place="learning.py", origin="official code"
+        ),
+        Component(
+            name="a random one of several poses each epoch", place="complexes.py", origin="official code"
+        ),
+        Component(
+            name="pose-free: ligand network, vector of the sequence or of the protein's name",
+            place="network.py",
+            origin="inferred",
+        ),
+        Component(name="ranking of a series or of poses", place="comparing.py", origin="paper"),
+    ),
+    licences=(
+        "protein-ligand-benchmark (structures and affinities of six targets): CC BY 4.0",
+        "overlapping_assays (ChEMBL 32; benchmark only): MIT, ChEMBL CC BY-SA 3.0",
+        "toy set of GIGN (50 complexes of PDBbind; benchmark only): MIT, terms of PDBbind",
+    ),
+    status=Status.MECHANISM,
+    limits=(
+        "Neither ChEMBL-Dock nor PDBbind is at hand, so the published evaluation was not run.",
+        "The step size follows the schedule of the settings; the paper lowers it where validation stands still.",
+        "Nothing is docked here: poses are the user's.",
+    ),
+)
