@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -24,19 +22,13 @@ from nereus.agents.reporter.answers import Answer, answers
 from nereus.agents.reporter.claims import COLUMNS
 from nereus.agents.reporter.drawings import Scale, calibration_plot, interval
 from nereus.agents.reporter.findings import Finding, finding, scales
-from nereus.agents.reporter.graph_drawing import choose, draw
 from nereus.agents.reporter.leads import Question, leads, variable
-from nereus.agents.reporter.record_files import input_artifacts
-from nereus.agents.reporter.render import anchor, exact, known_names, number_html, plain_html, render_html
-from nereus.agents.reporter.sources import Sources, latest_workflows, path, plain
-from nereus.agents.reporter.svg import inline_svg
-from nereus.errors import NereusError, UnresolvedNumber, on_one_line
+from nereus.agents.reporter.page_plan import PagePlan
+from nereus.agents.reporter.render import exact
+from nereus.agents.reporter.sources import Sources, path, plain
 from nereus.memory.records import (
-    ArtifactKind,
     ArtifactRef,
-    CallStatus,
     Contrast,
-    Decision,
     Hypothesis,
 )
 
@@ -48,32 +40,6 @@ OPEN_CARDS = 6
 """Hypotheses shown in full; further ones are folded."""
 CLAIMS_SHOWN = 12
 """Rows of each contrast in the claim table; all of them are in claims.csv."""
-_LARGEST_FIGURE = 3_000_000
-"""Bytes of a drawing that is still inlined."""
-
-_CAPTIONS = {
-    "plot_volcano": "Each point is one feature: its effect across, the strength of the evidence upwards. "
-    "Coloured points hold at the figure's error level.",
-    "plot_heatmap": "Rows are features, columns samples; colour is abundance relative to the feature's mean.",
-    "plot_pca": "Each point is a sample on the first principal components. Distance is overall similarity.",
-    "plot_missingness": "Where values are missing, by sample and by abundance.",
-    "plot_set_bars": "Gene sets by the strength of their shared shift.",
-    "plot_feature": "Every sample's value of one feature, by group.",
-}
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure on the page."""
-
-    anchor: str
-    title: str
-    caption: str
-    step: str
-    tool: str
-    svg: Markup | None
-    file: str
-    data_file: str | None
 
 
 def render_report(sources: Sources, read_figure: Callable[[ArtifactRef], bytes]) -> str:
@@ -128,16 +94,11 @@ def _asset(name: str) -> str:
     return files("nereus.agents.reporter").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
 
 
-class _Page:
+class _Page(PagePlan):
     """What the template asks for, each part computed from the record."""
 
     def __init__(self, sources: Sources, read_figure: Callable[[ArtifactRef], bytes]) -> None:
-        from nereus.agents.reporter.bundle import table_files
-
-        self.sources = sources
-        self.record = sources.record
-        self.files = table_files(sources)
-        self.names = known_names(self.record) | self._sample_names()
+        super().__init__(sources, read_figure)
         ordered = sorted(self.record.hypotheses, key=lambda h: (h.rank, h.id))
         shown = [h for h in ordered if h.status in ("supported", "tentative", "proposed")]
         self.findings = [finding(h, sources) for h in shown]
@@ -145,87 +106,8 @@ class _Page:
         self.merged = [h for h in ordered if h.status == "merged"]
         self.scales = scales(self.findings)
         self.open_cards = OPEN_CARDS
-        self._read_figure = read_figure
-        self._quotable = self._quotable_texts()
-        self.figures = self._figures()
         self.load = sources.first_call("load_dataset")
         self.profile = sources.first_call("profile_dataset")
-
-    # ------------------------------------------------------------------ texts and numbers
-
-    def num(self, source: str, spec: str = "") -> Markup:
-        """A number with its source; an empty dash where the record has none."""
-        return number_html(source, spec, self.sources)
-
-    def prose(self, template: str) -> Markup:
-        """A text with references; what it quotes from a step is shown as that step's text.
-
-        A text whose references cannot be resolved is shown as written, and marked.
-        """
-        for quoted, source in self._quotable:
-            if quoted in template:
-                before, _, after = template.partition(quoted)
-                return self.prose(before) + self.verbatim(source) + self.prose(after)
-        try:
-            return render_html(template, self.sources, self.names)
-        except UnresolvedNumber:
-            return Markup('<mark class="unsourced" title="unresolved reference">{}</mark>').format(template)
-
-    def named(self, text: object) -> Markup:
-        """A name from the data or the plan: it may hold digits that are no number."""
-        return Markup('<span class="name">{}</span>').format(str(text))
-
-    def verbatim(self, source: str) -> Markup:
-        """A text exactly as a step recorded it; `nereus verify` compares it to the letter."""
-        return Markup('<span class="verbatim" data-source="{}">{}</span>').format(
-            source, self.sources.value(source)
-        )
-
-    def plain(self, text: str) -> Markup:
-        """Text without references."""
-        return plain_html(text, self.names)
-
-    def has(self, step: str | None, name: str) -> bool:
-        """Whether a step has a value of this name that is not missing."""
-        return step is not None and self.sources.call(step).values.get(name) not in (None, "")
-
-    def value(self, step: str | None, name: str) -> Any:
-        """A step's value, None where it has none."""
-        return None if step is None else self.sources.call(step).values.get(name)
-
-    def val(self, step: str, name: str, spec: str = "") -> Markup:
-        """A step's named value as a number or a name."""
-        value = self.sources.call(step).values[name]
-        if isinstance(value, str):
-            return Markup('<span class="name" data-source="{}">{}</span>').format(
-                path("value", step, name), value
-            )
-        return self.num(path("value", step, name), spec)
-
-    def _quotable_texts(self) -> list[tuple[str, str]]:
-        """Warnings, errors and summaries with digits that other texts may quote, longest first, with their sources."""
-        found: dict[str, str] = {}
-        for step, key in self.sources.call_of_step.items():
-            call = self.record.calls.get(key)
-            if call is None:
-                continue
-            for index, warning in enumerate(call.warnings):
-                found.setdefault(warning, path("warning", step, index))
-            for text, kind in ((call.error, "error"), (call.summary, "summary")):
-                if text:
-                    found.setdefault(text, path(kind, step))
-            if call.error:
-                found.setdefault(on_one_line(call.error), path("told", step))
-        if self.record.header.stop_reason:
-            found.setdefault(self.record.header.stop_reason, path("field", "header", "run", "stop_reason"))
-        telling = [(text, source) for text, source in found.items() if any(c.isnumeric() for c in text)]
-        return sorted(telling, key=lambda item: (-len(item[0]), item[1]))
-
-    def _sample_names(self) -> set[str]:
-        step = self.sources.first_call("profile_dataset")
-        if step is None or "samples" not in self.sources.call(step).outputs:
-            return set()
-        return set(self.sources.table(self.sources.call(step), "samples").iloc[:, 0].astype(str))
 
     # ------------------------------------------------------------------ what was understood
 
@@ -356,27 +238,6 @@ class _Page:
         shown = Markup(", ").join(self.named(_short(name)) for name in names[:3])
         return shown if len(names) <= 3 else Markup("{} and others").format(shown)
 
-    def evidence_text(self, identity: str) -> Markup:
-        """A piece of evidence as a chip: quantity and value."""
-        evidence = self.sources.evidence(identity)
-        value = self.sources.evidence_value(evidence)
-        if isinstance(value, str):
-            shown = Markup('<span class="name" data-source="{}">{}</span>').format(
-                self._evidence_path(identity), value
-            )
-        else:
-            shown = self.num(
-                identity, evidence_format(evidence.quantity, evidence.column or evidence.name or "")
-            )
-        return Markup("{} {}").format(self.named(evidence.quantity), shown)
-
-    def _evidence_path(self, identity: str) -> str:
-        evidence = self.sources.evidence(identity)
-        step = self.sources.step_of_call[evidence.call_key]
-        if evidence.name is not None:
-            return path("value", step, evidence.name)
-        return path("cell", step, evidence.table, evidence.row, evidence.column)
-
     def evidence_rows(self) -> list[dict[str, Any]]:
         """Every piece of evidence with where it lies, for the appendix."""
         rows = []
@@ -457,163 +318,6 @@ class _Page:
             "drawn": drawn,
         }
 
-    # ------------------------------------------------------------------ figures
-
-    def _figures(self) -> list[Drawn]:
-        drawn: dict[str, Drawn] = {}
-        for step, key in self.sources.call_of_step.items():
-            call = self.record.calls.get(key)
-            if call is None or step.startswith("C"):
-                continue
-            for name, ref in call.outputs.items():
-                if ref.kind is ArtifactKind.FIGURE and ref.id not in drawn:
-                    drawn[ref.id] = self._draw(step, call.spec.tool, name, ref, key, len(drawn) + 1)
-        order = {tool: position for position, tool in enumerate(_CAPTIONS)}
-        return sorted(drawn.values(), key=lambda one: order.get(one.tool, len(order)))
-
-    def _draw(self, step: str, tool: str, name: str, ref: ArtifactRef, key: str, number: int) -> Drawn:
-        title = ref.summary or name.replace("_", " ")
-        svg: Markup | None = None
-        if ref.size <= _LARGEST_FIGURE:
-            try:
-                svg = inline_svg(self._read_figure(ref), f"f{number}", title)
-            except NereusError:
-                svg = None  # not a drawing that may stand in a page; the file is linked instead
-        return Drawn(
-            f"figure-{ref.id[:12]}",
-            title,
-            _CAPTIONS.get(tool, ""),
-            step,
-            tool,
-            svg,
-            self.files[key, name],
-            self.files.get((key, f"{name}_data")),
-        )
-
-    def figures_of(self, hypothesis: Hypothesis) -> list[Drawn]:
-        """Figures that belong to one card."""
-        wanted = {f"figure-{identity[:12]}" for identity in hypothesis.figures}
-        return [one for one in self.figures if one.anchor in wanted]
-
-    @cached_property
-    def gallery(self) -> list[tuple[str, list[Drawn]]]:
-        """Figures that no card shows, by the comparison or variable that they show; those of the data as such last."""
-        on_cards = {one.anchor for found in self.findings for one in self.figures_of(found.hypothesis)}
-        groups: dict[str, list[Drawn]] = {}
-        for one in self.figures:
-            if one.anchor not in on_cards:
-                groups.setdefault(self._shown_in(one.step), []).append(one)
-        asked = [o.contrast.label if o.contrast else o.variable or "" for o in self.record.objectives]
-        order = {label: position for position, label in reversed(list(enumerate(asked)))}
-        return sorted(
-            groups.items(), key=lambda item: (item[0] == "", order.get(item[0], len(order)), item[0])
-        )
-
-    def _shown_in(self, step: str) -> str:
-        """The contrast or variable that a step's result is about, found by walking up what it read; "" for none."""
-        makers = self._makers
-        waiting, seen = [self.sources.call(step)], set[str]()
-        while waiting:
-            call = waiting.pop(0)
-            seen.add(call.key)
-            contrast, variable = call.spec.params.get("contrast"), call.spec.params.get("variable")
-            if isinstance(contrast, dict):
-                return Contrast.model_validate(contrast).label
-            if isinstance(contrast or variable, str) and (contrast or variable):
-                return str(contrast or variable)
-            above = [makers[a] for a in sorted(input_artifacts(call)) if a in makers]
-            waiting += [self.record.calls[key] for key in above if key not in seen]
-        return ""
-
-    @cached_property
-    def _makers(self) -> dict[str, str]:
-        """Artifact id -> key of the call that made it."""
-        made: dict[str, str] = {}
-        for key in self.sources.call_of_step.values():
-            if key in self.record.calls:
-                for ref in self.record.calls[key].outputs.values():
-                    made.setdefault(ref.id, key)
-        return made
-
-    @cached_property
-    def evidence_graph(self) -> Markup | None:
-        """The part of the evidence graph that the first hypotheses stand on, drawn; None where there is none."""
-        drawn = draw(choose(self.record.nodes, self.record.edges, self.record.hypotheses))
-        return inline_svg(drawn.encode(), "graph", "Evidence graph") if drawn else None
-
-    # ------------------------------------------------------------------ plan
-
-    def workflows_of(self, objective: str) -> list[Any]:
-        """Newest version of each workflow of an objective."""
-        return [one for one in latest_workflows(self.record) if one.objective_id == objective]
-
-    def step(self, step: Any) -> dict[str, Any]:
-        """A step with its call, for the tree."""
-        call = self.record.calls.get(step.call_key) if step.call_key else None
-        if call is None:
-            return {"step": step, "call": None}
-        outputs = [(name, ref, self.files.get((call.key, name))) for name, ref in call.outputs.items()]
-        return {
-            "step": step,
-            "call": call,
-            "outputs": outputs,
-            "values": [
-                (name, self.val(step.id, name)) for name, value in call.values.items() if value is not None
-            ],
-            "warnings": [path("warning", step.id, index) for index in range(len(call.warnings))],
-            "from": self._made_from(call.spec.inputs),
-            "hashes": sorted(input_artifacts(call)),
-        }
-
-    def _made_from(self, inputs: dict[str, Any]) -> list[tuple[str, str]]:
-        """Input name and where it came from: a step's output or a user's file."""
-        found = []
-        for name, value in inputs.items():
-            for identity in [value] if isinstance(value, str) else list((value or {}).values()):
-                found.append((name, self._origin.get(identity, identity[:12])))
-        return found
-
-    @cached_property
-    def _origin(self) -> dict[str, str]:
-        origins = {ref.id: ref.name for ref in self.record.header.inputs.values()}
-        for step, key in self.sources.call_of_step.items():
-            for name, ref in self.record.calls[key].outputs.items() if key in self.record.calls else ():
-                origins.setdefault(ref.id, f"{step} / {name}")
-        return origins
-
-    def decisions_about(self, subject: str) -> list[Decision]:
-        """Decisions about an objective, workflow or step that say why."""
-        return [d for d in self.record.decisions if re.split("[#@]", d.subject)[0] == subject and d.rationale]
-
-    def trigger(self, trigger: str) -> Markup:
-        """What set a refinement off: evidence and values as numbers, anything else as a name."""
-        if trigger in self.record.evidence:
-            return Markup("{} ({})").format(self.evidence_text(trigger), self.named(trigger))
-        rule, _, pointer = trigger.rpartition(": ")
-        step, _, name = pointer.rpartition(".")
-        if step in self.sources.call_of_step and name in self.sources.call(step).values:
-            said = Markup("{}: ").format(self.named(rule.replace("_", " "))) if rule else Markup("")
-            return Markup("{}{} of {} = {}").format(
-                said, self.named(name.replace("_", " ")), self.named(step), self.val(step, name)
-            )
-        return self.named(trigger)
-
-    def calls_beside_plan(self) -> list[tuple[str, Any]]:
-        """Calls that no step of the newest plan names: replaced, repeated or failed ones."""
-        return [(s, self.record.calls[k]) for s, k in self.sources.call_of_step.items() if s.startswith("C")]
-
-    def failed_steps(self) -> list[tuple[str, Any]]:
-        """Calls that ended with an error."""
-        return [
-            (step, self.record.calls[key])
-            for step, key in self.sources.call_of_step.items()
-            if key in self.record.calls and self.record.calls[key].status is CallStatus.FAILED
-        ]
-
-    def link(self, source: str) -> str:
-        """Fragment of the page that explains a source."""
-        return "#" + anchor(source)
-
     # ------------------------------------------------------------------ calibration and methods
 
     def calibrations(self) -> list[dict[str, Any]]:
@@ -663,35 +367,6 @@ class _Page:
             and table in self.record.calls[key].outputs
         ]
 
-    def table_cells(self, step: str, output: str, most: int) -> dict[str, Any]:
-        """The first rows of a table, each cell with its source."""
-        call = self.sources.call(step)
-        table = self.sources.table(call, output)
-        columns = [str(column) for column in table.columns]
-        rows = []
-        for _, row in table.head(most).iterrows():
-            key = str(row.iloc[0])
-            cells = []
-            for column in columns:
-                value = plain(row[column])
-                source = path("cell", step, output, key, column)
-                if value is None:
-                    cells.append(Markup("–"))
-                elif isinstance(value, str):
-                    cells.append(
-                        Markup('<span class="name" data-source="{}">{}</span>').format(source, exact(value))
-                    )
-                else:
-                    cells.append(self.num(source, evidence_format("", column)))
-            rows.append(cells)
-        return {
-            "columns": [column.replace("_", " ") for column in columns],
-            "rows": rows,
-            "more": len(table) > most,
-            "total": path("rows", step, output),
-            "file": self.files.get((call.key, output)),
-        }
-
     def profile_columns(self) -> dict[str, Any] | None:
         """What the profile made of each column of the sample sheet."""
         if self.profile is None or "columns" not in self.sources.call(self.profile).outputs:
@@ -708,16 +383,6 @@ class _Page:
         for paper in ("proteus", "crate"):
             numbers.setdefault(paper, len(numbers) + 1)
         return sentences, [(number, methods_text.PAPERS[paper]) for paper, number in numbers.items()]
-
-
-def evidence_format(quantity: str, column: str) -> str:
-    """The format in which a piece of evidence is written when no text chose one."""
-    name = (column or quantity).lower()
-    if name in ("p", "q", "simes_p", "p_any") or name.startswith(("p_", "q_")) or name.endswith(("_p", "_q")):
-        return "p"
-    if name in ("effect", "ci_low", "ci_high"):
-        return "+.2f"
-    return ""
 
 
 def _finite_scale(rows: pd.DataFrame, ends: list[str]) -> Scale:
