@@ -36,7 +36,7 @@ STABLE = 0.7
 _TOLERANCE = 0.05
 """The largest number of clusters is taken whose stability is within this of the best."""
 _RESOLUTIONS = (0.3, 0.5, 0.8, 1.2, 1.8)
-_NEIGHBOURS = 15
+_NEIGHBOURS, _FEWEST_NEIGHBOURS = 15, 5
 _MOST_CELLS = {"som": 200_000, "leiden": 20_000}
 _MOST_SUBSAMPLED = {"som": 20_000, "leiden": 5_000}
 _REPEATS, _REPEATS_SUBSAMPLED = 100, 20
@@ -77,7 +77,7 @@ class ClusterCellsParams(Params):
 
 @tool(
     "cluster_cells",
-    version="1",
+    version="2",
     summary="Cluster cells on their lineage markers: number chosen by stability, each cluster's stability told.",
     outputs=("dataset:dataset", "table:clusters", "table:choices", "table:markers"),
     seconds=20.0,
@@ -87,7 +87,8 @@ def cluster_cells(dataset: AnnData, params: ClusterCellsParams, *, seed: int) ->
 
     Clusters are learnt from cells drawn evenly over the samples and the other cells are assigned: to the nearest node
     of the map, or by the votes of their nearest neighbours. The clustering is repeated on halves of the cells; of all
-    numbers of clusters within 0.05 of the best median adjusted Rand index, the largest is taken.
+    numbers of clusters within 0.05 of the best median adjusted Rand index, the largest is taken. Of communities, a
+    larger number still where more of them are stable by themselves, those that are not taken off.
 
     Parameters
     ----------
@@ -148,9 +149,9 @@ def cluster_cells(dataset: AnnData, params: ClusterCellsParams, *, seed: int) ->
     found = _partitions(space, learnt, method, choices, params, seed, _REPEATS)
     choices = [choice for choice in choices if choice in found]
     every = np.arange(len(space.cells))
-    agreement, jaccard = _stability(space, found, every, method, choices, params, rng)
+    agreement, jaccard = _stability(space, found, every, method, choices, params, rng, len(learnt))
     ari = np.array([np.median(agreement[choice]) for choice in choices])
-    best = int(np.flatnonzero(ari >= ari.max() - _TOLERANCE).max())
+    best = _best(method, choices, ari, jaccard)
     chosen = choices[best]
     labels, order = _by_size(found[chosen])
     stability = np.nanmedian(np.array(jaccard[chosen])[:, order], axis=0)
@@ -213,6 +214,23 @@ def cluster_cells(dataset: AnnData, params: ClusterCellsParams, *, seed: int) ->
     )
 
 
+def _best(
+    method: str, choices: list[float], ari: FloatArray, jaccard: Mapping[float, list[FloatArray]]
+) -> int:
+    """Position of the choice to take.
+
+    A step in resolution splits several clusters at once, so that the agreement of all cells falls also where the parts
+    are found again. Of resolutions, one with the most clusters that are stable by themselves, less those that are not, is
+    therefore taken where it is finer.
+    """
+    agreed = int(np.flatnonzero(ari >= ari.max() - _TOLERANCE).max())
+    if method != "leiden":
+        return agreed
+    stable = [np.nanmedian(np.array(jaccard[choice]), axis=0) >= STABLE for choice in choices]
+    net = np.array([2 * int(one.sum()) - len(one) for one in stable])
+    return agreed if net.max() <= 0 else max(agreed, int(np.flatnonzero(net == net.max()).max()))
+
+
 def _check(params: ClusterCellsParams, method: str, n: int) -> None:
     if params.min_k > params.max_k:
         raise InputError(f"min_k = {params.min_k} exceeds max_k = {params.max_k}", mend="swap them")
@@ -247,13 +265,14 @@ def _partitions(
     seed: int,
     n_repeats: int,
     assign: IntArray | None = None,
+    neighbours: int = _NEIGHBOURS,
 ) -> dict[float, IntArray]:
     """Clusters learnt from some cells; labels of the cells `assign` (all, if None) for every choice."""
     known = space.points[rows]
     rest = np.arange(len(space.points)) if assign is None else assign
     same = len(rest) == len(rows) and bool((rest == rows).all())
     if method == "leiden":
-        found = leiden_clusters(known, choices, _NEIGHBOURS, seed % 2**31)
+        found = leiden_clusters(known, choices, neighbours, seed % 2**31)
         if same:
             return found
         return {
@@ -280,15 +299,18 @@ def _stability(
     choices: list[float],
     params: ClusterCellsParams,
     rng: np.random.Generator,
+    n_learnt: int,
 ) -> tuple[dict[float, list[float]], dict[float, list[FloatArray]]]:
     """For every choice, by subsample: adjusted Rand index, and best Jaccard index of each cluster."""
     agreement: dict[float, list[float]] = {choice: [] for choice in choices}
     jaccard: dict[float, list[FloatArray]] = {choice: [] for choice in choices}
     n = min(max(len(every) // 2, min(len(every), 30)), _MOST_SUBSAMPLED[method])
+    # A neighbour of half of the cells is twice as far: as many neighbours would blur small populations into large ones.
+    neighbours = max(_FEWEST_NEIGHBOURS, round(_NEIGHBOURS * n / n_learnt))
     for _ in range(params.n_subsamples):
         rows = np.sort(rng.choice(every, n, replace=False))
         seed = int(rng.integers(2**31))
-        again = _partitions(space, rows, method, choices, params, seed, _REPEATS_SUBSAMPLED, rows)
+        again = _partitions(space, rows, method, choices, params, seed, _REPEATS_SUBSAMPLED, rows, neighbours)
         for choice in choices:
             n_clusters = int(found[choice].max()) + 1
             if choice not in again:  # fewer nodes than clusters
