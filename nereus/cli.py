@@ -19,6 +19,7 @@ from nereus.memory_commands import memory_app
 from nereus.method_commands import methods_app
 from nereus.run_commands import runs_app
 from nereus.sandbox_commands import sandbox_app
+from nereus.serve_commands import serve, token_app, worker
 from nereus.telling import told
 from nereus.tool_commands import tools_app
 
@@ -38,9 +39,12 @@ app.add_typer(memory_app, name="memory")
 app.add_typer(methods_app, name="methods")
 app.add_typer(runs_app, name="runs")
 app.add_typer(review_app, name="review")
+app.add_typer(token_app, name="token")
 app.add_typer(sandbox_app, name="sandbox")
 app.command("judge")(judge)
 app.command("graph")(graph)
+app.command("serve")(serve)
+app.command("worker")(worker)
 
 Data = Annotated[
     Path,

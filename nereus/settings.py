@@ -141,6 +141,19 @@ class Settings(BaseSettings):
     offline: bool = False
     """Refuse every address outside this machine."""
 
+    serve_tokens: Literal["auto", "always"] = "auto"
+    """Whether requests must show a token: ``auto`` asks for none where the server listens on loopback only."""
+    serve_origins: tuple[str, ...] = ()
+    """Origins of pages elsewhere that may call the server, as ``https://lab.example.org``."""
+    serve_hosts: tuple[str, ...] = ()
+    """Names under which the server is reached, beside the address it listens on; ``*`` for any (behind a proxy that checks)."""
+    serve_upload_mb: int = Field(default=2048, ge=1)
+    """Largest file that can be uploaded, in MiB."""
+    serve_rate: str = "6000/minute"
+    """Requests of one owner, as ``6000/minute``; beyond it the server answers 429. Not applied without tokens."""
+    serve_slots: int = Field(default=2, ge=1, le=256)
+    """Runs and tool calls that a worker works on side by side."""
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -194,14 +194,21 @@ class Jobs:
         with self._database.write() as connection:
             return connection.execute(query.values(changes)).rowcount == 1
 
+    def put_back(self, job: Job) -> None:
+        """Let a job whose process died be tried again."""
+        self._back(job, job.attempts)
+
     def give_back(self, job: Job) -> None:
         """Put a job back where it waits, as a worker that is told to stop does; the attempt does not count."""
+        self._back(job, job.attempts - 1)
+
+    def _back(self, job: Job, attempts: int) -> None:
         query = update(_JOBS).where(
             _JOBS.c.id == job.id, _JOBS.c.worker == job.worker, _JOBS.c.status == "running"
         )
         with self._database.write() as connection:
             connection.execute(
-                query.values(status="queued", worker=None, lease_until=None, attempts=_JOBS.c.attempts - 1)
+                query.values(status="queued", worker=None, lease_until=None, attempts=attempts)
             )
 
     def _give_up(self, connection: Connection, moment: float) -> None:

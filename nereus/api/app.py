@@ -1,0 +1,61 @@
+"""The server's application: stores open while it lives, protection around it, one module of endpoints a resource."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from nereus import __version__
+from nereus.api import problems
+from nereus.api.access import Gate
+from nereus.api.protection import LOOPBACK, BodyLimit, KnownHosts, SecureHeaders
+from nereus.api.routes import approvals, datasets, health, jobs, methods, run_events, runs, tools, usage
+from nereus.api.state import open_state
+from nereus.settings import Settings
+
+ROUTERS = (health, datasets, runs, run_events, approvals, jobs, tools, methods, usage)
+
+
+def create_app(settings: Settings, host: str = "127.0.0.1") -> FastAPI:
+    """The application.
+
+    Parameters
+    ----------
+    settings
+        Where everything is.
+    host
+        Address on which it is going to listen; on loopback, requests need no token unless the settings say so.
+    """
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        with open_state(settings) as state:
+            app.state.nereus = state
+            yield
+
+    app = FastAPI(
+        title="Nereus",
+        version=__version__,
+        summary="From a raw proteomics table to ranked, traceable hypotheses.",
+        lifespan=life,
+        docs_url=None,  # their pages load scripts from elsewhere
+        redoc_url=None,
+        generate_unique_id_function=_name,
+    )
+    local = host in LOOPBACK
+    app.state.gate = Gate(local and settings.serve_tokens == "auto", settings.serve_rate)
+    problems.install(app)
+    for module in ROUTERS:
+        app.include_router(module.router)
+    app.add_middleware(BodyLimit, upload_bytes=settings.serve_upload_mb * 2**20)
+    known = {*settings.serve_hosts, host, *(LOOPBACK if local else ())}
+    app.add_middleware(KnownHosts, hosts=known, origins=settings.serve_origins)
+    app.add_middleware(SecureHeaders)
+    return app
+
+
+def _name(route: APIRoute) -> str:
+    return route.name

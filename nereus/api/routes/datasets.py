@@ -1,0 +1,110 @@
+"""Files that people give: uploaded in a stream, checked before anything parses them, understood on request."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response, UploadFile
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel
+
+from nereus.api.access import Caller, Reader, State, Writer
+from nereus.api.incoming import kept
+from nereus.api.problems import documented
+from nereus.api.routes.jobs import JobView, Wait, waited
+from nereus.memory.jobs import Job
+from nereus.memory.uploads import Upload
+
+router = APIRouter(prefix="/api/datasets", tags=["data sets"])
+
+DatasetId = Annotated[str, Path(pattern="^d[0-9a-f]{16}$")]
+_FAULTS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+class Dataset(BaseModel):
+    """A file that was uploaded."""
+
+    id: str
+    name: str
+    size: int
+    """Bytes."""
+    created_at: str
+
+    @classmethod
+    def of(cls, upload: Upload) -> Dataset:
+        """What is told of an upload."""
+        return cls(id=upload.id, name=upload.name, size=upload.size, created_at=upload.created_at)
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.CREATED,
+    responses=documented(*_FAULTS, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+)
+def upload(file: UploadFile, response: Response, state: State, caller: Writer) -> Dataset:
+    """Upload a table, a sample sheet, an h5ad or an FCS file. Equal files are kept once, under the newest name."""
+    made = state.uploads.add(caller.owner, kept(state.workspace, file))
+    state.audit.add(caller.owner, "upload data set", f"{made.id} {made.name}", "done", caller.address)
+    response.headers["location"] = f"/api/datasets/{made.id}"
+    return Dataset.of(made)
+
+
+@router.get("", responses=documented(*_FAULTS))
+def list_datasets(
+    state: State, caller: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+) -> list[Dataset]:
+    """Your data sets, newest first."""
+    return [Dataset.of(one) for one in state.uploads.list(caller.owner, limit)]
+
+
+@router.get("/{dataset_id}", responses=documented(*_FAULTS, HTTPStatus.NOT_FOUND))
+def get_dataset(dataset_id: DatasetId, state: State, caller: Reader) -> Dataset:
+    """One data set."""
+    return Dataset.of(state.uploads.get(dataset_id, caller.owner))
+
+
+@router.delete(
+    "/{dataset_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=documented(*_FAULTS, HTTPStatus.NOT_FOUND),
+)
+def forget_dataset(dataset_id: DatasetId, state: State, caller: Writer) -> None:
+    """Forget a data set. Runs that were given it keep their copy."""
+    state.uploads.remove(dataset_id, caller.owner)
+    state.audit.add(caller.owner, "forget data set", dataset_id, "done", caller.address)
+
+
+class ProfileRequest(BaseModel):
+    """How a file is to be understood."""
+
+    samples: str | None = None
+    """Data set with the sample sheet."""
+    load: dict[str, Any] = {}
+    """Parameters of the reader where it should not decide alone."""
+
+
+@router.post(
+    "/{dataset_id}/profile",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=documented(*_FAULTS, HTTPStatus.NOT_FOUND),
+)
+async def profile(
+    dataset_id: DatasetId, asked: ProfileRequest, state: State, caller: Writer, wait: Wait = 0
+) -> JobView:
+    """Read a file and tell what it is: software, organism, samples, groups, missing values, comparisons it allows."""
+    inputs = {"data": dataset_id} | ({"samples": asked.samples} if asked.samples else {})
+
+    def queue() -> Job:
+        request = {"inputs": files_of(state, caller, inputs), "load": asked.load}
+        return state.jobs.add(caller.owner, "profile", request)
+
+    return await waited(state, caller, await run_in_threadpool(queue), wait)
+
+
+def files_of(state: State, caller: Caller, ids: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """The kept files of data sets, by role, as a job holds them."""
+    return {
+        role: state.uploads.get(one, caller.owner).artifact.model_dump(mode="json")
+        for role, one in ids.items()
+    }

@@ -1,0 +1,129 @@
+"""`nereus serve`: the server in this process, and workers beside it that are started again when they die."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from nereus.api.app import create_app
+from nereus.api.protection import LOOPBACK
+from nereus.errors import SettingsError
+from nereus.memory.database import Database
+from nereus.memory.tokens import Tokens
+from nereus.settings import Settings
+
+log = logging.getLogger("nereus.api")
+
+_LOOK_S = 0.5
+_CALM_S = 30.0
+_STOP_S = 10.0
+
+
+def serve(settings: Settings, host: str, port: int, workers: int) -> None:
+    """Serve until interrupted.
+
+    Parameters
+    ----------
+    settings
+        Where everything is.
+    host, port
+        Where to listen.
+    workers
+        Processes that work on runs and tool calls; 0 where they run elsewhere (`nereus worker`).
+
+    Raises
+    ------
+    SettingsError
+        The server would listen to others, and nobody has a token.
+    """
+    if host not in LOOPBACK:
+        _refuse_without_tokens(settings, host)
+    app = create_app(settings, host)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3, server_header=False
+    )
+    with beside(settings, workers):
+        uvicorn.Server(config).run()
+
+
+def _refuse_without_tokens(settings: Settings, host: str) -> None:
+    database = Database(settings.database_url)
+    try:
+        if not any(one.revoked_at is None for one in Tokens(database).list()):
+            raise SettingsError(
+                f"{host!r} is reached from other machines, and nobody has a token yet",
+                where="nereus serve",
+                mend="make one with `nereus token create NAME`, or listen on 127.0.0.1",
+            )
+    finally:
+        database.close()
+
+
+@contextmanager
+def beside(settings: Settings, count: int) -> Iterator[None]:
+    """Workers in processes of their own for as long as the server lives; one that dies is started again."""
+    stop = threading.Event()
+    keepers = [
+        threading.Thread(target=_keep, args=(settings, stop), name=f"worker {number}", daemon=True)
+        for number in range(count)
+    ]
+    for keeper in keepers:
+        keeper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for keeper in keepers:
+            keeper.join(timeout=_STOP_S + 2)
+
+
+def _keep(settings: Settings, stop: threading.Event) -> None:
+    """Run one worker, again and again, more slowly each time that it dies at once."""
+    pause = _LOOK_S
+    while not stop.is_set():
+        process = _start(settings)
+        began = threading.Event()
+        calm = threading.Timer(_CALM_S, began.set)
+        calm.start()
+        while process.poll() is None and not stop.wait(_LOOK_S):
+            pass
+        calm.cancel()
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            return
+        log.error("a worker ended with code %s; it is started again", process.returncode)
+        pause = _LOOK_S if began.is_set() else min(2 * pause, _CALM_S)
+        stop.wait(pause)
+
+
+def _start(settings: Settings) -> subprocess.Popen[bytes]:
+    """A worker with the server's settings, which it reads from its environment alone."""
+    given = settings.model_dump(mode="json", exclude_unset=True, exclude={"llm_api_key"})
+    environment = dict(os.environ) | {
+        f"NEREUS_{name.upper()}": value if isinstance(value, str) else _json(value)
+        for name, value in given.items()
+        if value is not None
+    }
+    environment["NEREUS_HOME"] = str(Path(settings.home))
+    if settings.llm_api_key is not None:
+        environment["NEREUS_LLM_API_KEY"] = settings.llm_api_key.get_secret_value()
+    return subprocess.Popen([sys.executable, "-m", "nereus.api.workers"], env=environment)
+
+
+def _json(value: object) -> str:
+    import json
+
+    return json.dumps(value)
