@@ -4,7 +4,8 @@
 
 `--qm9` holds files ``<scaffold>.csv`` (``mol_id``, ``homo`` in Hartree) and ``<scaffold>.sdf`` (names are ``mol_id``), one pair
 a scaffold, as Meta-MolNet has them (data/qm9; no licence file, so they are not shipped). Every arm sees the same pool, starting
-labels and test molecules; test molecules are not in the pool. What the oracle is asked for is counted.
+labels and test molecules; test molecules are not in the pool. What the oracle is asked for is counted. Step sizes and epochs of the
+small scale were chosen by the error of `supervised` and `semi_supervised` on another split (seed 100), for both alike.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ HARTREE = 27.211386245988
 SCALES: dict[str, dict[str, Any]] = {
     # molecules of the pool and of the test, labels at the start, after the rounds, and asked for in each; the network
     "cpu": {
-        "pool": 1000, "test": 500, "start": 150, "budget": 300, "batch": 75,
+        "pool": 600, "test": 400, "start": 150, "budget": 300, "batch": 75,
         "settings": {
             "width": 32, "layers": 3, "reach": 4.0, "gap": 0.2, "clusters": 50,
-            "training": {"epochs": 10, "batch_size": 64},
-            "student": {"epochs": 60, "batch_size": 32, "patience": 12},
+            "training": {"epochs": 8, "batch_size": 64, "learning_rate": 3e-3},
+            "student": {"epochs": 40, "batch_size": 32, "learning_rate": 3e-3, "patience": 12},
         },
     },
     "gpu": {
@@ -155,7 +156,10 @@ def one_seed(
         labels = np.where(np.arange(len(y)) < n, y, np.nan)
         for name, error in baselines(inside, outside, structures, others, y, z, np.arange(n)).items():
             runs.append({"seed": seed, "arm": name, "labels": n, "mae_ev": error})
-        for arm, settings in (("supervised", {"parts": "student", "rounds": 1}), ("semi_supervised", {})):
+        for arm, settings in (
+            ("supervised", {"parts": "student", "rounds": 1}),
+            ("semi_supervised", {"rounds": 1}),
+        ):
             started = time.perf_counter()
             tell(arm, ASGN(**{**shared, **settings}).fit(structures, labels), n, started)
     for arm, settings in ARMS.items():

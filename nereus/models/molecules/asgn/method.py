@@ -368,7 +368,8 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
         -------
         DataFrame
             Rows of the table's index: ``order`` from one, ``distance`` to the nearest molecule that was measured or chosen before
-            (empty where nothing is measured yet), and what `predict_table` gives where there was a value to learn.
+            (empty where nothing is measured yet), and what `predict_table` gives where there was a value to learn. Rows that
+            cannot be used come last, with a ``problem``.
         """
         import pandas as pd
 
@@ -382,7 +383,14 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
         said = {} if self.scale_ is None else self._predictions(structures.take(choice.rows))
         distance = np.where(np.isfinite(choice.distances), choice.distances, np.nan)
         found = {"order": np.arange(1, len(choice.rows) + 1), "distance": distance, **said}
-        return pd.DataFrame(found, index=table.index[structures.rows[choice.rows]])
+        chosen = pd.DataFrame(found, index=table.index[structures.rows[choice.rows]])
+        if not structures.problems:
+            return chosen
+        # Rows that cannot be chosen come last and say why, so that nobody takes them for unimportant.
+        told = pd.DataFrame(
+            {PROBLEM: structures.problems.values()}, index=table.index[list(structures.problems)]
+        )
+        return pd.concat([chosen.assign(**{PROBLEM: ""}), told])
 
     def _of_table(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> Structures:
         self._require_fitted()

@@ -17,7 +17,7 @@ from nereus.models.training.loop import Batches
 
 BLOCK = 128
 """Molecules that are read at a time where nothing is learned."""
-_Batch = tuple[np.ndarray, GraphBatch]
+_Batch = tuple[Tensor, GraphBatch]
 
 
 class TeacherState(nn.Module):
@@ -82,7 +82,7 @@ class Teaching:
         return made(parts, self._batch, self.config.training.workers)
 
     def _batch(self, rows: np.ndarray) -> _Batch:
-        return rows, self.graphs.batch(rows)
+        return torch.as_tensor(rows), self.graphs.batch(rows)
 
     @torch.no_grad()
     def assignment(self) -> Tensor:
@@ -115,7 +115,7 @@ class Teaching:
             told |= rebuilt
             total = total + self.config.reconstruction_weight * sum(rebuilt.values(), torch.zeros_like(total))
         if self.config.cluster_weight:
-            labels = self.state.assigned[torch.as_tensor(rows, device=self.device)]
+            labels = self.state.assigned[rows.to(self.device)]
             told["cluster"] = nn.functional.cross_entropy(teacher.cluster(vectors), labels)
             entropy = usage_entropy(self.state.assigned, teacher.cluster.out_features)
             total = total + self.config.cluster_weight * told["cluster"]
@@ -164,14 +164,14 @@ class Studying:
         return made([self.train[part] for part in parts], self._batch, self.options.workers)
 
     def _batch(self, rows: np.ndarray) -> _Batch:
-        return rows, self.graphs.batch(rows)
+        return torch.as_tensor(rows), self.graphs.batch(rows)
 
     def losses(self, batch: _Batch) -> Mapping[str, Tensor]:
         """See `Objective`."""
         squares = self._squares(*batch)
         return {"total": squares.mean()}
 
-    def _squares(self, rows: np.ndarray, graph: GraphBatch) -> Tensor:
+    def _squares(self, rows: Tensor, graph: GraphBatch) -> Tensor:
         targets = self.targets[rows].to(self.device)
         known = torch.isfinite(targets)
         said: Tensor = self.student.properties(graph.to(self.device))  # type: ignore[operator]
