@@ -142,12 +142,20 @@ _BY_NUMBER = {
     errno.EAGAIN: Stop.THREADS,
     errno.ENOSYS: Stop.CALLS,
     errno.EROFS: Stop.FILES,
-    errno.EXDEV: Stop.FILES,
 }
 
 
-def claim(error: CodeError) -> Stop | None:
-    """Which limit or boundary an exception of the code speaks of; None where it is the code's own."""
+def claim(error: CodeError, work: str) -> Stop | None:
+    """Which limit or boundary an exception of the code speaks of; None where it is the code's own.
+
+    Parameters
+    ----------
+    error
+        The exception.
+    work
+        The work folder: a file that is missing there is the code's own affair.
+    """
+    outside = error.file is not None and not f"{error.file}/".startswith(f"{work}/")
     if error.kind == "MemoryError" or error.kind.endswith("MemoryError"):
         return Stop.MEMORY
     if error.kind == "RuntimeError" and "start new thread" in error.message:
@@ -158,6 +166,6 @@ def claim(error: CodeError) -> Stop | None:
         return None
     if error.errno in (errno.EPERM, errno.EACCES):
         return Stop.FILES if error.file is not None and error.errno == errno.EACCES else Stop.CALLS
-    if error.errno == errno.ENOENT and (error.file or "").startswith("/"):
+    if error.errno in (errno.ENOENT, errno.EXDEV, errno.ENOTDIR) and outside:
         return Stop.FILES
     return _BY_NUMBER.get(error.errno)

@@ -273,7 +273,9 @@ class Session:
                 found = {"why": f"stopped after {allowed:g} s, as asked" if timed else said(stop, limits)}
             if exchange.ending:
                 found["why"] += f" ({exchange.ending})"
-        elif (error := found.get("error")) is not None and (stop := claim(error)) is not None:
+        elif (error := found.get("error")) is not None and (
+            stop := claim(error, os.path.realpath(self._folder.work if self._folder else ""))
+        ) is not None:
             found |= {"claimed": True, "why": said(stop, limits)}
         return Outcome(
             layer=self.layer,

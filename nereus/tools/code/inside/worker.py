@@ -7,8 +7,10 @@ be imported, so that no other process comes to run code. Whatever it says is the
 from __future__ import annotations
 
 import ast
+import linecache
 import os
 import sys
+import traceback
 from contextlib import suppress
 from typing import Any
 
@@ -124,21 +126,33 @@ _INF = float("inf")
 
 def told(error: BaseException) -> dict[str, Any]:
     """An error as the code's author reads it: without this file's own lines."""
-    import traceback
-
     shown = traceback.TracebackException.from_exception(error, limit=-30)
     own = os.path.basename(__file__)
     shown.stack = traceback.StackSummary.from_list(
         [one for one in shown.stack if not (one.filename.endswith(own) and "inside" in one.filename)]
     )
-    filename = getattr(error, "filename", None)
     return {
         "kind": type(error).__name__,
         "message": str(error)[:2000],
         "traceback": "".join(shown.format())[-20_000:],
         "errno": error.errno if isinstance(error, OSError) else None,
-        "file": str(filename)[:1000] if filename is not None else None,
+        "file": _meant(error),
     }
+
+
+def _meant(error: BaseException) -> str | None:
+    """The path that an error is about, behind its links; of two, the one outside of the work folder."""
+    named = [getattr(error, name, None) for name in ("filename", "filename2")]
+    paths = [_resolved(one) for one in named if isinstance(one, str)]
+    work = os.path.join(os.path.realpath(os.environ.get("HOME", "")), "")
+    return next((one for one in paths if not one.startswith(work)), paths[0] if paths else None)
+
+
+def _resolved(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # a link that may not be read
+        return os.path.abspath(path)
 
 
 def answer(request: dict[str, Any], state: dict[str, Any], calls: Calls) -> dict[str, Any]:
@@ -198,8 +212,6 @@ def main() -> None:
         return
     held = confine.confine(begin)
     sys.argv = [FILE]
-    import linecache
-
     calls = Calls()
     state: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__, "call": calls}
     frames.write(_OUT, {"kind": "ready", "id": begin["id"], **held})

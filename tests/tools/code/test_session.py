@@ -1,0 +1,255 @@
+"""Sessions: what stays, what comes back, what is left behind when somebody is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nereus.errors import ToolError
+from nereus.tools import run_code
+from nereus.tools.code.folders import Folder, remove_tree, sweep
+from nereus.tools.code.inside import columns
+from nereus.tools.code.layers import Grade, Layer, available
+from nereus.tools.code.limits import Limits
+from nereus.tools.code.outcome import Stop
+from nereus.tools.code.processes import _marked
+from nereus.tools.code.run_code import keyed
+from nereus.tools.code.sandbox import Session, run_once
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    with Session(Limits(wall_s=60), least=Grade.LIMITED, home=tmp_path / "home") as found:
+        yield found
+
+
+def test_variables_stay_and_things_come_back(session: Session) -> None:
+    table = pd.DataFrame(
+        {"gene": ["A", None, "C"], "x": [1.5, np.nan, -0.1], "n": [1, 2, 3], "ok": [True, False, True]}
+    )
+    first = session.run(
+        "t = given.assign(y=given.x * 2)\nfactor = 3\nword = 'ab'", tables={"given": table}, seed=1
+    )
+    assert first.ok, first.error
+    pd.testing.assert_frame_equal(first.tables["t"], table.assign(y=table.x * 2), check_dtype=False)
+    assert list(first.tables) == ["t"], "inputs do not come back"
+    assert first.values == {"factor": 3, "word": "ab"}
+    second = session.run("t['z'] = factor\nfactor + 1", echo=True)
+    assert second.printed == "4\n"
+    assert list(second.tables["t"].columns) == ["gene", "x", "n", "ok", "y", "z"]
+    third = session.run(
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2], [3, 5], label='a')\nplt.title('T')", seed=1
+    )
+    assert third.ok, third.error
+    assert third.figures["figure"].title == "T"
+    assert third.figures["figure"].svg.lstrip().startswith(b"<?xml")
+    assert third.figures["figure"].data.y.tolist() == [3.0, 5.0]
+    broken = session.run("1 / 0")
+    assert broken.error is not None
+    assert broken.error.kind == "ZeroDivisionError"
+    assert "inside" not in broken.error.traceback
+    assert broken.stop is None
+    assert session.run("factor", echo=True).printed == "3\n", "an error costs no variable"
+
+
+def test_seeds(tmp_path: Path) -> None:
+    code = "import random, numpy as np\nprint(random.random(), np.random.rand(), np.random.default_rng().random(), hash('a'))"
+    one, two, other = (
+        run_once(code, seed=seed, least=Grade.LIMITED, home=tmp_path).printed for seed in (1, 1, 2)
+    )
+    assert one == two != other
+
+
+def test_a_session_goes_on_after_it_was_stopped(session: Session) -> None:
+    session.run("x = 1")
+    stopped = session.run("import time\ntime.sleep(60)", timeout=0.3)
+    assert (stopped.stop, stopped.lost) == (Stop.WALL, True)
+    assert not session.open
+    again = session.run("x")
+    assert again.error is not None
+    assert again.error.kind == "NameError"
+
+
+def test_functions_of_the_opener(tmp_path: Path) -> None:
+    asked: list[object] = []
+
+    def double(x: float) -> float:
+        asked.append(x)
+        return x * 2
+
+    def fails() -> None:
+        raise ToolError("no", mend="never")
+
+    with Session(least=Grade.LIMITED, home=tmp_path, functions={"double": double, "fails": fails}) as session:
+        found = session.run("y = call('double', x=4)\nprint(y)")
+        assert (found.printed, asked) == ("8\n", [4])
+        for code, said in (
+            ("call('fails')", "no"),
+            ("call('double', z=1)", "TypeError"),
+            ("call('other')", "nothing is called"),
+        ):
+            error = session.run(code).error
+            assert error is not None
+            assert said in error.message
+        assert session.run("call('double', x=object())").error is not None
+
+
+def test_a_session_outlives_the_thread_that_opened_it(session: Session) -> None:
+    opener = threading.Thread(target=lambda: session.run("x = 5"))
+    opener.start()
+    opener.join()
+    time.sleep(0.2)
+    assert session.run("x", echo=True).printed == "5\n"
+
+
+def test_an_interrupt_leaves_nothing(session: Session, tmp_path: Path) -> None:
+    session.run("x = 1")
+    token = session._token
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        session.run("import time\ntime.sleep(60)")
+    assert not session.open
+    assert _marked(token) == []
+    assert os.listdir(tmp_path / "home") == []
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from nereus.tools.code.sandbox import Session
+session = Session(home=Path(sys.argv[1]), layer=sys.argv[2], least="limited")
+session.run("open('f', 'w').write('x')")
+print(session._token, flush=True)
+session.run("import time\\ntime.sleep(120)")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends a sandbox with its opener on Linux only")
+@pytest.mark.parametrize("layer", [Layer.BUBBLEWRAP, Layer.NAMESPACES, Layer.LANDLOCK])
+def test_when_we_are_killed_it_goes_too(layer: Layer, tmp_path: Path) -> None:
+    if layer not in available():
+        pytest.skip(f"{layer.value} does not work here")
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path), layer.value], stdout=subprocess.PIPE, text=True
+    ) as opener:
+        assert opener.stdout is not None
+        token = opener.stdout.readline().strip()
+        assert len(_marked(token)) >= 1
+        opener.kill()
+        opener.wait()
+    end = time.monotonic() + 2
+    while _marked(token) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert _marked(token) == []
+    assert len(os.listdir(tmp_path)) == 1
+    with Folder.made(tmp_path):
+        assert len(os.listdir(tmp_path)) == 1, "the next sandbox removes what was left"
+
+
+def test_folders_that_are_in_use_are_kept(tmp_path: Path) -> None:
+    with Folder.made(tmp_path):
+        script = f"from pathlib import Path\nfrom nereus.tools.code.folders import sweep\nprint(sweep(Path({str(tmp_path)!r})))"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert done.stdout == "0\n"
+    assert sweep(tmp_path) == 0
+
+
+def test_hostile_trees_are_removed_and_links_not_followed(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").write_text("x")
+    top = tmp_path / "tree"
+    top.mkdir()
+    os.symlink(kept, top / "link")
+    (top / "closed").mkdir()
+    (top / "closed" / "inner").mkdir()
+    (top / "closed").chmod(0)
+    here = os.getcwd()
+    os.chdir(top)
+    try:
+        for _ in range(300):
+            os.mkdir("x" * 200)
+            os.chdir("x" * 200)
+    finally:
+        os.chdir(here)
+    remove_tree(top)
+    assert not top.exists()
+    assert (kept / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        None,
+        {"name": "t", "n_rows": -1, "columns": []},
+        {"name": "t", "n_rows": 10**12, "columns": []},
+        {"name": "t", "n_rows": 1, "columns": [{"name": "a", "kind": "<f8", "data": "AAAA"}]},
+        {"name": "t", "n_rows": 1, "columns": [{"name": "a", "kind": "<f8", "data": "%%%"}]},
+        {"name": "t", "n_rows": 1, "columns": [{"name": "a", "kind": "|O", "data": "gASV"}]},
+        {"name": "t", "n_rows": 1, "columns": [{"name": "a", "kind": "|b1", "data": "Bw=="}]},
+        {"name": "t", "n_rows": 2, "columns": [{"name": "a", "kind": "text", "data": ["x"]}]},
+        {"name": "t", "n_rows": 1, "columns": [{"name": "a", "kind": "text", "data": [1]}]},
+        {"name": "t", "n_rows": 0, "columns": [{"name": "a", "kind": "text", "data": []}] * 2},
+    ],
+)
+def test_tables_that_are_none(table: object) -> None:
+    with pytest.raises(ValueError, match=r"table|column"):
+        columns.decoded(table)
+
+
+def test_tables_come_through_exactly() -> None:
+    frame = pd.DataFrame(
+        {
+            "text": ["a", None, "ü\n"],
+            "float": [np.pi, np.nan, np.inf],
+            "small": np.array([1, 2, 3], np.int8),
+            "when": pd.to_datetime(["2020-01-01", None, "2021-05-05"]),
+            "kind": pd.Categorical(["u", "v", "u"]),
+            "maybe": pd.array([1, None, 3], dtype="Int64"),
+            "single": np.array([0.1, 0.2, 0.3], np.float32),
+        }
+    )
+    name, back = columns.decoded(columns.encoded("t", frame))
+    assert name == "t"
+    assert back["float"].tolist()[0] == np.pi
+    assert back["when"].equals(frame["when"].astype("datetime64[ns]"))
+    assert back["kind"].tolist() == ["u", "v", "u"]
+    assert back["text"].tolist() == ["a", None, "ü\n"]
+    assert (back["small"].dtype, back["single"].dtype) == (np.int8, np.float32)
+    assert np.isnan(back["maybe"][1])
+
+
+def test_the_tool_says_what_went_wrong() -> None:
+    with pytest.raises(ToolError, match="ZeroDivisionError") as failed:
+        run_code({}, code="print('before')\n1 / 0")
+    assert "before" in str(failed.value)
+    with pytest.raises(ToolError, match="limit on wall time"):
+        run_code({}, code="import time\ntime.sleep(60)", wall_s=0.3)
+    with pytest.raises(ToolError, match="cannot be a variable"):
+        run_code({"class": pd.DataFrame()}, code="1")
+    with pytest.raises(ToolError, match="exit status 4"):
+        run_code({}, code="import sys\nsys.exit(4)")
+
+
+def test_the_tool_keeps_the_full_output() -> None:
+    found = run_code({}, code="for i in range(3000): print('line', i)")
+    assert len(found.table("printed")) == 3000
+    assert "are left out" in found.summary
+    assert len(found.summary.encode()) <= 2048
+
+
+def test_tables_get_a_key() -> None:
+    assert list(keyed(pd.DataFrame({"a": ["x", "y"]})).columns) == ["a"]
+    assert keyed(pd.DataFrame({"a": ["x", "x"]}))["row"].tolist() == ["1", "2"]
+    assert list(keyed(pd.DataFrame({"row": [1.0]})).columns) == ["row_number", "row"]
