@@ -4,8 +4,8 @@
 
 `--qm9` holds files ``<scaffold>.csv`` (``mol_id``, ``homo`` in Hartree) and ``<scaffold>.sdf`` (names are ``mol_id``), one pair
 a scaffold, as Meta-MolNet has them (data/qm9; no licence file, so they are not shipped). Every arm sees the same pool, starting
-labels and test molecules; test molecules are not in the pool. What the oracle is asked for is counted. Step sizes and epochs of the
-small scale were chosen by the error of `supervised` and `semi_supervised` on another split (seed 100), for both alike.
+labels and test molecules; test molecules are not in the pool. What the oracle is asked for is counted. Step sizes and epochs of
+the small scale were chosen by the error of `supervised` and `semi_supervised` on another split (seed 100), for both alike.
 """
 
 from __future__ import annotations
