@@ -20,6 +20,7 @@ CATALOGUE: dict[str, str] = {
     "mgssl": "nereus.models.molecules.mgssl:MGSSL",
     "mbp": "nereus.models.molecules.mbp:MBP",
     "asgn": "nereus.models.molecules.asgn:ASGN",
+    "utgdiff": "nereus.models.molecules.utgdiff:UTGDiff",
 }
 
 

@@ -9,12 +9,12 @@ import pandas as pd
 from nereus.errors import InputError
 from nereus.models.card import Card, Verb
 from nereus.models.tables import PROBLEM, answer
-from nereus.tools.base import Result, TrainedMethod, finite
+from nereus.tools.base import Figure, Result, TrainedMethod, finite
 from nereus.tools.methods.fitting import roles
 
 
 def ask(card: Card, verb: Verb, model: TrainedMethod, table: pd.DataFrame, params: Any, seed: int) -> Result:
-    """Ask a trained method about the rows of a table.
+    """Ask a trained method about the rows of a table; molecules that it makes are counted and drawn.
 
     Parameters
     ----------
@@ -31,6 +31,8 @@ def ask(card: Card, verb: Verb, model: TrainedMethod, table: pd.DataFrame, param
     seed
         Seed of verbs that draw.
     """
+    from nereus.tools import registry
+
     method = model.open()
     if method.card.name != card.name:
         raise InputError(
@@ -50,12 +52,32 @@ def ask(card: Card, verb: Verb, model: TrainedMethod, table: pd.DataFrame, param
             "mean_prediction": finite(keyed["prediction"].mean()),
             "highest": finite(keyed["prediction"].max()),
         }
+    warnings = [f"{bad} rows cannot be read, first: {problems[problems != ''].iloc[0]}"] if bad else []
+    figures: dict[str, Figure] = {}
+    if makes_structures(card, verb):
+        values["n_structures"] = int(keyed["smiles"].notna().sum())
+        if values["n_structures"] < values["n_answers"]:
+            warnings.append(
+                f"{values['n_answers'] - values['n_structures']} answers are no molecules; see the table"
+            )
+        if values["n_structures"]:
+            figures = dict(
+                registry.get("plot_molecules")
+                .run({"table": keyed[keyed["smiles"].notna()]}, {}, seed)
+                .figures
+            )
     return Result(
         summary=f"{verb.value} with {card.name}: {values['n_answers']} answers.",
         values=values,
         tables={"answers": keyed},
-        warnings=(f"{bad} rows cannot be read, first: {problems[problems != ''].iloc[0]}",) if bad else (),
+        figures=figures,
+        warnings=tuple(warnings),
         complete=not bad,
         n_total=len(table),
         n_returned=len(table) - bad,
     )
+
+
+def makes_structures(card: Card, verb: Verb) -> bool:
+    """Whether what a verb answers is molecules, which are drawn."""
+    return verb is Verb.GENERATE and any(one.name == "smiles" for one in card.outputs)

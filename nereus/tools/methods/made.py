@@ -14,7 +14,7 @@ from nereus.models.card import Card, Verb
 from nereus.models.config import Config
 from nereus.models.files import require_contents
 from nereus.tools.base import Params, Result, Tool, TrainedMethod, tool
-from nereus.tools.methods.asking import ask
+from nereus.tools.methods.asking import ask, makes_structures
 from nereus.tools.methods.catalogue import CATALOGUE
 from nereus.tools.methods.fitting import DEFAULT_HELD_OUT, fit, roles
 
@@ -100,7 +100,7 @@ def _asking(name: str, card: Card, verb: Verb) -> Tool:
         name,
         params,
         f"{verb.value.capitalize()} with a trained {card.name} ({card.task}) for the rows of a table.",
-        ("table:answers",),
+        ("table:answers", *(("figure:molecules",) if makes_structures(card, verb) else ())),
         _described(card, name, given, _ANSWERED),
         5.0,
     )
@@ -112,7 +112,8 @@ _FITTED = """Result
     ``n_trained_on,
     n_unreadable, epochs``, metrics as ``held_out_<metric>`` and ``baseline_<metric>``, ``baseline`` (what it is)."""
 _ANSWERED = """Result
-    Table ``answers`` (``row`` and the columns of the answer). Values: ``n_rows``, ``n_answers``."""
+    Table ``answers`` (``row`` and the columns of the answer). Values: ``n_rows``, ``n_answers``. Of a method that makes molecules also
+    figure ``molecules`` and value ``n_structures``."""
 
 
 def _described(card: Card, name: str, inputs: str, returns: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from nereus.models import registry
 from nereus.models.base import Method
-from tests.models.cases import asgn, mbp, mgssl, unimatch
+from tests.models.cases import asgn, mbp, mgssl, unimatch, utgdiff
 from tests.models.cases.case import Bad, Case
 
 __all__ = ["CASES", "Bad", "Case", "answers", "trained"]
@@ -20,6 +20,7 @@ CASES: dict[str, Case] = {
     "mgssl": mgssl.CASE,
     "mbp": mbp.CASE,
     "asgn": asgn.CASE,
+    "utgdiff": utgdiff.CASE,
 }
 
 
