@@ -43,6 +43,9 @@ class UniMatchConfig(Config):
     """Sharpness of the softmax over related tasks."""
     pretrained: str | None = None
     """Folder or file of a saved MGSSL of equal width and layers, whose encoder meta-training starts from."""
+    encoder: Literal["learns", "frozen"] = "learns"
+    """Whether meta-training changes the graph network, or only how its vectors are compared: the control that tells what
+    meta-learning gave beside random features, and a choice where `pretrained` is good and tasks are few."""
     training: TrainingOptions = TrainingOptions(
         epochs=30, batch_size=1, learning_rate=1e-3, weight_decay=5e-5, clip_norm=1.0
     )

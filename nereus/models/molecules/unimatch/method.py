@@ -140,6 +140,7 @@ class UniMatch(ClassifierMixin, Method[UniMatchConfig]):  # type: ignore[misc]
         network = UniMatchNetwork(self.config, labels.shape[1])
         if self.config.pretrained is not None:
             load_encoder(network.encoder, self.config.pretrained)
+        network.encoder.requires_grad_(self.config.encoder == "learns")
         network = network.to(self.device)
         objective = MetaLearning(network, graphs, labels, self.config)
         told = "\n".join(smiles).encode() + labels.tobytes() + (self.config.pretrained or "").encode()
