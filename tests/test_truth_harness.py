@@ -9,6 +9,7 @@ import pytest
 from benchmarks.truth.fault_cases import CASES, Scene
 from benchmarks.truth.faults import observe
 from benchmarks.truth.known_markers import score_types
+from benchmarks.truth.planting.truth import PlantedClaim, Truth
 from benchmarks.truth.twins import KINDS, Seen, compare
 
 TEST = ("differential treated vs control", "differential_abundance", '{"contrast": {"covariates": []}}')
@@ -58,6 +59,24 @@ def test_twins_are_handled_when_only_what_matters_differs_and_is_justified() -> 
     ]
     assert compare(plain, plain, KINDS["reordered"])["handled"]
     assert not compare(plain, right, KINDS["reordered"])["handled"]
+
+
+def test_a_twin_that_claims_what_was_not_planted_is_not_handled() -> None:
+    kind, plain = KINDS["many_differ"], Seen(Counter([TEST]), "test")
+    about = {"factor": "condition", "a": "treated", "b": "control"}
+    planted = [PlantedClaim("shift", ("abundance",), about, 1, 1.2, f"F{i}") for i in range(12)]
+    normalised = ("preparation", "normalise", '{"method": "stable_subset"}')
+    steps, why = Counter([ADJUSTED, normalised]), "differences beyond the shift"
+    right = tuple((one.entity, 1) for one in planted)
+    for claims, true in (
+        ((), True),
+        (right, True),
+        ((*right, ("G", 1)), True),
+        ((*right, ("G", 1), ("H", -1)), False),
+        ((("F0", -1),), False),
+    ):
+        judged = compare(plain, Seen(steps, why, claims=claims), kind, Truth(0, "csf", "twin", planted))
+        assert (judged["only_there"], judged["true"], judged["handled"]) == (True, true, true)
 
 
 def test_types_are_scored_by_their_known_markers() -> None:

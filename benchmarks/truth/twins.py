@@ -6,7 +6,8 @@ that was carried out or is planned for the question about the planted condition.
 
 - **differs**: the steps that must change did (``must`` of the kind),
 - **only there**: every differing step uses a tool that the kind concerns, or differs only in naming the trap's column,
-- **cited**: what differs is justified by words of the trigger: its column, its sample, or the value of the profile.
+- **cited**: what differs is justified by words of the trigger: its column, its sample, or the value of the profile,
+- **true**: where the twins are run to the end, at most a tenth of the spoiled one's claims contradict what was planted.
 
 Other questions compete for places in the plan and are not compared. A pair that differs in the order of its rows only is
 the control: nothing may differ. The naive arm is the fixed template, which handles none but the control.
@@ -29,11 +30,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.truth.planting import effects, traps
 from benchmarks.truth.planting.bases import Base, load_base
 from benchmarks.truth.planting.study import DATA, SAMPLES, Study
+from benchmarks.truth.planting.truth import PlantedClaim, Truth
 from benchmarks.truth.results import data_folder, store
+from benchmarks.truth.score_planted import FALSE_SHARE
 
 FACTOR = "condition"
 Step = tuple[str, str, str]
@@ -57,6 +61,8 @@ class Seen:
     steps: Counter[Step]
     reasons: str
     ended: str = ""
+    claims: tuple[tuple[str, int], ...] = ()
+    """Feature and direction of each claim about the planted condition, where the run went to its end."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +147,20 @@ def heavy_tails(study: Study) -> None:
 
 
 def many_differ(study: Study) -> None:
-    """Nearly half of the features are higher in one level, so that no centre of the samples is the same."""
+    """Nearly half of the features are higher in one level, so that no centre of the samples is the same.
+
+    Values cannot tell this from a lower amount of sample in which the others are higher, so that no way of normalising
+    is demanded. It is concerned all the same: by the median of all features, about half of what the first test finds
+    has not moved, by the stable ones a quarter to a half. What is demanded is that no such feature is claimed.
+    """
     rng = study.stream("many differ")
-    a = sorted(set(study.sheet[FACTOR]))[1]
+    b, a = sorted(set(study.sheet[FACTOR]))
     moved = rng.random(study.values.shape[1]) < 0.45
+    about = {"factor": FACTOR, "a": a, "b": b}
+    study.truth.claims += [
+        PlantedClaim("shift", ("abundance",), about, 1, 1.2, study.features[one])
+        for one in np.flatnonzero(moved)
+    ]
     study.values[np.ix_((study.sheet[FACTOR] == a).to_numpy(), moved)] += 1.2 * study.sd[moved]
 
 
@@ -204,7 +220,7 @@ KINDS: dict[str, Kind] = {
     "follow_up": Kind(follow_up, _asks("survival_screen"), r"follow-?up|death", (), "followup_days|death"),
     "heavy_tails": Kind(heavy_tails, _gains("rank_test"), r"heavy tails", ("rank_test", *_RERUN)),
     "many_differ": Kind(
-        many_differ, _gains(*_TESTS), r"beyond the shift", (*_TESTS, "plot_heatmap", "plot_volcano"), whole=True
+        many_differ, _gains(*_TESTS), r"beyond the shift", ("normalise", *_TESTS, "plot_heatmap", "plot_volcano"), whole=True
     ),
     "reordered": Kind(reordered, _nothing, r""),
 }  # fmt: skip
@@ -272,7 +288,18 @@ def planned(study: Study, folder: Path, home: Path, whole: bool = False) -> Seen
         for draft in one.steps:
             steps[f"{one.kind.value} {one.contrast.label}", draft.tool, _told(draft.params)] += 1
             reasons.append(draft.purpose)
-    return Seen(steps, " | ".join(reasons))
+    claims = run.claims if whole else None
+    claimed = () if claims is None else tuple(zip(claims["feature"], _signs(claims), strict=True))
+    return Seen(steps, " | ".join(reasons), claims=claimed)
+
+
+def _signs(claims: pd.DataFrame) -> list[int]:
+    """1 for claims of more in the later level, which is planted as higher; -1 for less."""
+    later = [str(one).startswith("treated") for one in claims["contrast"]]
+    return [
+        1 if (direction in ("up", "present")) == first else -1
+        for direction, first in zip(claims["direction"], later, strict=True)
+    ]
 
 
 def _told(params: Any) -> str:
@@ -293,8 +320,14 @@ def _stripped(value: Any, names: list[str]) -> Any:
     return None if value in names else value
 
 
-def compare(plain: Seen, spoiled: Seen, kind: Kind) -> dict[str, Any]:
-    """Whether a pair was handled, and what differs."""
+def false_claims(seen: Seen, truth: Truth) -> int:
+    """Claims of a run that was carried to its end about what was not planted, or in the other direction."""
+    planted = {(one.entity, one.direction) for one in truth.claims}
+    return sum(claim not in planted for claim in seen.claims)
+
+
+def compare(plain: Seen, spoiled: Seen, kind: Kind, truth: Truth | None = None) -> dict[str, Any]:
+    """Whether a pair was handled, and what differs; claims are judged by `truth`, where that is given."""
     gained, lost = spoiled.steps - plain.steps, plain.steps - spoiled.steps
     a, b = (Counter(_without(s, kind.column) for s in part.elements()) for part in (lost, gained))
     unmatched = {**(a - b), **(b - a)}
@@ -308,8 +341,11 @@ def compare(plain: Seen, spoiled: Seen, kind: Kind) -> dict[str, Any]:
         "only_there": not elsewhere,
         "cited": not kind.cue or said[1] > said[0],
     }
-    found["handled"] = bool(found["differs"] and found["only_there"] and found["cited"])
-    shown = {
+    made_up = 0 if truth is None else false_claims(spoiled, truth)
+    found["true"] = made_up <= FALSE_SHARE * len(spoiled.claims)
+    found["handled"] = all(found.values())
+    shown: dict[str, Any] = {"claims": len(spoiled.claims), "false_claims": made_up} if kind.whole else {}
+    shown |= {
         "gained": [f"{w}: {t} {p}" for w, t, p in gained][:12],
         "elsewhere": [str(s) for s in elsewhere][:8],
     }
@@ -338,7 +374,9 @@ def main() -> None:
                 if whole not in plain:
                     plain[whole] = planned(study_of(base, seed), Path(work) / f"{seed}-{whole}", home, whole)
                 spoiled = planned(study, Path(work) / f"{seed}-{name}", home, whole)
-                rows.append({"kind": name, "seed": seed, **compare(plain[whole], spoiled, KINDS[name])})
+                rows.append(
+                    {"kind": name, "seed": seed, **compare(plain[whole], spoiled, KINDS[name], study.truth)}
+                )
                 told = "" if rows[-1]["handled"] else json.dumps(rows[-1], indent=1)
                 print("ok " if rows[-1]["handled"] else "BAD", name, seed, told, flush=True)
     traps_only = [row for row in rows if row["kind"] != CONTROL]
