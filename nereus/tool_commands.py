@@ -174,11 +174,14 @@ def _read(spec: InputSpec, path: Path) -> Any:
 
 
 def read_table_file(path: Path) -> pd.DataFrame:
-    """A table of any kind, one row an observation: numbers as float, anything else as text, missing as NaN."""
+    """A table of any kind, one row an observation, or the sequences of a FASTA or GenBank file: numbers as float, anything else as text, missing as NaN."""
+    from nereus.models.sequences.files import is_sequence_file, read_sequence_file
     from nereus.tools.proteomics.readers.sample_sheet import sheet_columns
     from nereus.tools.proteomics.readers.source import open_source
     from nereus.tools.proteomics.readers.table import read_table
 
+    if is_sequence_file(path):
+        return read_sequence_file(path)
     single = _one_column(path)
     if single is not None:
         return single

@@ -67,7 +67,7 @@ def evaluate(
     table, columns
         See `Method.fit_table`. The first target is judged.
     split
-        ``scaffold`` keeps molecules of one scaffold together (molecules only), ``random`` deals rows out, ``group`` keeps
+        ``scaffold`` keeps molecules of one scaffold together, and sequences of one family, ``random`` deals rows out, ``group`` keeps
         the rows of one group (assay) together: the first role of that kind.
     share
         Share of rows that is held out.
@@ -99,6 +99,8 @@ def evaluate(
         parts = group_split(groups, fractions, seed=seed)
     elif split == "scaffold" and kind == "smiles":
         parts = scaffold_split(objects, fractions, seed=seed)
+    elif split == "scaffold" and (family := method.relatives(table, columns)) is not None:
+        parts = group_split(family.tolist(), fractions, seed=seed)
     else:
         parts = random_split(len(table), fractions, seed=seed)
     train, test = (rows[np.isfinite(y[rows])] for rows in (parts.train, parts.test))

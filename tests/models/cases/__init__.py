@@ -10,7 +10,7 @@ from typing import Any
 
 from nereus.models import registry
 from nereus.models.base import Method
-from tests.models.cases import asgn, mbp, mgssl, unimatch, utgdiff
+from tests.models.cases import asgn, bsm, mbp, mgssl, unimatch, utgdiff
 from tests.models.cases.case import Bad, Case
 
 __all__ = ["CASES", "Bad", "Case", "answers", "trained"]
@@ -19,6 +19,7 @@ CASES: dict[str, Case] = {
     "unimatch": unimatch.CASE,
     "mgssl": mgssl.CASE,
     "mbp": mbp.CASE,
+    "bsm": bsm.CASE,
     "asgn": asgn.CASE,
     "utgdiff": utgdiff.CASE,
 }

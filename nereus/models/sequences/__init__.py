@@ -1,0 +1,1 @@
+"""Methods for biological sequences: DNA, RNA and proteins, read from tables, FASTA and GenBank."""

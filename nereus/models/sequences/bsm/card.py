@@ -1,0 +1,143 @@
+"""BSM's card."""
+
+from nereus.models.card import Card, Column, Component, Paper, Status, Verb
+
+CARD = Card(
+    name="bsm",
+    title="BSM: a mixed-modal language model of genes and proteins",
+    paper=Paper(
+        title="BSM: Small but Powerful Biological Sequence Model for Genes and Proteins",
+        year=2024,
+        venue="arXiv",
+        link="arXiv:2410.11499",
+        headline="Spearman 0.423 on protein fitness without labels with 110 million weights that learned from genes and proteins "
+        "together, 0.379 from either alone",
+    ),
+    purpose="Sequences of DNA, RNA and proteins, best with what belongs together (an annotated genome): likelihoods of sequences "
+    "and variants, how well a gene and a protein fit each other, vectors for other models, and properties from labels.",
+    task="language model, pairs, transfer",
+    verbs=(Verb.PREDICT, Verb.SCORE, Verb.EMBED, Verb.GENERATE),
+    inputs=(
+        Column(
+            name="sequence", kind="sequence", about="letters of DNA, RNA or a protein, one sequence a row"
+        ),
+        Column(
+            name="modality",
+            kind="object",
+            about="what the sequence is: dna, rna or protein; told from the letters where empty",
+            required=False,
+        ),
+        Column(
+            name="partner",
+            kind="sequence",
+            about="a second sequence that comes before it, as letters: the gene of a protein, the RNA that it binds",
+            required=False,
+        ),
+        Column(
+            name="partner_modality",
+            kind="object",
+            about="what the second sequence is, likewise",
+            required=False,
+        ),
+        Column(
+            name="gene",
+            kind="group",
+            about="rows of an equal value are DNA, RNA and protein of one gene",
+            required=False,
+        ),
+        Column(
+            name="related",
+            kind="group",
+            about="rows of an equal value are of genes that are linked, such as one symbol in several genomes",
+            required=False,
+        ),
+        Column(
+            name="document",
+            kind="group",
+            about="rows of an equal value come from one text, or from one neighbourhood of a genome, in order",
+            required=False,
+        ),
+        Column(
+            name="wild_type",
+            kind="sequence",
+            about="the sequence, as letters, that the row is a variant of; only when scoring",
+            required=False,
+        ),
+        Column(
+            name="target",
+            kind="number",
+            about="property to learn after the sequences: 1 and 0, other classes, or a value; empty where unknown",
+            required=False,
+        ),
+    ),
+    outputs=(
+        Column(
+            name="prediction",
+            kind="number",
+            about="probability of the second of two classes (of 1), the likeliest of several with a column "
+            "prediction_<class> each, or the value",
+        ),
+    ),
+    components=(
+        Component(
+            name="one token a letter, other tokens for each kind of sequence",
+            place="tokenizer.py",
+            origin="inferred",
+        ),
+        Component(
+            name="tags that tell the kind, <sep> between sequences", place="tokenizer.py", origin="inferred"
+        ),
+        Component(
+            name="decoder with rotary positions (base 100,000) and gated layers of four widths",
+            place="network.py",
+            origin="inferred",
+        ),
+        Component(name="sequences alone, DNA of both strands", place="corpus.py", origin="paper"),
+        Component(
+            name="DNA, RNA and protein of a gene, any of them in shuffled order",
+            place="corpus.py",
+            origin="paper",
+        ),
+        Component(
+            name="sequences of linked genes: one symbol in several records",
+            place="corpus.py",
+            origin="inferred",
+        ),
+        Component(
+            name="documents with at least three sequences: of a text, or of neighbouring genes",
+            place="corpus.py",
+            origin="inferred",
+        ),
+        Component(name="gene and protein cut at the same codons", place="corpus.py", origin="inferred"),
+        Component(
+            name="rows packed with documents that do not see each other",
+            place="packing.py",
+            origin="inferred",
+        ),
+        Component(name="rounds with their own mix and falling step size", place="rounds.py", origin="paper"),
+        Component(name="choice of a mix by short annealing", place="rounds.py", origin="paper"),
+        Component(
+            name="fine-tuning of one document of both sequences", place="finetuning.py", origin="paper"
+        ),
+        Component(name="head on the last token", place="network.py", origin="inferred"),
+        Component(
+            name="fitness by log-likelihood, alone or together with the gene",
+            place="scoring.py",
+            origin="paper",
+        ),
+        Component(name="pairs judged in context, after demonstrations", place="scoring.py", origin="paper"),
+    ),
+    licences=(
+        "genome of C. diphtheriae NCTC 11397 and chloroplast NC_000932 (NCBI RefSeq records): public domain",
+    ),
+    status=Status.MECHANISM,
+    limits=(
+        "No weights are published, and the paper's training of 272 billion tokens cannot be repeated here: its benchmarks are "
+        "not reproduced. Train on sequences close to what you ask about.",
+        "Linked genes are those of one symbol, documents those of neighbours on a genome or of your texts: the paper's web pages "
+        "and gene links are not at hand.",
+        "Of a pair that the context does not hold, gene and protein are scored in windows of equal codons; other pairs are cut.",
+        "Where no column tells the kind, a peptide of A, C, G and T alone is read as DNA.",
+        "Words as targets (classes by name) are judged outside: fit with held_out=0.",
+    ),
+)

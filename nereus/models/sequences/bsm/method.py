@@ -1,0 +1,462 @@
+"""BSM as an estimator.
+
+References
+----------
+BSM: Small but Powerful Biological Sequence Model for Genes and Proteins. arXiv:2410.11499. The authors published no code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nereus.errors import InputError
+from nereus.models.base import Method
+from nereus.models.card import ColumnKind
+from nereus.models.sequences.alphabets import Biosequence, Modality, problems, read_sequences
+from nereus.models.sequences.bsm import scoring, tokenizer
+from nereus.models.sequences.bsm.card import CARD
+from nereus.models.sequences.bsm.config import BSMConfig
+from nereus.models.sequences.bsm.examples import Examples, documents, read_examples
+from nereus.models.sequences.bsm.finetuning import Finetuning, padded
+from nereus.models.sequences.bsm.generation import continuations
+from nereus.models.sequences.bsm.network import BSMNetwork
+from nereus.models.sequences.bsm.rounds import judges, run_rounds
+from nereus.models.sequences.bsm.targets import Targets
+from nereus.models.sequences.families import families
+from nereus.models.training import History, Session, train
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ROWS = 32
+"""Rows that are embedded or predicted at a time."""
+Demonstrations = Sequence[tuple[str, str]]
+
+
+class BSM(Method[BSMConfig]):
+    """A language model of DNA, RNA and proteins, in one decoder.
+
+    `fit` learns from sequences in rounds; with targets it then learns these. ``X`` is a list of sequences, or a DataFrame with a
+    column ``sequence`` and any of ``modality, partner, partner_modality, gene, related, document, wild_type``: rows of an equal
+    ``gene`` are of one gene, of an equal ``related`` of linked genes, of an equal ``document`` of one document or neighbourhood.
+    `nereus.models.sequences.files` makes such a table of a GenBank file.
+
+    Attributes
+    ----------
+    network_ : BSMNetwork
+        Decoder and head.
+    mixes_ : list of dict
+        Every candidate mix of every round: its shares, its validation loss after annealing, and whether it was chosen.
+    targets_ : Targets or None
+        What the head answers.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from nereus.models.sequences.bsm import BSM
+    >>> table = pd.DataFrame({
+    ...     "sequence": ["ATGAAATTT", "MKF", "ATGTGGGAT", "MWD"],
+    ...     "modality": ["dna", "protein", "dna", "protein"], "gene": ["a", "a", "b", "b"]})
+    >>> model = BSM(width=16, heads=2, layers=1, context=32, codons=(2, 4), tokens=500, validation=0, training__epochs=1)
+    >>> model.fit(table).embed(["ATGAAA"]).shape
+    (1, 16)
+    """
+
+    card = CARD
+    config_class = BSMConfig
+    version: ClassVar[str] = "1"
+
+    network_: BSMNetwork
+    mixes_: list[dict[str, Any]]
+    targets_: Targets | None
+
+    # ------------------------------------------------------------------ learning
+
+    def _fit(self, X: Any, y: Any, session: Session) -> None:
+        """Learn from sequences round by round (or load), then targets where there are any."""
+        examples = read_examples(X, self.config)
+        targets = None if y is None else Targets.of(y, len(examples), self.config.head)
+        if self.config.too_long == "error":
+            documents(examples, self.config)
+        identity = examples.identity()
+        network, mixes = BSMNetwork(self.config), []
+        if self.config.pretrained is not None:
+            given = BSM.load(self.config.pretrained)
+            self._require_same_shape(given)
+            identity += hashlib.sha256(given.to_bytes()).hexdigest()
+            network.load_state_dict(given.network_.state_dict(), strict=False)
+            mixes = list(given.mixes_)
+        network = network.to(self.device)
+        history = History()
+        if self.config.pretrained is None or targets is None:
+            corpus, held = examples.corpora(self.config)
+            judged = judges(held, self.config.random_state)
+            history, mixes = run_rounds(network, corpus, judged, self.config, session, identity)
+        history.notes = examples.notes + history.notes
+        if targets is not None:
+            history.losses += self._finetune(network, examples, targets, y, session, identity)
+        self.history_, self.network_, self.mixes_, self.targets_ = history, network, mixes, targets
+
+    def _finetune(
+        self,
+        network: BSMNetwork,
+        examples: Examples,
+        targets: Targets,
+        y: Any,
+        session: Session,
+        identity: str,
+    ) -> list[dict[str, float]]:
+        numbers, known = targets.numbers(y)
+        network.head = nn.Linear(self.config.width, targets.outputs).to(self.device)
+        given = documents(examples, self.config)
+        done = train(
+            network,
+            Finetuning(network, [given[row] for row in known], numbers[known], self.config.finetuning),
+            self.config.finetuning,
+            seed=self.config.random_state,
+            session=session.stage("fine-tuning"),
+            # The head of the next token is not asked for a target.
+            parameters=[*network.decoder.model.parameters(), *network.head.parameters()],
+            identity=identity + hashlib.sha256(numbers.tobytes()).hexdigest(),
+        )
+        return [{"finetuning" if name == "total" else name: v for name, v in e.items()} for e in done.losses]
+
+    def _require_same_shape(self, given: BSM) -> None:
+        for name in ("layers", "width", "heads", "widening", "rope_base"):
+            if (own := getattr(self.config, name)) != (other := getattr(given.config, name)):
+                raise InputError(
+                    f"the pre-trained method has {name} {other!r}, here is {own!r}",
+                    where=str(self.config.pretrained),
+                    mend=f"set {name}={other!r}",
+                )
+
+    # ------------------------------------------------------------------ asking
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest class, or the value, (n,)."""
+        targets, answers = self._answers(X)
+        return targets.values(answers)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the classes, in the order of `classes_`, (n, classes)."""
+        targets, answers = self._answers(X)
+        return targets.probabilities(answers)
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Names of the classes."""
+        self._require_fitted()
+        return np.array([] if self.targets_ is None else self.targets_.classes)
+
+    def score(  # type: ignore[override]
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        partner: Literal["given", "joined", "ignored"] = "given",
+        strands: Literal["given", "both"] = "given",
+        demonstrations: Demonstrations = (),
+    ) -> np.ndarray:
+        """Log-likelihood of each sequence, in nats, summed over its letters, (n,).
+
+        Parameters
+        ----------
+        X
+            See the class; sequences that the context does not hold are judged by the policy of ``too_long``.
+        y
+            Not used.
+        partner
+            Of a table with partners: likelihood of the sequence given its partner, of both together, or of the sequence alone.
+        strands
+            DNA alone on its strand, or on both (the logarithm of the mean of the likelihoods).
+        demonstrations
+            Pairs (partner, sequence) that come before, as examples of what belongs together.
+        """
+        return self._likelihood(X, partner, strands, demonstrations).log_likelihood
+
+    def icl_score(self, demonstrations: Demonstrations, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Log-probability of the second sequence of each pair after demonstrations and the first, nats, (pairs,)."""
+        import pandas as pd
+
+        first, second = zip(*[_pair(one) for one in pairs], strict=True)
+        return self.score(pd.DataFrame({"sequence": second, "partner": first}), demonstrations=demonstrations)
+
+    @torch.no_grad()
+    def embed(self, X: Any, *, pooling: Literal["mean", "last"] = "mean") -> np.ndarray:
+        """Vectors, (n, width), float32.
+
+        Parameters
+        ----------
+        X
+            See the class; with partners each document is ``partner <sep> sequence``.
+        pooling
+            Mean over the letters, or the last token, which has seen all. Of what the context does not hold the beginning is read.
+        """
+        network = self._fitted()
+        given = documents(read_examples(X, self.config), self.config)
+        found = []
+        for start in range(0, len(given), _ROWS):
+            tokens, numbers = padded(given[start : start + _ROWS], self.device)
+            vectors = network.vectors(tokens, numbers)
+            if pooling == "last":
+                found.append(vectors[torch.arange(len(tokens)), numbers.sum(1) - 1])
+            else:
+                letters = (tokens >= len(tokenizer.SPECIAL)).unsqueeze(-1)
+                found.append((vectors * letters).sum(1) / letters.sum(1))
+        return np.asarray(torch.cat(found).float().cpu())
+
+    def generate(
+        self,
+        X: Any,
+        *,
+        n: int = 1,
+        then: Modality | None = None,
+        letters: int = 60,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+    ) -> list[list[str]]:
+        """Continuations of each sequence, or sequences that belong to it.
+
+        Parameters
+        ----------
+        X
+            Sequences to go on from.
+        n
+            How many of each.
+        then
+            None goes on within the sequence; a kind begins a new sequence of that kind after it (a protein for a gene).
+        letters
+            Most letters; fewer where the model ends earlier. The beginning of what does not fit is left out.
+        temperature, top_p
+            Of the drawing, which `random_state` decides.
+
+        Returns
+        -------
+        list of list of str
+            New letters alone, n of each row.
+        """
+        return continuations(
+            self._fitted(),
+            read_examples(X, self.config).sequences,
+            self.config,
+            n=n,
+            then=then,
+            letters=letters,
+            temperature=temperature,
+            top_p=top_p,
+        )
+
+    def _likelihood(
+        self, X: Any, partner: str, strands: str, demonstrations: Demonstrations
+    ) -> scoring.Likelihood:
+        network = self._fitted()
+        if partner not in ("given", "joined", "ignored") or strands not in ("given", "both"):
+            raise InputError(
+                f"partner={partner!r}, strands={strands!r}",
+                where="score",
+                mend="partner is given, joined or ignored; strands is given or both",
+            )
+        examples = read_examples(X, self.config)
+        own = examples.partners or [None] * len(examples)
+        if examples.partners is None and (partner == "joined" or demonstrations):
+            raise InputError(
+                "a pair is asked for, and one sequence is given",
+                where="score",
+                mend="name the column of partners",
+            )
+        first = [[] if one is None or partner == "ignored" else [one] for one in own]
+        shown = self._shown(demonstrations, examples)
+        found = scoring.likelihood(
+            network,
+            examples.sequences,
+            [[*shown, *one] for one in first],
+            self.config,
+            both_strands=strands == "both",
+        )
+        if partner != "joined":
+            return found
+        rows = [row for row, one in enumerate(own) if one is not None]
+        alone = scoring.likelihood(
+            network,
+            [own[row] for row in rows],
+            [shown for _ in rows],
+            self.config,  # type: ignore[misc]
+        )
+        found.log_likelihood[rows] += alone.log_likelihood
+        found.letters[rows] += alone.letters
+        return found
+
+    def _shown(self, demonstrations: Demonstrations, asked: Examples) -> list[Biosequence]:
+        """Demonstrations, of the kinds that the first pair that is asked for has."""
+        texts = [text for one in demonstrations for text in _pair(one)]
+        partner = next((one for one in asked.partners or [] if one is not None), None)
+        if not texts or partner is None:
+            return []
+        kinds = [partner.modality, asked.sequences[0].modality] * len(demonstrations)
+        return read_sequences(texts, kinds, "demonstrations")[0]
+
+    def _answers(self, X: Any) -> tuple[Targets, Tensor]:
+        network = self._fitted()
+        if self.targets_ is None:
+            raise InputError(
+                "it learned from sequences without a target, so it predicts nothing",
+                where="bsm",
+                mend="ask it to score or embed; or fit with a target and pretrained=<its folder>",
+            )
+        given = documents(read_examples(X, self.config), self.config)
+        with torch.no_grad():
+            parts = [
+                network.answers(*padded(given[start : start + _ROWS], self.device)).cpu()
+                for start in range(0, len(given), _ROWS)
+            ]
+        return self.targets_, torch.cat(parts)
+
+    def _fitted(self) -> BSMNetwork:
+        self._require_fitted()
+        self.network_.eval()
+        return self.network_
+
+    # ------------------------------------------------------------------ tables
+
+    def _from_table(self, table: pd.DataFrame, columns: Mapping[str, list[str]]) -> tuple[Any, Any]:
+        named = columns.get("target", [])
+        roles = {role: one[0] for role, one in columns.items() if role != "target"}
+        frame = table[list(roles.values())].set_axis(list(roles), axis=1)
+        return frame, table[named[0]] if named else None
+
+    def unreadable_rows(
+        self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]
+    ) -> dict[int, str]:
+        """Rows whose sequence, or partner where one is named, cannot be read."""
+        named = {role: one if isinstance(one, str) else one[0] for role, one in columns.items() if one}
+        found: dict[int, str] = {}
+        for role, kind in (("partner", "partner_modality"), ("sequence", "modality")):
+            if named.get(role) in table:
+                kinds = table[named[kind]].tolist() if named.get(kind) in table else None
+                texts = table[named[role]].tolist()
+                found |= problems(texts, kinds or [self.config.modality_or_none] * len(texts))
+        return found
+
+    def relatives(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> np.ndarray | None:
+        """Families of similar sequences, with those of one gene, of linked genes and of one partner."""
+        X, _ = self._from_table(table, self._checked_columns(table, columns, training=True))
+        examples = read_examples(X, self.config)
+        return families(examples.sequences, [examples.gene, examples.related, examples.partners or []])
+
+    def described(
+        self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]
+    ) -> tuple[ColumnKind, list[str]]:
+        """See `Method.described`: sequences, with their partners in lower case before them, so that counts tell them apart."""
+        kind, texts = super().described(table, columns)
+        named = columns.get("partner")
+        if not named:
+            return kind, texts
+        partners = table[named if isinstance(named, str) else named[0]].astype(str).str.lower()
+        return kind, [f"{partner} {text}" for partner, text in zip(partners, texts, strict=True)]
+
+    def predict_table(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> pd.DataFrame:
+        """``prediction``: the value, the probability of the second of two classes, or the likeliest of several."""
+        import pandas as pd
+
+        X, _ = self._from_table(table, self._checked_columns(table, columns, training=False))
+        targets, answers = self._answers(X)
+        return pd.DataFrame(targets.columns(answers), index=table.index)
+
+    def score_table(
+        self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]], **options: Any
+    ) -> pd.DataFrame:
+        """Likelihoods of a table's sequences.
+
+        Parameters
+        ----------
+        table, columns
+            See `fit_table`.
+        **options
+            Those of `score`; ``wild_type``, a sequence that all rows are variants of, where no column names one.
+
+        Returns
+        -------
+        DataFrame
+            ``log_likelihood`` (nats), ``letters``, ``per_letter`` (nats), ``perplexity``; with partners ``pairing`` (nats a
+            letter that the partner adds: above zero, they belong together); with a wild type ``effect`` (log-likelihood of
+            the variant minus that of the wild type, nats: below zero, the variant is less likely).
+        """
+        import pandas as pd
+
+        wild_type = options.pop("wild_type", None)
+        unknown = sorted(set(options) - {"partner", "strands", "demonstrations"})
+        if unknown:
+            raise InputError(
+                f"there is no option {unknown[0]!r}",
+                where="score",
+                mend="options are partner, strands, demonstrations, wild_type",
+            )
+        X, _ = self._from_table(table, self._checked_columns(table, columns, training=False))
+        if wild_type is not None:
+            X = X.assign(wild_type=wild_type)
+        settings = {"partner": "given", "strands": "given", "demonstrations": (), **options}
+        total, letters = self._likelihood(X, **settings)
+        found = {"log_likelihood": total, "letters": letters, "per_letter": total / letters}
+        found["perplexity"] = np.exp(-found["per_letter"])
+        if "partner" in X and settings["partner"] == "given":
+            alone = self._likelihood(X, "ignored", settings["strands"], ())
+            found["pairing"] = found["per_letter"] - alone.log_likelihood / alone.letters
+        if "wild_type" in X:
+            missing = X["wild_type"].isna() | (X["wild_type"].astype(str).str.strip() == "")
+            known = X[~missing]
+            # Most rows share a wild type: each is judged once.
+            first = known.assign(sequence=known["wild_type"]).drop(columns="wild_type")
+            different = first.drop_duplicates()
+            scores = self.score(different, **settings) if len(different) else np.zeros(0)
+            by_row = dict(zip(map(_key, different.to_numpy()), scores, strict=True))
+            effect = np.full(len(X), np.nan)
+            effect[~missing.to_numpy()] = [by_row[_key(one)] for one in first.to_numpy()]
+            found["effect"] = total - effect
+        return pd.DataFrame(found, index=table.index)
+
+    def generate_table(
+        self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]], **options: Any
+    ) -> pd.DataFrame:
+        """Continuations, one a row under ``<row>/<number>``: ``prompt_row``, ``generated``; options are those of `generate`."""
+        import pandas as pd
+
+        X, _ = self._from_table(table, self._checked_columns(table, columns, training=False))
+        made = self.generate(X, **options)
+        rows = [
+            {"sequence": f"{row}/{number}", "prompt_row": str(row), "generated": text}
+            for row, texts in zip(table.index, made, strict=True)
+            for number, text in enumerate(texts)
+        ]
+        return pd.DataFrame(rows).set_index("sequence")
+
+    # ------------------------------------------------------------------ keeping
+
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors = {f"network.{name}": tensor for name, tensor in self.network_.state_dict().items()}
+        targets = None if self.targets_ is None else self.targets_.as_json()
+        return tensors, {"mixes": self.mixes_, "targets": targets}
+
+    def _restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        self.mixes_ = list(facts["mixes"])
+        self.targets_ = None if facts["targets"] is None else Targets(**facts["targets"])
+        self.network_ = BSMNetwork(self.config, 0 if self.targets_ is None else self.targets_.outputs)
+        self.network_.load_state_dict({name.removeprefix("network."): one for name, one in tensors.items()})
+
+
+def _pair(given: Any) -> tuple[str, str]:
+    if isinstance(given, str) or len(given) != 2:
+        raise InputError(
+            f"a pair is asked for, got {json.dumps(given)[:60]}", where="pairs", mend="give (first, second)"
+        )
+    return given[0], given[1]
+
+
+def _key(row: np.ndarray) -> tuple[str, ...]:
+    return tuple(map(str, row))
