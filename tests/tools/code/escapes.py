@@ -122,7 +122,7 @@ add(
 )
 add(
     "descriptors left open",
-    "import os\nescaped = False\nfor fd in range(3, 250):\n    try:\n        escaped = escaped or token in os.pread(fd, 99, 0).decode('latin1')\n    except OSError:\n        pass",
+    "import os\nescaped = False\nfor fd in range(3, 1024):\n    try:\n        escaped = escaped or token in os.pread(fd, 99, 0).decode('latin1')\n    except OSError:\n        pass",
     None,
 )
 # ------------------------------------------------------------------------------------------- changing files
@@ -508,7 +508,7 @@ add(
 _SEND = """
 import json, os, struct, sys
 def send(data):
-    for fd in range(3, 40):
+    for fd in range(3, 1024):
         try:
             os.write(fd, data)
         except OSError:
@@ -552,7 +552,7 @@ for _name, _code in {
     )
 add(
     "channel: close it",
-    "import os, time\nos.closerange(3, 60)\ntime.sleep(9)",
+    "import os, time\nos.closerange(3, 4096)\ntime.sleep(9)",
     Stop.CHANNEL,
     alone=True,
     control="there is no channel",

@@ -22,7 +22,7 @@ def ways_to_run_text(source: str) -> list[str]:
     """Every way in which a file runs code from text, or could."""
     found = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Name) and node.id in BUILTINS:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in BUILTINS:
             found.append(f"{node.lineno}: {node.id}")
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             named = (node.value.id, node.attr)
