@@ -1,10 +1,10 @@
 """UTGDiff: molecules from facts about them, from descriptions, and edited by instructions, beside controls and baselines.
 
-    python -m benchmarks.methods.utgdiff [--data FOLDER] [--device auto] [--scale cpu|gpu] [--part NAME ...]
+    python -m benchmarks.methods.utgdiff [--data FOLDER] [--device auto] [--scale cpu|gpu] [--part NAME ...] [--seeds N ...]
 
-`--data` is the folder of the public data sets with ``qm_sets`` and ``chebi20`` in it (by default NEREUS_DATA). Parts that are not
-named keep what the stored result holds of them. Arms of every part: the right instruction, the instruction of another row, the
-molecule of the nearest instruction of training (words and pairs of words, TF-IDF), a random molecule of training.
+`--data` is the folder of the public data sets with ``qm_sets`` and ``chebi20`` in it (by default NEREUS_DATA). The result is written after
+every seed; parts and seeds that are not named keep what it holds of them. Arms: the right instruction, the instruction of another
+row, the molecule of the nearest instruction of training (words and pairs of words, TF-IDF), a random molecule of training.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ NAME = "methods/utgdiff"
 SEEDS = (0, 1, 2)
 SCALES: dict[str, dict[str, Any]] = {
     "cpu": {
-        "facts": {"learned": 10_000, "judged": 200, "epochs": 3},
-        "uniform": {"learned": 10_000, "judged": 200, "epochs": 3},
+        "facts": {"learned": 10_000, "judged": 120, "epochs": 3},
+        "uniform": {"learned": 10_000, "judged": 120, "epochs": 3},
         "descriptions": {"atoms": 20, "judged": 100, "epochs": 8},
         "edits": {"learned": 6_000, "judged": 100, "epochs": 4},
         "settings": {
@@ -169,44 +169,38 @@ def trained(
     return model, time.perf_counter() - started
 
 
-def facts_part(folder: Path, scale: dict[str, Any], device: str) -> dict[str, Any]:
+def facts_part(folder: Path, scale: dict[str, Any], device: str, seed: int) -> list[dict[str, Any]]:
     """Molecules of QM8 from facts about them, and without any instruction."""
-    return _facts(folder, scale["facts"], {**scale["settings"], "device": device}, SEEDS, "absorbing")
+    return _facts(folder, scale["facts"], {**scale["settings"], "device": device}, seed, "absorbing")
 
 
-def uniform_part(folder: Path, scale: dict[str, Any], device: str) -> dict[str, Any]:
-    """The same with uniform noise, one seed."""
-    return _facts(folder, scale["uniform"], {**scale["settings"], "device": device}, SEEDS[:1], "uniform")
+def uniform_part(folder: Path, scale: dict[str, Any], device: str, seed: int) -> list[dict[str, Any]]:
+    """The same with uniform noise."""
+    return _facts(folder, scale["uniform"], {**scale["settings"], "device": device}, seed, "uniform")
 
 
 def _facts(
-    folder: Path, setting: dict[str, Any], shared: dict[str, Any], seeds: Sequence[int], noise: str
-) -> dict[str, Any]:
+    folder: Path, setting: dict[str, Any], shared: dict[str, Any], seed: int, noise: str
+) -> list[dict[str, Any]]:
     molecules = small_molecules(folder)
-    runs: list[dict[str, Any]] = []
-    free: list[dict[str, Any]] = []
-    for seed in seeds:
-        rng = np.random.default_rng(seed)
-        order = rng.permutation(len(molecules))
-        learned = [molecules[i] for i in order[: setting["learned"]]]
-        asked = [molecules[i] for i in order[setting["learned"] :][: setting["judged"]]]
-        texts, wanted = [facts(one) for one in learned], [facts(one) for one in asked]
-        model, seconds = trained(texts, learned, seed, setting, shared, noise=noise)
-        runs.append(_judged_run("utgdiff", model, seed, seconds, model.generate(wanted), asked, learned))
-        runs.append(
-            {"arm": "utgdiff, shuffled", "seed": seed, **judged(model.generate(_moved(wanted)), asked)}
-        )
-        made = [one.smiles for one in model.generate(n=setting["judged"])]
-        free.append({"arm": "no instruction", "seed": seed, **diversity(made, learned)})
-        print(runs[-2], runs[-1], free[-1], sep="\n", flush=True)
-        runs += _baselines(texts, learned, wanted, asked, rng, seed)
-    return {
-        "setting": setting,
-        **_summary(runs, "utgdiff"),
-        "free": _means(free),
-        "runs": runs,
-        "free_runs": free,
-    }
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(molecules))
+    learned = [molecules[i] for i in order[: setting["learned"]]]
+    asked = [molecules[i] for i in order[setting["learned"] :][: setting["judged"]]]
+    texts, wanted = [facts(one) for one in learned], [facts(one) for one in asked]
+    model, seconds = trained(texts, learned, seed, setting, shared, noise=noise)
+    free = [one.smiles for one in model.generate(n=setting["judged"])]
+    return [
+        _judged_run("utgdiff", model, seed, seconds, model.generate(wanted), asked, learned),
+        {"arm": "utgdiff, shuffled", "seed": seed, **judged(model.generate(_moved(wanted)), asked)},
+        {
+            "arm": "utgdiff, no instruction",
+            "seed": seed,
+            **fit_to_targets(asked, free),
+            **diversity(free, learned),
+        },
+        *_baselines(texts, learned, wanted, asked, rng, seed),
+    ]
 
 
 def _judged_run(
@@ -224,53 +218,43 @@ def _judged_run(
     return {"arm": arm, "seed": seed, "seconds": seconds, "loss": loss, **judged(found, asked), **various}
 
 
-def descriptions_part(folder: Path, scale: dict[str, Any], device: str) -> dict[str, Any]:
-    """ChEBI-20: learned from its validation file, judged on its test file."""
+def descriptions_part(folder: Path, scale: dict[str, Any], device: str, seed: int) -> list[dict[str, Any]]:
+    """ChEBI-20: learned from its validation file, judged on molecules of its test file that are not in there."""
     setting, shared = scale["descriptions"], {**scale["settings"], "device": device}
     texts, learned = descriptions(folder, "validation", setting["atoms"])
     every_text, every = descriptions(folder, "test", setting["atoms"])
-    seen = set(learned)
-    runs: list[dict[str, Any]] = []
-    for seed in SEEDS:
-        rng = np.random.default_rng(seed)
-        rows = rng.permutation([row for row, one in enumerate(every) if one not in seen])[: setting["judged"]]
-        wanted, asked = [every_text[row] for row in rows], [every[row] for row in rows]
-        model, seconds = trained(texts, learned, seed, setting, shared)
-        found = model.generate(wanted)
-        runs.append(_judged_run("utgdiff", model, seed, seconds, found, asked, learned))
-        runs.append(
-            {"arm": "utgdiff, shuffled", "seed": seed, **judged(model.generate(_moved(wanted)), asked)}
-        )
-        print(runs[-2], runs[-1], sep="\n", flush=True)
-        runs += _baselines(texts, learned, wanted, asked, rng, seed)
-    return {"setting": {**setting, "learned": len(learned)}, **_summary(runs, "utgdiff"), "runs": runs}
+    rng, seen = np.random.default_rng(seed), set(learned)
+    rows = rng.permutation([row for row, one in enumerate(every) if one not in seen])[: setting["judged"]]
+    wanted, asked = [every_text[row] for row in rows], [every[row] for row in rows]
+    model, seconds = trained(texts, learned, seed, setting, shared)
+    return [
+        _judged_run("utgdiff", model, seed, seconds, model.generate(wanted), asked, learned),
+        {"arm": "utgdiff, shuffled", "seed": seed, **judged(model.generate(_moved(wanted)), asked)},
+        *_baselines(texts, learned, wanted, asked, rng, seed),
+    ]
 
 
-def edits_part(folder: Path, scale: dict[str, Any], device: str) -> dict[str, Any]:
+def edits_part(folder: Path, scale: dict[str, Any], device: str, seed: int) -> list[dict[str, Any]]:
     """Molecules of QM8 edited by an instruction; no source that is judged was learned from."""
     setting, shared = scale["edits"], {**scale["settings"], "device": device}
     molecules = small_molecules(folder)
-    runs: list[dict[str, Any]] = []
-    for seed in SEEDS:
-        order = np.random.default_rng(seed).permutation(len(molecules))
-        share = int(0.85 * len(order))
-        learned = edits([molecules[i] for i in order[:share]])[: setting["learned"]]
-        asked = edits([molecules[i] for i in order[share:]])[: setting["judged"]]
-        questions = [Instruction(text, source) for text, source, _ in learned]
-        made = [one[2] for one in learned]
-        model, seconds = trained(questions, made, seed, setting, shared)
-        texts, sources, targets = (list(one) for one in zip(*asked, strict=True))
-        found = model.edit(sources, texts)
-        runs.append(_judged_run("utgdiff", model, seed, seconds, found, targets, made))
-        others = [next(name for name in EDITS if name != one) for one in texts]
-        for arm, answers in (
-            ("utgdiff, other instruction", model.edit(sources, others)),
-            ("utgdiff, other source", model.edit(_moved(sources), texts)),
-        ):
-            runs.append({"arm": arm, "seed": seed, **judged(answers, targets)})
-        runs.append({"arm": "source unchanged", "seed": seed, **fit_to_targets(targets, sources)})
-        print(*runs[-4:], sep="\n", flush=True)
-    return {"setting": setting, **_summary(runs, "utgdiff"), "runs": runs}
+    order = np.random.default_rng(seed).permutation(len(molecules))
+    share = int(0.85 * len(order))
+    learned = edits([molecules[i] for i in order[:share]])[: setting["learned"]]
+    asked = edits([molecules[i] for i in order[share:]])[: setting["judged"]]
+    questions, made = [Instruction(text, source) for text, source, _ in learned], [one[2] for one in learned]
+    model, seconds = trained(questions, made, seed, setting, shared)
+    texts, sources, targets = (list(one) for one in zip(*asked, strict=True))
+    others = [next(name for name in EDITS if name != one) for one in texts]
+    controls = {
+        "utgdiff, other instruction": model.edit(sources, others),
+        "utgdiff, other source": model.edit(_moved(sources), texts),
+    }
+    return [
+        _judged_run("utgdiff", model, seed, seconds, model.edit(sources, texts), targets, made),
+        *({"arm": arm, "seed": seed, **judged(found, targets)} for arm, found in controls.items()),
+        {"arm": "source unchanged", "seed": seed, **fit_to_targets(targets, sources)},
+    ]
 
 
 def _baselines(
@@ -283,12 +267,10 @@ def _baselines(
 ) -> list[dict[str, Any]]:
     retrieved = [learned[i] for i in nearest(texts, wanted)]
     random = [learned[i] for i in rng.integers(len(learned), size=len(asked))]
-    found = [
+    return [
         {"arm": "nearest instruction", "seed": seed, **fit_to_targets(asked, retrieved)},
         {"arm": "random molecule", "seed": seed, **fit_to_targets(asked, random)},
     ]
-    print(*found, sep="\n", flush=True)
-    return found
 
 
 def _moved(rows: Sequence[str]) -> list[str]:
@@ -304,7 +286,7 @@ def _means(runs: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _summary(runs: list[dict[str, Any]], own: str) -> dict[str, Any]:
+def summary(runs: list[dict[str, Any]], own: str = "utgdiff") -> dict[str, Any]:
     """Means by arm, and by how much the own arm is better on MACCS keys, in the mean and in the worst seed."""
     table = pd.DataFrame(runs).pivot_table(index="seed", columns="arm", values="maccs")
     gains = {
@@ -315,14 +297,15 @@ def _summary(runs: list[dict[str, Any]], own: str) -> dict[str, Any]:
         for arm in table
         if arm != own
     }
-    return {"arms": _means(runs), "maccs_gain_over": gains}
+    seeds = sorted(int(one) for one in table.index)
+    return {"seeds": seeds, "arms": _means(runs), "maccs_gain_over": gains, "runs": runs}
 
 
 PARTS = {"facts": facts_part, "uniform": uniform_part, "descriptions": descriptions_part, "edits": edits_part}
 
 
 def main() -> None:
-    """Run the parts that are named, and store them with what is known of the others."""
+    """Run the parts that are named, and store them with what is known of the others, after every seed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -330,35 +313,43 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--scale", choices=list(SCALES), default="cpu")
     parser.add_argument("--part", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     given = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
     folder, scale = data_folder(given.data), SCALES[given.scale]
     file = RESULTS / f"{NAME}.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    if known.get("scale", {}).get("name") != given.scale:
+    if known.get("scale", {}).get("settings") != scale["settings"]:
         known = {}
     figures, seconds = dict(known.get("figures", {})), dict(known.get("part_seconds", {}))
+    packages = ("numpy", "pandas", "scikit-learn", "torch", "transformers", "tokenizers", "rdkit")
     for part in given.part:
+        before = figures.get(part, {})
+        same = before.get("setting") == scale[part]
+        runs = [one for one in before.get("runs", []) if same and one["seed"] not in given.seeds]
+        spent = seconds.get(part, 0.0) if runs else 0.0
         started = time.perf_counter()
-        figures[part] = PARTS[part](folder, scale, given.device)
-        seconds[part] = round(time.perf_counter() - started, 1)
-        packages = ("numpy", "pandas", "scikit-learn", "torch", "transformers", "tokenizers", "rdkit")
-        content = {
-            "seeds": list(SEEDS),
-            "scale": {"name": given.scale, **scale},
-            "versions": {package: version(package) for package in packages},
-            "data": "QM8 of chemprop (MIT); validation and test file of ChEBI-20 in MolT5 (BSD-3)",
-            "part_seconds": seconds,
-            "figures": figures,
-        }
-        file.parent.mkdir(parents=True, exist_ok=True)
-        store(
-            NAME,
-            content,
-            module="benchmarks.methods.utgdiff",
-            arguments=sys.argv[1:],
-            seconds=sum(seconds.values()),
-        )
+        for seed in given.seeds:
+            runs += PARTS[part](folder, scale, given.device, seed)
+            figures[part] = {"setting": scale[part], **summary(runs)}
+            seconds[part] = round(spent + time.perf_counter() - started, 1)
+            print(part, seed, json.dumps(figures[part]["arms"], indent=1), flush=True)
+            content = {
+                "seeds": sorted({one["seed"] for part in figures.values() for one in part["runs"]}),
+                "scale": {"name": given.scale, **scale},
+                "versions": {package: version(package) for package in packages},
+                "data": "QM8 of chemprop (MIT); validation and test file of ChEBI-20 in MolT5 (BSD-3)",
+                "part_seconds": seconds,
+                "figures": figures,
+            }
+            file.parent.mkdir(parents=True, exist_ok=True)
+            store(
+                NAME,
+                content,
+                module="benchmarks.methods.utgdiff",
+                arguments=sys.argv[1:],
+                seconds=sum(seconds.values()),
+            )
 
 
 if __name__ == "__main__":
