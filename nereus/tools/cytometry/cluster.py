@@ -88,7 +88,7 @@ def cluster_cells(dataset: AnnData, params: ClusterCellsParams, *, seed: int) ->
     Clusters are learnt from cells drawn evenly over the samples and the other cells are assigned: to the nearest node
     of the map, or by the votes of their nearest neighbours. The clustering is repeated on halves of the cells; of all
     numbers of clusters within 0.05 of the best median adjusted Rand index, the largest is taken. Of communities, a
-    larger number still where more of them are stable by themselves, those that are not taken off.
+    larger number still where each of them is stable by itself.
 
     Parameters
     ----------
@@ -219,16 +219,14 @@ def _best(
 ) -> int:
     """Position of the choice to take.
 
-    A step in resolution splits several clusters at once, so that the agreement of all cells falls also where the parts
-    are found again. Of resolutions, one with the most clusters that are stable by themselves, less those that are not, is
-    therefore taken where it is finer.
+    A step in resolution splits several clusters at once, so that the agreement of all cells falls also where every part
+    is found again. The finest resolution of which each cluster is stable by itself is therefore taken, if it is finer.
     """
     agreed = int(np.flatnonzero(ari >= ari.max() - _TOLERANCE).max())
     if method != "leiden":
         return agreed
-    stable = [np.nanmedian(np.array(jaccard[choice]), axis=0) >= STABLE for choice in choices]
-    net = np.array([2 * int(one.sum()) - len(one) for one in stable])
-    return agreed if net.max() <= 0 else max(agreed, int(np.flatnonzero(net == net.max()).max()))
+    least = [np.nanmedian(np.array(jaccard[choice]), axis=0).min() for choice in choices]
+    return max([agreed, *(place for place, one in enumerate(least) if one >= STABLE)])
 
 
 def _check(params: ClusterCellsParams, method: str, n: int) -> None:
