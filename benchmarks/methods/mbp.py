@@ -1,0 +1,452 @@
+"""MBP: plumbing on 50 complexes, order within held-out assays without poses, order within held-out targets with poses.
+
+    python -m benchmarks.methods.mbp --complexes FOLDER --assays FOLDER [--index FILE] [--data FOLDER] [--device auto]
+        [--scale cpu|gpu] [--part NAME ...]
+
+`--complexes` is the toy set of GIGN (guaguabujianle/GIGN, GIGN/data, MIT; complexes of PDBbind), `--assays` the folder of ChEMBL
+assays of overlapping_assays (rinikerlab/overlapping_assays, datasets/source_data, MIT; ChEMBL CC BY-SA), `--index` an index of
+PDBbind with the types of affinities, `--data` the folder of the public data sets with ``affinity_structures_plb`` in it (default
+NEREUS_DATA). Parts that are not named keep what the stored result holds of them.
+
+PDBbind and ChEMBL-Dock, on which the paper's figures rest, are not at hand: these figures are not those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import re
+import sys
+import time
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from rdkit import Chem, RDLogger
+from rdkit.Chem.Descriptors import MolWt
+from scipy.spatial.transform import Rotation
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
+
+from benchmarks.truth.results import RESULTS, data_folder, store
+from nereus.errors import InputError
+from nereus.models.evaluation.baselines import fingerprints
+from nereus.models.evaluation.metrics import ranking, regression
+from nereus.models.files import content
+from nereus.models.molecules.mbp import MBP, Complex
+from nereus.models.molecules.mbp.complexes import pack_posed, read
+from nereus.models.molecules.mbp.features import AMINO_ACIDS
+from nereus.models.molecules.mbp.learning import AssayLearning
+from nereus.models.molecules.mbp.measurements import MOLAR, measurements
+from nereus.models.molecules.mbp.structures import read_pocket, read_poses
+
+NAME = "methods/mbp"
+SEEDS = (0, 1, 2)
+SCALES = {
+    # width, layers, epochs without and with poses, epochs of overfitting, most compounds of a target, radius of a pocket
+    "cpu": {"width": 32, "layers": 2, "free": 10, "posed": 8, "overfit": 150, "compounds": 250, "radius": 12.0},
+    "gpu": {"width": 128, "layers": 3, "free": 60, "posed": 60, "overfit": 300, "compounds": 100_000, "radius": 20.0},
+}  # fmt: skip
+ASSAYED = ("CHEMBL240", "CHEMBL205", "CHEMBL4078", "CHEMBL247", "CHEMBL217", "CHEMBL4235")
+LEAST_OF_ASSAY = 10
+FOLDS = (("cdk2", "tyk2"), ("p38", "mcl1"), ("ptp1b", "thrombin"))
+"""Targets that are held out together: in each fold both types of affinity remain to learn from."""
+FREE_ARMS: dict[str, dict[str, Any]] = {
+    "mbp": {},
+    "regression_only": {"ranking_weight": 0.0, "regression_weight": 1.0},
+    "difference": {"ranking": "difference"},
+    "without_protein": {},
+}
+POSED_ARMS: dict[str, dict[str, Any]] = {
+    "mbp": {},
+    "ligand_only": {},
+    "residues_exchanged": {},
+    "one_head": {"heads": "one"},
+    "regression_only": {"ranking_weight": 0.0, "regression_weight": 1.0},
+}
+
+
+def settings(scale: dict[str, Any], epochs: str, device: str, seed: int) -> dict[str, Any]:
+    """Settings that all runs share."""
+    return {
+        "width": scale["width"],
+        "layers": scale["layers"],
+        "pocket_radius": scale["radius"],
+        "training__epochs": scale[epochs],
+        "training__batch_size": 32,
+        "training__learning_rate": 3e-3,
+        "device": device,
+        "random_state": seed,
+    }
+
+
+# ------------------------------------------------------------------ plumbing
+
+
+def plumbing(folder: Path, index: Path | None, scale: dict[str, Any], device: str) -> dict[str, Any]:
+    """Graphs of 50 complexes: turned, asked for one type alone, and learned by heart."""
+    known = pd.concat([pd.read_csv(folder / name) for name in ("toy_examples.csv", "train.csv", "valid.csv")])
+    affinity = dict(zip(known["pdbid"], known["-logKd/Ki"], strict=True))
+    types = {} if index is None else pdbbind_types(index)
+    names = sorted(one.name for one in (folder / "toy_set").iterdir() if one.name in affinity)
+    complexes, kept = [], []
+    for name in names:
+        place = folder / "toy_set" / name
+        pocket = (place / f"{name}_pocket.pdb").read_text()
+        for kind in ("sdf", "mol2"):
+            one = Complex(ligand=(place / f"{name}_ligand.{kind}").read_text(), pocket=pocket)
+            try:
+                read(one, MBP().config)
+            except InputError:
+                continue
+            complexes.append(one)
+            kept.append(name)
+            break
+    y = np.array([affinity[name] for name in kept])
+    kinds = [types.get(name, "Ki" if number % 2 else "IC50") for number, name in enumerate(kept)]
+    model = MBP(**{**settings(scale, "posed", device, 0), "training__epochs": 2}, heads="two")
+    started = time.perf_counter()
+    model.fit(complexes, y, types=kinds, assays=["all"] * len(y))
+    learned = time.perf_counter() - started
+    turned = [
+        [
+            one.moved(Rotation.random(random_state=number).as_matrix(), np.array([30.0, -20.0, 10.0]))
+            for one in read(each, model.config)
+        ]
+        for number, each in enumerate(complexes)
+    ]
+    packed = pack_posed(turned, np.zeros(len(turned)), model.config)
+    with torch.no_grad():
+        z = model.network_.readouts(packed.batch(packed.first, model.device))
+        differences = [
+            float(np.abs(model.network_.heads[name].value(z[name]).cpu().numpy() + mean - plain).max())
+            for (name, mean), plain in zip(
+                model.centres_.items(), model._answers(complexes).values(), strict=True
+            )
+        ]
+    heart = MBP(
+        **{**settings(scale, "overfit", device, 0), "training__learning_rate": 5e-3},
+        dropout=0.0, ranking_weight=0.0, regression_weight=1.0,
+    )  # fmt: skip
+    started = time.perf_counter()
+    heart.fit(complexes[:32], y[:32], types=kinds[:32], assays=["all"] * 32)
+    seconds = time.perf_counter() - started
+    found = regression(y[:32], heart.predict(complexes[:32], types=kinds[:32])).values
+    return {
+        "complexes": len(complexes),
+        "types": dict(pd.Series(kinds).value_counts()) if types else "made up",
+        "largest_difference_when_turned": max(differences),
+        "allowed_difference": 1e-4,
+        "gradient_of_other_head": other_gradient(model, complexes, y, kinds),
+        "two_epochs_seconds": learned,
+        "overfit": {"complexes": 32, "rmse": found["rmse"], "wanted": 0.3, "seconds": seconds},
+    }
+
+
+def pdbbind_types(index: Path) -> dict[str, str]:
+    """Type of each entry of an index of PDBbind."""
+    found = {}
+    for line in index.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#") and (named := re.search(r"\b(Ki|Kd|IC50)[=<>~]", line)):
+            found[line.split()[0]] = named.group(1)
+    return found
+
+
+def other_gradient(model: MBP, complexes: list[Complex], y: np.ndarray, kinds: list[str]) -> float:
+    """Largest gradient in the head K that measurements of type IC50 leave."""
+    rows = [number for number, kind in enumerate(kinds) if kind == "IC50"][:8]
+    chosen = [complexes[row] for row in rows]
+    known = measurements(
+        y[rows],
+        model.config,
+        targets=[""] * len(rows),
+        types=["IC50"] * len(rows),
+        assays=["all"] * len(rows),
+    )
+    packed = pack_posed([read(one, model.config) for one in chosen], np.zeros(len(rows)), model.config)
+    objective = AssayLearning(
+        model.network_, packed, known, np.zeros(2), np.arange(len(rows)), np.arange(0), model.config,
+        model.config.training, compare=True,
+    )  # fmt: skip
+    model.network_.train()
+    model.network_.zero_grad()
+    batch = next(iter(objective.batches(np.random.default_rng(0))))
+    objective.losses(batch)["total"].backward()
+    model.network_.eval()
+    return max(
+        0.0 if one.grad is None else float(one.grad.abs().max())
+        for one in model.network_.heads["K"].parameters()
+    )
+
+
+# ------------------------------------------------------------------ without poses
+
+
+def assays_of(folder: Path, most: int) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Compounds of six targets in assays of ten or more, files of equal content once; whole assays up to `most` a target."""
+    seen, frames, equal = set(), [], 0
+    for target in ASSAYED:
+        parts = []
+        for file in sorted(folder.glob(f"target_{target}-*.csv.gz")):
+            text = gzip.decompress(file.read_bytes())
+            digest = hashlib.sha256(text).hexdigest()
+            equal += digest in seen
+            if digest not in seen:
+                seen.add(digest)
+                parts.append(pd.read_csv(file))
+        table = pd.concat(parts).drop_duplicates(["assay_chembl_id", "compound_chembl_id"])
+        sizes = table["assay_chembl_id"].map(table["assay_chembl_id"].value_counts())
+        table = table[sizes >= LEAST_OF_ASSAY].assign(target=target)
+        order = np.random.default_rng(0).permutation(sorted(table["assay_chembl_id"].unique()))
+        counts = table["assay_chembl_id"].value_counts()
+        total = np.cumsum([counts[one] for one in order])
+        frames.append(table[table["assay_chembl_id"].isin(order[: max(4, int((total <= most).sum()))])])
+    whole = pd.concat(frames, ignore_index=True)
+    readable = whole["canonical_smiles"].map(lambda one: Chem.MolFromSmiles(one) is not None)
+    whole = whole[readable].reset_index(drop=True)
+    between = whole.groupby("target")[["pchembl_value", "assay_chembl_id"]].apply(
+        lambda one: (
+            one.groupby("assay_chembl_id")["pchembl_value"].transform("mean").var()
+            / one["pchembl_value"].var()
+        )
+    )
+    facts = {
+        "rows": len(whole),
+        "assays": int(whole["assay_chembl_id"].nunique()),
+        "files_of_equal_content": equal,
+    }
+    return whole, {**facts, "between_assay_share_of_variance": between.to_dict()}
+
+
+def pose_free(folder: Path, scale: dict[str, Any], device: str) -> dict[str, Any]:
+    """Order within assays that were not learned from, a quarter of each target's."""
+    table, facts = assays_of(folder, scale["compounds"])
+    smiles, y = table["canonical_smiles"].tolist(), table["pchembl_value"].to_numpy(float)
+    assay, target = table["assay_chembl_id"].to_numpy(), table["target"].to_numpy()
+    bits = fingerprints(smiles)
+    runs = []
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        held = set()
+        for one in ASSAYED:
+            own = np.unique(assay[target == one])
+            held |= set(rng.choice(own, max(1, len(own) // 4), replace=False))
+        test = np.isin(assay, list(held))
+        learn, judge = np.flatnonzero(~test), np.flatnonzero(test)
+        answers: dict[str, np.ndarray] = {}
+        for arm, changed in FREE_ARMS.items():
+            X = [
+                Complex(smiles=one, protein=None if arm == "without_protein" else name)
+                for one, name in zip(smiles, target, strict=True)
+            ]
+            model = MBP(**settings(scale, "free", device, seed), **changed, affinity="Ki")
+            model.fit([X[i] for i in learn], y[learn], assays=assay[learn])
+            answers[arm] = model.predict([X[i] for i in judge])
+            if model.config.ranking == "relation" and model.config.ranking_weight:
+                answers[f"{arm}_by_relation"] = model.rank([X[i] for i in judge], assay[judge])[
+                    "score"
+                ].to_numpy()
+        answers |= linear(bits, y, assay, target, learn, judge)
+        for arm, found in answers.items():
+            value = ranking(y[judge], found, assay[judge], least=LEAST_OF_ASSAY).values
+            runs.append({"seed": seed, "arm": arm, "spearman": value["within_group_spearman"]})
+        print(pd.DataFrame(runs[-len(answers) :]).to_string(index=False), flush=True)
+    return {"data": facts, **summary(runs)}
+
+
+def linear(
+    bits: np.ndarray,
+    y: np.ndarray,
+    assay: np.ndarray,
+    target: np.ndarray,
+    learn: np.ndarray,
+    judge: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Ridge on Morgan bits of each target, on affinities and on affinities less their assay's mean; and the number of bits."""
+    found = {name: np.zeros(len(judge)) for name in ("ridge", "ridge_assay_centred")}
+    centred = y - pd.Series(y).groupby(assay).transform("mean").to_numpy()
+    for one in np.unique(target):
+        own, asked = learn[target[learn] == one], target[judge] == one
+        for name, values in (("ridge", y), ("ridge_assay_centred", centred)):
+            found[name][asked] = Ridge(alpha=10.0).fit(bits[own], values[own]).predict(bits[judge[asked]])
+    return {**found, "number_of_bits": bits[judge].sum(1)}
+
+
+# ------------------------------------------------------------------ with poses
+
+
+def structures(folder: Path) -> pd.DataFrame:
+    """Ligands of six targets: pose, pocket (alpha carbons), affinity, type, SMILES."""
+    rows = []
+    for target in sorted(one for fold in FOLDS for one in fold):
+        place = folder / target
+        named = {one.name.removesuffix(".gz"): one for one in place.iterdir()}
+        pocket = alphas(content(named["protein.pdb"]))
+        for text in content(named["ligands.sdf"]).split("$$$$\n"):
+            title = text.split("\n", 1)[0].strip()
+            told = yaml.safe_load(named["ligands.yml"].read_text()).get(title) if title else None
+            if told is None or told["measurement"]["type"].lower() not in ("ki", "ic50"):
+                continue
+            molar = float(told["measurement"]["value"]) * MOLAR[told["measurement"]["unit"]]
+            pose = text + "$$$$\n"
+            rows.append(
+                {
+                    "target": target,
+                    "name": title,
+                    "pose": pose,
+                    "pocket": pocket,
+                    "type": "IC50" if told["measurement"]["type"].lower() == "ic50" else "Ki",
+                    "affinity": -np.log10(molar),
+                    "smiles": Chem.MolToSmiles(read_poses(pose)[0]),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def alphas(text: str, rng: np.random.Generator | None = None) -> str:
+    """A protein as its alpha carbons; with `rng` its residues exchange their names."""
+    pocket = read_pocket(text)
+    classes = pocket.residues if rng is None else rng.permutation(pocket.residues)
+    lines = [
+        f"ATOM  {n % 100000:5d}  CA  {'UNK' if not c else AMINO_ACIDS[c - 1]} {'ABCDEFGHI'[n // 9999]}{n % 9999 + 1:4d}    "
+        f"{x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00           C"
+        for n, (c, (x, y, z)) in enumerate(zip(classes, pocket.positions, strict=True))
+    ]
+    return "\n".join([*lines, "END\n"])
+
+
+def posed(folder: Path, scale: dict[str, Any], device: str) -> dict[str, Any]:
+    """Order within targets that were not learned from."""
+    table = structures(folder)
+    y, target, types = table["affinity"].to_numpy(), table["target"].to_numpy(), table["type"].to_numpy()
+    molecules = [Chem.MolFromSmiles(one) for one in table["smiles"]]
+    bits = fingerprints(table["smiles"].tolist())
+    runs: list[dict[str, Any]] = []
+    for seed in SEEDS:
+        exchanged = {one: alphas(one, np.random.default_rng(seed)) for one in table["pocket"].unique()}
+        answers = {
+            arm: np.full(len(table), np.nan) for arm in (*POSED_ARMS, "mbp_by_relation", "ridge", "forest")
+        }
+        for fold in FOLDS:
+            learn, judge = np.flatnonzero(~np.isin(target, fold)), np.flatnonzero(np.isin(target, fold))
+            for arm, changed in POSED_ARMS.items():
+                X = [
+                    Complex(smiles=s)
+                    if arm == "ligand_only"
+                    else Complex(ligand=pose, pocket=exchanged[p] if arm == "residues_exchanged" else p)
+                    for s, pose, p in zip(table["smiles"], table["pose"], table["pocket"], strict=True)
+                ]
+                model = MBP(**settings(scale, "posed", device, seed), **changed)
+                model.fit([X[i] for i in learn], y[learn], types=types[learn], assays=target[learn])
+                asked = [X[i] for i in judge]
+                answers[arm][judge] = model.predict(asked, types=types[judge])
+                if arm == "mbp":
+                    ranked = model.rank(asked, target[judge], types=types[judge])
+                    answers["mbp_by_relation"][judge] = ranked["score"]
+            answers["ridge"][judge] = Ridge(alpha=10.0).fit(bits[learn], y[learn]).predict(bits[judge])
+            forest = RandomForestRegressor(200, random_state=seed, n_jobs=1).fit(bits[learn], y[learn])
+            answers["forest"][judge] = forest.predict(bits[judge])
+        answers["molecular_weight"] = np.array([MolWt(one) for one in molecules])
+        answers["heavy_atoms"] = np.array([one.GetNumAtoms() for one in molecules], dtype=float)
+        for arm, found in answers.items():
+            row: dict[str, Any] = {"seed": seed, "arm": arm}
+            for one in np.unique(target):
+                row[one] = regression(y[target == one], found[target == one]).values["spearman"]
+            runs.append({**row, "spearman": float(np.mean([row[one] or 0.0 for one in np.unique(target)]))})
+        print(
+            pd.DataFrame(runs[-len(answers) :])[["seed", "arm", "spearman"]].to_string(index=False),
+            flush=True,
+        )
+    by_target = {
+        one: {"ligands": int((target == one).sum()), "type": str(types[target == one][0])}
+        for one in np.unique(target)
+    }
+    return {"data": by_target, **summary(runs)}
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over seeds, and by how much the method is above each other arm, by seed."""
+    by_seed = pd.DataFrame(runs).pivot(index="seed", columns="arm", values="spearman")
+    gains = {
+        f"mbp_over_{arm}": {
+            "mean": float((by_seed["mbp"] - by_seed[arm]).mean()),
+            "by_seed": (by_seed["mbp"] - by_seed[arm]).tolist(),
+        }
+        for arm in by_seed
+        if arm != "mbp"
+    }
+    return {"mean": by_seed.mean().to_dict(), "sd": by_seed.std().to_dict(), "gains": gains, "runs": runs}
+
+
+def main() -> None:
+    """Run the parts that are named, and store them with what is known of the others."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--complexes", type=Path)
+    parser.add_argument("--assays", type=Path)
+    parser.add_argument("--index", type=Path)
+    parser.add_argument("--data")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--scale", choices=list(SCALES), default="cpu")
+    parts = ("plumbing", "pose_free", "posed")
+    parser.add_argument("--part", nargs="+", choices=parts, default=list(parts))
+    given = parser.parse_args()
+    RDLogger.DisableLog("rdApp.*")
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    scale = SCALES[given.scale]
+    for part, folder in (("plumbing", given.complexes), ("pose_free", given.assays)):
+        if part in given.part and folder is None:
+            parser.error(f"part {part} needs {'--complexes' if part == 'plumbing' else '--assays'}")
+    file = RESULTS / f"{NAME}.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    figures, seconds = dict(known.get("figures", {})), dict(known.get("part_seconds", {}))
+    for part in given.part:
+        started = time.perf_counter()
+        if part == "plumbing":
+            figures[part] = plumbing(given.complexes, given.index, scale, given.device)
+            print(figures[part], flush=True)
+        elif part == "pose_free":
+            figures[part] = pose_free(given.assays, scale, given.device)
+        else:
+            figures[part] = posed(data_folder(given.data) / "affinity_structures_plb", scale, given.device)
+        seconds[part] = round(time.perf_counter() - started, 1)
+        packages = (
+            "numpy",
+            "scipy",
+            "pandas",
+            "scikit-learn",
+            "torch",
+            "torch-geometric",
+            "rdkit",
+            "biopython",
+        )
+        content_ = {
+            "seeds": list(SEEDS),
+            "scale": {"name": given.scale, **scale},
+            "versions": {package: version(package) for package in packages},
+            "data": "protein-ligand-benchmark (CC BY 4.0); overlapping_assays (MIT; ChEMBL CC BY-SA 3.0); toy set of GIGN (MIT; "
+            "terms of PDBbind). Neither PDBbind nor ChEMBL-Dock: the published evaluation was not run",
+            "part_seconds": seconds,
+            "figures": figures,
+        }
+        file.parent.mkdir(parents=True, exist_ok=True)
+        store(
+            NAME,
+            content_,
+            module="benchmarks.methods.mbp",
+            arguments=sys.argv[1:],
+            seconds=sum(seconds.values()),
+        )
+    print(json.dumps({part: one.get("mean", one) for part, one in figures.items()}, indent=1, default=float))
+
+
+if __name__ == "__main__":
+    main()
