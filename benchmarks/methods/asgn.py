@@ -1,6 +1,6 @@
 """ASGN: few labelled molecules of QM9, what each part gives, and whether choosing them beats drawing them.
 
-    python -m benchmarks.methods.asgn --qm9 FOLDER [--device auto] [--scale cpu|gpu] [--seeds 0 1 2]
+    python -m benchmarks.methods.asgn --qm9 FOLDER [--device auto] [--scale small|cpu|gpu] [--seeds 0 1 2]
 
 `--qm9` holds files ``<scaffold>.csv`` (``mol_id``, ``homo`` in Hartree) and ``<scaffold>.sdf`` (names are ``mol_id``), one pair
 a scaffold, as Meta-MolNet has them (data/qm9; no licence file, so they are not shipped). Every arm sees the same pool, starting
@@ -38,6 +38,15 @@ HARTREE = 27.211386245988
 SCALES: dict[str, dict[str, Any]] = {
     # molecules of the pool and of the test, labels at the start, after the rounds, and asked for in each; what a student without
     # a teacher is given in addition, so that it is not the shorter training that is measured; the network
+    "small": {
+        "pool": 250, "test": 200, "start": 60, "budget": 120, "batch": 30,
+        "alone": {"student__epochs": 60, "student__patience": 20},
+        "settings": {
+            "width": 32, "layers": 3, "reach": 4.0, "gap": 0.2, "clusters": 30,
+            "training": {"epochs": 5, "batch_size": 64, "learning_rate": 3e-3},
+            "student": {"epochs": 25, "batch_size": 32, "learning_rate": 3e-3, "patience": 12},
+        },
+    },
     "cpu": {
         "pool": 400, "test": 300, "start": 100, "budget": 200, "batch": 50,
         "alone": {"student__epochs": 80, "student__patience": 20},
@@ -68,12 +77,13 @@ ARMS: dict[str, dict[str, Any]] = {
 
 
 def read_qm9(folder: Path) -> tuple[list[Chem.Mol], np.ndarray]:
-    """Molecules with their coordinates, and HOMO in eV."""
+    """Molecules of H, C, N and O (fluorine is too rare to be in every pool) with their coordinates, and HOMO in eV."""
     molecules, values = [], []
     for scaffold in SCAFFOLDS:
         table = pd.read_csv(folder / f"{scaffold}.csv").set_index("mol_id")["homo"]
         for one in Chem.SDMolSupplier(str(folder / f"{scaffold}.sdf"), removeHs=False):
-            if one is not None and one.GetProp("_Name") in table.index:
+            elements = {atom.GetSymbol() for atom in one.GetAtoms()} if one is not None else {"?"}
+            if elements <= set("HCNO") and one.GetProp("_Name") in table.index:
                 molecules.append(one)
                 values.append(float(table[one.GetProp("_Name")]) * HARTREE)
     return molecules, np.array(values)
