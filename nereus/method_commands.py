@@ -179,8 +179,10 @@ def _asking(verb: str, about: str) -> None:
                 method.set_params(random_state=seed)
             whole = table if data is None else with_contents(method.card, table, named, data.parent)
             found = answer(method, Verb(verb), whole, named, _settings(option))
-            if len(found) == len(table) and found.index.equals(table.index):
-                found = pd.concat([table.drop(columns=[c for c in found if c in table]), found], axis=1)
+            if found.index.name == table.index.name and found.index.isin(table.index).all():
+                # One answer a row, or some rows in an order: beside what the table says of them.
+                beside = table.drop(columns=[c for c in found if c in table]).loc[found.index]
+                found = pd.concat([beside, found], axis=1)
             out.parent.mkdir(parents=True, exist_ok=True)
             # Answers that are not one a row have an index of their own, which has a name.
             found.to_csv(out, index=found.index.name is not None and not found.index.equals(table.index))

@@ -78,7 +78,8 @@ def answer(
     -------
     DataFrame
         For verbs that answer by row: the table's index, empty cells and a column ``problem`` where a row cannot be read. For
-        verbs with an index of their own (several answers a row) these rows come last, under the table's index.
+        verbs with an index of their own (several answers a row, or some rows in an order) these rows come last, under the
+        table's index.
     """
     bad = unreadable(method, table, columns)
     if bad and len(bad) == len(table):
@@ -91,11 +92,16 @@ def answer(
     )
     if not bad:
         return found
-    if found.index.isin(table.index).all() and not found.index.has_duplicates:
+    own = found.pop(PROBLEM).tolist() if PROBLEM in found else [""] * len(found)
+    if found.index.equals(table.index[readable]) and not found.index.has_duplicates:
         whole = found.reindex(table.index)
-        whole[PROBLEM] = [bad.get(row, "") for row in range(len(table))]
+        told = {**dict(zip(readable.tolist(), own, strict=True)), **bad}
+        whole[PROBLEM] = [told[row] for row in range(len(table))]
         return whole
-    whole = found.reindex([*found.index, *(str(table.index[row]) for row in bad)])
+    last = [table.index[row] for row in bad]
+    if not found.index.isin(table.index).all():
+        last = [str(one) for one in last]
+    whole = found.reindex([*found.index, *last])
     whole.index.name = found.index.name
-    whole[PROBLEM] = [""] * len(found) + list(bad.values())
+    whole[PROBLEM] = own + list(bad.values())
     return whole

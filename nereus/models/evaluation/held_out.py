@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -38,6 +38,10 @@ class HeldOut:
         Whether the target is 0 and 1.
     trained_on
         Number of rows that both learned from.
+    unanswered
+        Held-out rows with a known target for which the method gives no prediction; neither is judged on them.
+    others
+        The same for every further target of a method that takes several, by name.
     """
 
     predictions: pd.DataFrame
@@ -46,6 +50,8 @@ class HeldOut:
     against: str
     classes: bool
     trained_on: int
+    unanswered: int = 0
+    others: Mapping[str, HeldOut] = field(default_factory=dict)
 
 
 def evaluate(
@@ -65,10 +71,10 @@ def evaluate(
     method
         Gives class and configuration; not changed.
     table, columns
-        See `Method.fit_table`. The first target is judged.
+        See `Method.fit_table`. Every target is judged that the method predicts; the first decides who can be held out.
     split
-        ``scaffold`` keeps molecules of one scaffold together, and sequences of one family, ``random`` deals rows out, ``group`` keeps
-        the rows of one group (assay) together: the first role of that kind.
+        ``scaffold`` keeps molecules of one scaffold together, and sequences of one family, ``random`` deals rows out, ``group``
+        keeps the rows of one group (assay) together: the first role of that kind.
     share
         Share of rows that is held out.
     seed
@@ -114,39 +120,69 @@ def evaluate(
     learner = clone(method).fit_table(
         table.iloc[parts.train].reset_index(drop=True), columns, session=session
     )
-    predicted = learner.predict_table(table.iloc[test], columns)["prediction"].to_numpy(float)
-    classes = set(np.unique(y[np.isfinite(y)])) <= {0.0, 1.0}
-    other = (
-        fit_baseline(kind, [objects[i] for i in train], y[train], [objects[i] for i in test], classes)
-        if len(np.unique(y[train])) > 1
-        else np.full(len(test), float(y[train].mean()))
-    )
+    answers = learner.predict_table(table.iloc[parts.test], columns)
 
-    def judge(found: np.ndarray) -> metrics.Metrics:
-        if classes:
-            return metrics.classification(y[test], found)
-        whole = metrics.regression(y[test], found)
-        if groups is None:
-            return whole
-        within = metrics.ranking(y[test], found, groups[test])
-        return metrics.Metrics({**whole.values, **within.values}, {**whole.notes, **within.notes})
+    def judged(target: str, column: str) -> HeldOut | None:
+        """One target, on the rows where it is known; None where these are too few."""
+        truth = method.observed(table, {**columns, "target": target})
+        known = parts.train[np.isfinite(truth[parts.train])]
+        asked = np.isfinite(truth[parts.test])
+        answered = asked & np.isfinite(answers[column].to_numpy(float))
+        if min(len(known), int(answered.sum())) < LEAST_ROWS:
+            return None
+        judge = parts.test[answered]
+        classes = set(np.unique(truth[np.isfinite(truth)])) <= {0.0, 1.0}
+        other = (
+            fit_baseline(
+                kind, [objects[i] for i in known], truth[known], [objects[i] for i in judge], classes
+            )
+            if len(np.unique(truth[known])) > 1
+            else np.full(len(judge), float(truth[known].mean()))
+        )
+        predicted = answers[column].to_numpy(float)[answered]
+        within = None if groups is None else groups[judge]
+        return HeldOut(
+            pd.DataFrame(
+                {
+                    "row": [str(one) for one in table.index[judge]],
+                    "observed": truth[judge],
+                    "predicted": predicted,
+                    "baseline": other,
+                }
+            ),
+            _metrics(truth[judge], predicted, classes, within),
+            _metrics(truth[judge], other, classes, within),
+            baseline_name(kind, classes),
+            classes,
+            len(known),
+            int(asked.sum() - answered.sum()),
+        )
 
-    predictions = pd.DataFrame(
-        {
-            "row": [str(one) for one in table.index[test]],
-            "observed": y[test],
-            "predicted": predicted,
-            "baseline": other,
-        }
-    )
-    return HeldOut(
-        predictions,
-        judge(predicted),
-        judge(other),
-        baseline_name(kind, classes),
-        classes,
-        len(train),
-    )
+    names = [columns["target"]] if isinstance(columns["target"], str) else list(columns["target"])
+    first = judged(names[0], "prediction")
+    if first is None:
+        raise InputError(
+            "the method answers too few held-out rows to be judged",
+            where="evaluation",
+            mend="give more rows, or hold out none (held_out=0)",
+        )
+    others = {
+        name: found
+        for name in names[1:]
+        if f"prediction_{name}" in answers and (found := judged(name, f"prediction_{name}")) is not None
+    }
+    return replace(first, others=others)
+
+
+def _metrics(y: np.ndarray, found: np.ndarray, classes: bool, groups: np.ndarray | None) -> metrics.Metrics:
+    """Metrics of one target; of numbers with groups also the rank correlation within them."""
+    if classes:
+        return metrics.classification(y, found)
+    whole = metrics.regression(y, found)
+    if groups is None:
+        return whole
+    within = metrics.ranking(y, found, groups)
+    return metrics.Metrics({**whole.values, **within.values}, {**whole.notes, **within.notes})
 
 
 def _groups(

@@ -73,6 +73,8 @@ def fit(card: Card, table: pd.DataFrame, params: Any, seed: int, session: Sessio
     values["epochs"] = len(method.history_.losses)
     if judged is not None:
         tables["held_out"] = judged.predictions
+        tables["held_out_targets"] = _targets(judged, columns["target"])
+        warnings += _unanswered(judged)
         values |= _values(judged)
         figures |= _judged_figure(judged)
     return Result(
@@ -104,6 +106,24 @@ def _values(judged: HeldOut) -> dict[str, Any]:
     return values
 
 
+def _targets(judged: HeldOut, named: str | tuple[str, ...]) -> pd.DataFrame:
+    """Metrics of every target that was judged, one a row, beside the baseline's."""
+    first = named if isinstance(named, str) else named[0]
+    rows = []
+    for target, one in {first: judged, **judged.others}.items():
+        row: dict[str, Any] = {"target": target, "n": len(one.predictions), "baseline": one.against}
+        row |= {f"held_out_{name}": value for name, value in one.method.values.items()}
+        row |= {f"baseline_{name}": value for name, value in one.baseline.values.items()}
+        rows.append(row)
+    numbers = [name for name in dict.fromkeys(key for row in rows for key in row) if "_" in name]
+    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
+
+
+def _unanswered(judged: HeldOut) -> list[str]:
+    n = judged.unanswered
+    return [f"{n} held-out rows have no prediction, and are not judged"] if n else []
+
+
 def _summary(card: Card, values: dict[str, Any], judged: HeldOut | None) -> str:
     told = f"{card.name} learned from {values['n_trained_on']} rows."
     if judged is None:
@@ -113,10 +133,23 @@ def _summary(card: Card, values: dict[str, Any], judged: HeldOut | None) -> str:
     if own is None or other is None:
         return f"{told} {main} is not defined on the held-out rows: {judged.method.notes.get(main, '')}."
     better = own > other if judged.classes else own < other
+    more = ""
+    if judged.others:
+        won = sum(map(_better, judged.others.values()))
+        more = f" Of {len(judged.others)} further targets {won} are predicted better than by it."
     return (
         f"{told} On {values['n_held_out']} held-out rows {main} {own:.3f}, "
-        f"{'better' if better else 'not better'} than {judged.against} ({other:.3f})."
+        f"{'better' if better else 'not better'} than {judged.against} ({other:.3f}).{more}"
     )
+
+
+def _better(judged: HeldOut) -> bool:
+    """Whether the method beats the baseline; not where that is not defined."""
+    main = "auroc" if judged.classes else "rmse"
+    own, other = judged.method.values[main], judged.baseline.values[main]
+    if own is None or other is None:
+        return False
+    return own > other if judged.classes else own < other
 
 
 def _judged_figure(judged: HeldOut) -> dict[str, Figure]:

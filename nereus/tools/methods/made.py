@@ -73,7 +73,7 @@ def _fitting(name: str, card: Card) -> Tool:
         name,
         params,
         f"Train {card.name} on a table ({card.task}), judged on held-out rows beside a baseline.",
-        outputs + (("table:held_out", "figure:performance") if judged else ()),
+        outputs + (("table:held_out", "table:held_out_targets", "figure:performance") if judged else ()),
         _described(
             card, name, "table : DataFrame\n    One row an object; columns are named by role.", _FITTED
         ),
@@ -108,8 +108,8 @@ def _asking(name: str, card: Card, verb: Verb) -> Tool:
 
 _FITTED = """Result
     Model ``model``; table ``history`` (``step, epoch`` and losses) with figure ``learning_curve``; where a target is predicted,
-    table ``held_out`` (``row, observed, predicted, baseline``) with figure ``performance`` (ROC or parity). Values:
-    ``n_trained_on,
+    table ``held_out`` (``row, observed, predicted, baseline``, of the first target) with figure ``performance`` (ROC or parity)
+    and table ``held_out_targets`` (``target, n, baseline`` and metrics of every target). Values: ``n_trained_on,
     n_unreadable, epochs``, metrics as ``held_out_<metric>`` and ``baseline_<metric>``, ``baseline`` (what it is)."""
 _ANSWERED = """Result
     Table ``answers`` (``row`` and the columns of the answer). Values: ``n_rows``, ``n_answers``. Of a method that makes molecules also
@@ -161,4 +161,4 @@ def _tool(
     run.__doc__ = doc
     # The signature is what a tool's inputs are read from: its `params` is this method's own class.
     run.__annotations__ = {**run.__annotations__, "params": params}
-    return tool(name, version="1", summary=summary[:130], outputs=outputs, seconds=seconds)(run)
+    return tool(name, version="2", summary=summary[:130], outputs=outputs, seconds=seconds)(run)

@@ -48,7 +48,7 @@ CASE = Case(
         "embed": lambda m: m.embed(OTHERS),  # type: ignore[attr-defined]
     },
     table=lambda: (
-        pd.DataFrame({"structure": SMILES, "length": FEW}),
+        pd.DataFrame({"structure": SMILES, "length": np.where(np.arange(24) < 18, LENGTH, np.nan)}),
         {"smiles": "structure", "target": ["length"]},
     ),
     options={"select": {"n": 3}},
