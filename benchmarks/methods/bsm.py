@@ -163,6 +163,11 @@ def pairs(genes: pd.DataFrame, scale: dict[str, Any], device: str) -> dict[str, 
             row |= discrimination(model, tuning, judged, counts / counts.sum(), seed)
             runs.append(row)
             print(row, flush=True)
+    return summary(runs, baselines)
+
+
+def summary(runs: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over seeds, the worst of them, and what they are held against."""
     frame = pd.DataFrame(runs)
     numbers = [one for one in frame.columns if one not in ("seed", "arm")]
     return {
