@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -194,19 +196,26 @@ def read_table_file(path: Path) -> pd.DataFrame:
 
 
 def _one_column(path: Path) -> pd.DataFrame | None:
-    """A text file of one column under its name, as a library of molecules often is; None for any other file."""
+    """A text file of one column under its name, as molecules or instructions often are; None for any other file."""
     import pandas as pd
 
     if path.suffix.lower() not in (".csv", ".tsv", ".txt", ".smi") or not path.is_file():
         return None
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         return None
-    if len(lines) < 2 or any(sign in line for line in lines for sign in '\t,; "'):
+    lines = [line.strip() for line in text.rstrip().splitlines()]
+    if len(lines) < 2 or any(sign in lines[0] for sign in "\t,;| "):
         return None
-    while lines and not lines[-1]:
-        lines.pop()
+    if any(sign in line for line in lines for sign in '\t,; "'):  # texts, as a CSV quotes them
+        try:
+            records = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        except csv.Error:
+            return None
+        if path.suffix.lower() != ".csv" or any(len(record) > 1 for record in records):
+            return None
+        lines = [record[0].strip() for record in records if record]
     return pd.DataFrame({lines[0]: pd.Series([line or None for line in lines[1:]], dtype=object)})
 
 

@@ -81,6 +81,12 @@ def test_a_file_of_one_column_is_a_table(tmp_path: Path) -> None:
     read = read_table_file(library)
     assert list(read) == ["structure"]
     assert read["structure"].tolist() == ["CCO", None, "c1ccccc1"]
+    asked = tmp_path / "asked.csv"
+    asked.write_text('text\nan amine\n""\n"a ring, and an alcohol; both"\n', encoding="utf-8")
+    assert read_table_file(asked)["text"].tolist() == ["an amine", None, "a ring, and an alcohol; both"]
+    other = tmp_path / "other.csv"
+    other.write_text("name;mass\na;1.5\nb;2.5\n", encoding="utf-8")
+    assert list(read_table_file(other)) == ["name", "mass"]
     prose = tmp_path / "prose.txt"
     prose.write_text("no table at all\nonly words\n", encoding="utf-8")
     with pytest.raises(InputError):

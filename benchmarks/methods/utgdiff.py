@@ -2,9 +2,10 @@
 
     python -m benchmarks.methods.utgdiff [--data FOLDER] [--device auto] [--scale cpu|gpu] [--part NAME ...] [--seeds N ...]
 
-`--data` is the folder of the public data sets with ``qm_sets`` and ``chebi20`` in it (by default NEREUS_DATA). The result is written after
-every seed; parts and seeds that are not named keep what it holds of them. Arms: the right instruction, the instruction of another
-row, the molecule of the nearest instruction of training (words and pairs of words, TF-IDF), a random molecule of training.
+`--data` is the folder of the public data sets with ``qm_sets`` and ``chebi20`` in it (by default NEREUS_DATA). The result is
+written after every seed; parts and seeds that are not named keep what it holds of them. Arms: the right instruction, the
+instruction of another row, the molecule of the nearest instruction of training (words and pairs of words, TF-IDF), a random
+molecule of training.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from nereus.models.evaluation.generation import diversity, fit_to_targets, flat
 from nereus.models.molecules.graphs.read import largest_fragment
 from nereus.models.molecules.utgdiff import UTGDiff
 from nereus.models.molecules.utgdiff.graphs import Generated
-from nereus.models.molecules.utgdiff.method import Instruction
+from nereus.models.molecules.utgdiff.instructions import Instruction
 
 NAME = "methods/utgdiff"
 SEEDS = (0, 1, 2)

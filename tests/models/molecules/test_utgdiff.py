@@ -16,14 +16,17 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.functional import one_hot
 from transformers import RobertaConfig, RobertaModel
+from typer.testing import CliRunner
 
 from nereus.errors import InputError
+from nereus.method_commands import methods_app
 from nereus.models.card import Verb
 from nereus.models.evaluation.generation import diversity, fit_to_targets
 from nereus.models.molecules.utgdiff.denoising import Denoising
 from nereus.models.molecules.utgdiff.diffusion import Diffusion, mirrored
 from nereus.models.molecules.utgdiff.graphs import AtomVocabulary, Graph, build, graph_of
-from nereus.models.molecules.utgdiff.method import Instruction, UTGDiff
+from nereus.models.molecules.utgdiff.instructions import Instruction
+from nereus.models.molecules.utgdiff.method import UTGDiff
 from nereus.models.molecules.utgdiff.network import Denoiser, own_shape, shuffled
 from nereus.models.molecules.utgdiff.packed import Batch, PackedExamples, PackedMolecules
 from nereus.models.molecules.utgdiff.sampling import Drawing, sample
@@ -480,6 +483,31 @@ def test_tokenizer_is_kept_as_json_and_reads_text_back() -> None:
     assert cut.tolist() == [False, False, True]
     assert len(tokens[2]) == 10
     assert Tokenizer.from_str(tokenizer.content).decode(tokens[0].tolist()).strip() == "an alcohol"
+
+
+def test_command_line_learns_and_makes_molecules(tmp_path: Path) -> None:
+    pd.DataFrame({"what": TEXTS, "structure": SMILES}).to_csv(tmp_path / "described.csv", index=False)
+    pd.DataFrame({"what": ["an amine", None]}).to_csv(tmp_path / "asked.csv", index=False)
+    settings = [f"--set={name}={value}" for name, value in TINY.items() if name != "training"]
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(methods_app, [*arguments])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    told = run(
+        "fit", "utgdiff", "--data", str(tmp_path / "described.csv"), "--text", "what", "--smiles", "structure",
+        "--out", str(tmp_path / "model"), "--set", "training.epochs=2", "--quiet", *settings,
+    )  # fmt: skip
+    assert "learned from 24 rows" in told
+    asked = ["generate", str(tmp_path / "model"), "--out", str(tmp_path / "made.csv")]
+    run(*asked, "--data", str(tmp_path / "asked.csv"), "--text", "what", "--set", "n=3", "--seed", "4")
+    made = pd.read_csv(tmp_path / "made.csv", index_col=0)
+    assert list(made.index) == ["0/1", "0/2", "0/3", "1"]
+    assert made["problem"].tolist()[3] == "has an empty text"
+    assert (made["smiles"].notna() | made["reason"].notna() | made["problem"].notna()).all()
+    run(*asked, "--set", "n=5")
+    assert len(pd.read_csv(tmp_path / "made.csv")) == 5
 
 
 # ------------------------------------------------------------------ how generated molecules are judged

@@ -10,18 +10,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from torch import Tensor
 
 from nereus.errors import InputError
 from nereus.models.base import Method
-from nereus.models.molecules.graphs.read import largest_fragment, read_smiles
 from nereus.models.molecules.utgdiff.card import CARD
 from nereus.models.molecules.utgdiff.config import UTGDiffConfig
 from nereus.models.molecules.utgdiff.denoising import Denoising, diffusions, split
-from nereus.models.molecules.utgdiff.graphs import AtomVocabulary, Generated, Graph, build, graph_of
+from nereus.models.molecules.utgdiff.graphs import AtomVocabulary, Generated, Graph, build
+from nereus.models.molecules.utgdiff.instructions import (
+    NOTHING,
+    Instruction,
+    graphs,
+    instructions,
+    sources_of,
+)
 from nereus.models.molecules.utgdiff.network import Denoiser, own_shape
 from nereus.models.molecules.utgdiff.packed import PackedExamples, PackedMolecules
 from nereus.models.molecules.utgdiff.pretrained import put, read_pretrained
@@ -35,17 +41,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 256
 """Molecules that are made at a time."""
-_NOTHING = Graph((), ())
 _OPTIONS = ("jumps", "temperature", "top_k", "repairs")
-
-
-class Instruction(NamedTuple):
-    """What is asked for: a text, a molecule to edit, or both."""
-
-    text: str | None = None
-    """What the molecule is, or how the source is to be changed."""
-    source: str | None = None
-    """SMILES of the molecule to edit."""
 
 
 class UTGDiff(Method[UTGDiffConfig]):
@@ -101,11 +97,11 @@ class UTGDiff(Method[UTGDiffConfig]):
             )
         notes: list[str] = []
         smiles = list(y)
-        asked = [Instruction()] * len(smiles) if X is None else _instructions(X)
+        asked = [Instruction()] * len(smiles) if X is None else instructions(X)
         if len(asked) != len(smiles):
             raise InputError(f"{len(asked)} instructions, but {len(smiles)} molecules", where="utgdiff")
-        targets = _graphs(smiles, notes)
-        sources = _sources(asked, notes)
+        targets = graphs(smiles, notes)
+        sources = sources_of(asked, notes)
         rows = self._usable(targets, sources, notes)
         asked = [asked[row] for row in rows]
         made: list[Graph] = [targets[row] for row in rows]  # type: ignore[misc]
@@ -211,21 +207,21 @@ class UTGDiff(Method[UTGDiffConfig]):
                 mend=f"options are n, {', '.join(_OPTIONS)}",
             )
         config = self._configured(self.config, options)
-        asked = [Instruction()] if X is None else _instructions(X)
+        asked = [Instruction()] if X is None else instructions(X)
         if not asked:
             raise InputError(
                 "there is no instruction", where="utgdiff", mend="give one, or None for molecules without any"
             )
         self._require_learned(asked)
         notes: list[str] = []
-        sources, problems = self._known(_sources(asked, notes))
+        sources, problems = self._known(sources_of(asked, notes))
         tokens, cut = self.tokenizer_.encode([one.text for one in asked], self.config.text_tokens)
         examples = PackedExamples(
             [one for one in tokens for _ in range(n)],
             self.tokenizer_.pad,
             self.tokenizer_.stop,
             PackedMolecules([one for one in sources for _ in range(n)], self.atoms_),
-            PackedMolecules([_NOTHING] * (len(asked) * n), self.atoms_),
+            PackedMolecules([NOTHING] * (len(asked) * n), self.atoms_),
             self.slots_,
         )
         found: list[Generated] = []
@@ -288,7 +284,7 @@ class UTGDiff(Method[UTGDiffConfig]):
                     why = f"the source has an atom that training did not see: {atom}"
                 elif len(graph.atoms) > positions:
                     why = f"the source has {len(graph.atoms)} atoms, at most {positions} are read"
-            kept.append(_NOTHING if why or isinstance(graph, str) else graph)
+            kept.append(NOTHING if why or isinstance(graph, str) else graph)
             if why:
                 problems[row] = why
         return kept, problems
@@ -390,34 +386,3 @@ class UTGDiff(Method[UTGDiffConfig]):
 
 def _network(shape: Mapping[str, Any], atoms: AtomVocabulary, config: UTGDiffConfig) -> Denoiser:
     return Denoiser(shape, len(atoms), told_level=config.noise == "uniform")
-
-
-def _instructions(X: Any) -> list[Instruction]:
-    """Instructions as given; empty ones are refused by row."""
-    found = [Instruction(one) if isinstance(one, str) or one is None else Instruction(*one) for one in X]
-    for row, one in enumerate(found):
-        if one.text is not None and (not isinstance(one.text, str) or not one.text.strip()):
-            raise InputError(
-                f"row {row}: the instruction is empty", where="utgdiff", mend="write one, or give None"
-            )
-    return found
-
-
-def _graphs(smiles: Sequence[object], notes: list[str]) -> list[Graph | str]:
-    """Graphs of molecules, of salts the largest part; where there is none, why."""
-    molecules, _, _ = read_smiles(smiles)
-    whole = [largest_fragment(one) for one in molecules]
-    cut = sum(a is not b for a, b in zip(molecules, whole, strict=True))
-    if cut:
-        notes.append(f"{cut} molecules have several parts, of which the largest is taken")
-    return [graph_of(one) for one in whole]
-
-
-def _sources(asked: Sequence[Instruction], notes: list[str]) -> list[Graph | str]:
-    """Graphs of the molecules to edit; of no atom where there is none."""
-    rows = [row for row, one in enumerate(asked) if one.source is not None]
-    found: list[Graph | str] = [_NOTHING] * len(asked)
-    if rows:
-        for row, graph in zip(rows, _graphs([asked[row].source for row in rows], notes), strict=True):
-            found[row] = graph
-    return found
