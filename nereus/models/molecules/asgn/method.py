@@ -76,7 +76,7 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
     labels_: np.ndarray
     rounds_: list[dict[str, Any]]
     measured_: list[str]
-    """Canonical SMILES of the molecules with a value."""
+    """Canonical SMILES of the molecules with a value of every target."""
     centres_: Tensor
     """Their vectors, (measured, width)."""
     elements_: list[int]
@@ -223,11 +223,12 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
         self.targets_ = names if len(labelled) else []
         self.labels_ = np.full((rounds.structures.given, rounds.labels.shape[1]), np.nan)
         self.labels_[rounds.structures.rows] = rounds.labels
-        self.measured_ = [rounds.structures.names[row] for row in labelled]
+        whole = np.flatnonzero(np.isfinite(rounds.labels).all(1))
+        self.measured_ = [rounds.structures.names[row] for row in whole]
         self.elements_ = rounds.structures.elements()
         self.rounds_ = [one.as_json() for one in rounds.done]
-        if len(labelled):
-            points = vectors(rounds.chooser, rounds.structures.graphs.take(labelled), self.device)
+        if len(whole):
+            points = vectors(rounds.chooser, rounds.structures.graphs.take(whole), self.device)
             self.centres_ = torch.from_numpy(points)
         else:
             self.centres_ = torch.zeros(0, self.config.width)
@@ -360,7 +361,7 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
         table
             The library.
         columns
-            See `fit_table`. Where a target is named, rows with a value of it are measured already.
+            See `fit_table`. Where targets are named, rows with a value of each are measured already.
         n
             How many.
 
@@ -378,7 +379,7 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
         measured = None
         if named:
             values = table[named].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
-            measured = np.isfinite(values).any(1)
+            measured = np.isfinite(values).all(1)
         choice = self._choice(structures, n, measured)
         said = {} if self.scale_ is None else self._predictions(structures.take(choice.rows))
         distance = np.where(np.isfinite(choice.distances), choice.distances, np.nan)
