@@ -111,7 +111,7 @@ def plumbing(folder: Path, index: Path | None, scale: dict[str, Any], device: st
             break
     y = np.array([affinity[name] for name in kept])
     kinds = [types.get(name, "Ki" if number % 2 else "IC50") for number, name in enumerate(kept)]
-    model = MBP(**{**settings(scale, "posed", device, 0), "training__epochs": 2}, heads="two")
+    model = MBP(**{**settings(scale, "posed", device, 0), "training__epochs": 2}, ranking_weight=0.0)
     started = time.perf_counter()
     model.fit(complexes, y, types=kinds, assays=["all"] * len(y))
     learned = time.perf_counter() - started
@@ -162,18 +162,19 @@ def pdbbind_types(index: Path) -> dict[str, str]:
 def other_gradient(model: MBP, complexes: list[Complex], y: np.ndarray, kinds: list[str]) -> float:
     """Largest gradient in the head K that measurements of type IC50 leave."""
     rows = [number for number, kind in enumerate(kinds) if kind == "IC50"][:8]
+    config = model.config.model_copy(update={"ranking_weight": 1.0})
     chosen = [complexes[row] for row in rows]
     known = measurements(
         y[rows],
-        model.config,
+        config,
         targets=[""] * len(rows),
         types=["IC50"] * len(rows),
         assays=["all"] * len(rows),
     )
     packed = pack_posed([read(one, model.config) for one in chosen], np.zeros(len(rows)), model.config)
     objective = AssayLearning(
-        model.network_, packed, known, np.zeros(2), np.arange(len(rows)), np.arange(0), model.config,
-        model.config.training, compare=True,
+        model.network_, packed, known, np.zeros(2), np.arange(len(rows)), np.arange(0), config,
+        config.training, compare=True,
     )  # fmt: skip
     model.network_.train()
     model.network_.zero_grad()

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -156,7 +156,7 @@ class PackedComplexes:
 
     def drawn(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A pose of each row at random, (rows,)."""
-        return self.first[rows] + rng.integers(0, self.poses[rows])
+        return np.asarray(self.first[rows] + rng.integers(0, self.poses[rows]))
 
     def identity(self) -> bytes:
         """A hash of all graphs."""
@@ -252,7 +252,9 @@ def read_all(
     InputError
         A row cannot be read; all such rows are counted and the first are named.
     """
-    bad, found, notes = [], [], []
+    bad: list[str] = []
+    found: list[Any] = []
+    notes: list[str] = []
     for row, one in enumerate(complexes):
         if variant == "pose-free":
             if why := problem(one, variant, config):
@@ -275,7 +277,7 @@ def read_all(
         )
     if not found:
         raise InputError("there is no complex", where="complexes", mend="give at least one row")
-    return found, notes  # type: ignore[return-value]
+    return found, notes
 
 
 # ------------------------------------------------------------------ graphs

@@ -24,7 +24,7 @@ _TYPES: dict[str, AffinityType] = {
     **dict.fromkeys(("ic50", "pic50"), "IC50"),
     **dict.fromkeys(("ki", "pki"), "Ki"),
     **dict.fromkeys(("kd", "pkd"), "Kd"),
-}  # type: ignore[assignment]
+}
 _EXACT = ("=", "==", "'='", "")
 _CENSORED = (">", "<", ">=", "<=", "~", ">>", "<<", "'>'", "'<'", "'>='", "'<='", "'~'", "'>>'", "'<<'")
 HEADS: dict[str, dict[AffinityType | None, str]] = {
@@ -102,7 +102,7 @@ def molar_logarithms(values: Any, units: Any, config: MBPConfig) -> np.ndarray:
             )
     factor = np.array([np.nan if one == "p" else MOLAR[one] for one in scale])
     with np.errstate(invalid="ignore"):
-        return np.where(np.isnan(factor), found, -np.log10(found * factor))
+        return np.asarray(np.where(np.isnan(factor), found, -np.log10(found * factor)), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def measurements(
     heads = np.array([names.index(HEADS[config.heads][kinds[row]]) for row in rows], dtype=np.int64)
     named = [_text(one) for one in _column(assays, n, "assays")]
     # Of one assay and one type: Ki and Kd share a head, but are not compared with each other.
-    key = [(named[row], targets[row], kinds[row]) for row in rows]
+    key = [(named[row], targets[row], kinds[row]) for row in rows.tolist()]
     number = {one: i for i, one in enumerate(dict.fromkeys(key))}
     groups = np.array([number[one] for one in key], dtype=np.int64)
     sizes = np.bincount(groups)

@@ -287,7 +287,7 @@ class MBPNetwork(nn.Module):
 
     def _targets(self, batch: ComplexBatch, extra: Tensor | None) -> Tensor:
         """A vector of each complex's protein: each distinct one is read once."""
-        distinct, place = batch.targets.unique(return_inverse=True)
+        distinct, place = torch.unique(batch.targets, return_inverse=True)
         letters = self.letters if extra is None else torch.cat(together(self.letters, extra))
         chosen = letters[distinct]
         written = (chosen != SEQUENCE_PAD).any(1)
@@ -296,7 +296,7 @@ class MBPNetwork(nn.Module):
         if bool(written.any()):
             vectors = vectors.clone()
             vectors[written] = self.target.sequences(chosen[written]).to(vectors.dtype)
-        return vectors.index_select(0, place)
+        return cast(Tensor, vectors.index_select(0, place))
 
     def readouts(self, batch: ComplexBatch, extra: Tensor | None = None) -> dict[str, Tensor]:
         """What each head reads of the complexes, (complexes, 2 width) by name."""

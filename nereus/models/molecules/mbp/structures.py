@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from io import StringIO
+from typing import Any
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -74,9 +75,11 @@ def read_pocket(text: str) -> Pocket:
     InputError
         There is no residue with an alpha carbon.
     """
-    from Bio.PDB import MMCIFParser, PDBParser
+    from Bio.PDB.MMCIFParser import MMCIFParser
+    from Bio.PDB.PDBParser import PDBParser
 
-    parser = MMCIFParser(QUIET=True) if text.lstrip().startswith("data_") else PDBParser(QUIET=True)
+    kind: Any = MMCIFParser if text.lstrip().startswith("data_") else PDBParser
+    parser = kind(QUIET=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
