@@ -281,7 +281,7 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
             There are fewer unmeasured molecules, or one cannot be used.
         """
         structures = self._asked(X)
-        return structures.rows[self._choice(structures, n, measured).rows]
+        return np.asarray(structures.rows[self._choice(structures, n, measured).rows])
 
     def _choice(self, structures: Structures, n: int, measured: Sequence[bool] | np.ndarray | None) -> Choice:
         given = (

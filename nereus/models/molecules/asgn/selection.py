@@ -50,7 +50,7 @@ def nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
         block = centres[start : start + _BLOCK]
         squared = square[:, None] - 2 * points @ block.T + np.einsum("ij,ij->i", block, block)[None, :]
         np.minimum(found, squared.min(1), out=found)
-    return np.sqrt(np.maximum(found, 0))
+    return np.asarray(np.sqrt(np.maximum(found, 0)))
 
 
 def covering_radius(points: np.ndarray, centres: np.ndarray) -> float:

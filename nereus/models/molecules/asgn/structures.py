@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -121,7 +122,7 @@ def read_structures(X: Sequence[str | Chem.Mol], config: ASGNConfig) -> Structur
     """
     objects = list(X)
     texts = [row for row, one in enumerate(objects) if not isinstance(one, Chem.Mol)]
-    molecules: list[Chem.Mol] = list(objects)
+    molecules: list[Any] = list(objects)
     if texts or not objects:
         # Rows of the whole are named where one cannot be read.
         probe = ["C" if isinstance(one, Chem.Mol) else one for one in objects]
@@ -131,7 +132,8 @@ def read_structures(X: Sequence[str | Chem.Mol], config: ASGNConfig) -> Structur
     whole = [largest_fragment(one) for one in molecules]
     if config.geometry == "bonds":
         placed: list[Chem.Mol | None] = list(with_hydrogens(whole))
-        problems, made = {}, 0
+        problems: dict[int, str] = {}
+        made = 0
     else:
         placed, problems, made = in_space(whole, config.relax)
     rows = [row for row in range(len(objects)) if row not in problems]

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 from rdkit import Chem, rdBase
-from rdkit.Chem import AllChem
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 SAME_PLACE = 0.1
 """Angstrom; no two atoms of a molecule are nearer (a bond of hydrogen with itself has 0.74)."""
@@ -72,15 +72,15 @@ def in_space(
 @lru_cache(maxsize=20_000)  # a library is read more than once: to judge, to train, to choose from
 def _conformer(molecule: bytes, relax: bool) -> np.ndarray | None:
     """Coordinates, (atoms, 3), Angstrom; None where none can be found."""
-    one = Chem.Mol(molecule)
-    options = AllChem.ETKDGv3()
+    one = Chem.Mol(molecule)  # type: ignore[call-overload]
+    options = rdDistGeom.ETKDGv3()
     options.randomSeed = _SEED
-    if AllChem.EmbedMolecule(one, options) != 0:
+    if rdDistGeom.EmbedMolecule(one, options) != 0:
         options.useRandomCoords = True
-        if AllChem.EmbedMolecule(one, options) != 0:
+        if rdDistGeom.EmbedMolecule(one, options) != 0:
             return None
-    if relax and AllChem.MMFFHasAllMoleculeParams(one):
-        AllChem.MMFFOptimizeMolecule(one)
+    if relax and rdForceFieldHelpers.MMFFHasAllMoleculeParams(one):
+        rdForceFieldHelpers.MMFFOptimizeMolecule(one)
     positions = np.asarray(one.GetConformer().GetPositions())
     return None if _wrong(positions) else positions
 
