@@ -1,6 +1,6 @@
 """UTGDiff's card."""
 
-from nereus.models.card import Card, Column, Component, Paper, Status, Verb
+from nereus.models.card import Card, Column, Component, Figure, Paper, Status, Verb
 
 CARD = Card(
     name="utgdiff",
@@ -103,6 +103,11 @@ CARD = Card(
             place="denoising.py",
             origin="inferred",
         ),
+        Component(
+            name="longer steps of the narrow bond layers, and larger weights at the start of narrow transformers",
+            place="network.py",
+            origin="inferred",
+        ),
         Component(name="tokenizer from the instructions", place="text.py", origin="inferred"),
         Component(name="a RoBERTa from a local folder", place="pretrained.py", origin="paper"),
     ),
@@ -111,7 +116,43 @@ CARD = Card(
         "QM8 (chemprop repository, benchmark only): MIT",
     ),
     status=Status.MECHANISM,
+    figures=(
+        Figure(
+            metric="share of valid molecules",
+            value=0.683,
+            data="120 molecules of QM8 that were not learned from, facts of 10,000 as instructions, three "
+            "epochs, temperature 0.7, one seed",
+            baseline="0.70 was asked for; under instructions of other rows 0.683",
+            result="utgdiff.json:figures.facts.arms.utgdiff.valid",
+        ),
+        Figure(
+            metric="MACCS similarity to the described molecule, of the valid",
+            value=0.348,
+            data="the same",
+            baseline="the molecule of the nearest instruction 0.585, a random molecule 0.202",
+            result="utgdiff.json:figures.facts.arms.utgdiff.maccs",
+        ),
+        Figure(
+            metric="MACCS similarity gained by the right instruction",
+            value=0.168,
+            data="the same",
+            baseline="the instruction of another row",
+            result="utgdiff.json:figures.facts.maccs_gain_over.utgdiff, shuffled.mean",
+        ),
+        Figure(
+            metric="share of different molecules among the valid",
+            value=0.988,
+            data="the same",
+            baseline="without any instruction 0.938",
+            result="utgdiff.json:figures.facts.arms.utgdiff.unique",
+        ),
+    ),
     limits=(
+        "After these few minutes of training the molecule of the nearest instruction of the table is far more alike than what is "
+        "made (0.59 against 0.35 on MACCS keys), no molecule is met exactly, and a third of the graphs are no molecules: take what it "
+        "makes for ideas to be filtered. It was measured with one seed; uniform noise, ChEBI-20 and editing have a benchmark "
+        "that was not run yet.",
+        "The training file of ChEBI-20 is not at hand: its benchmark learns from the validation file, judged on the test file.",
         "No weights are shipped: it knows what your table teaches it, and free descriptions need tens of thousands of pairs.",
         "The graph has no stereo and no isotopes, and a salt is its largest part.",
         "Only atoms of the molecules learned from are drawn, and no molecule is larger than the largest of them.",
