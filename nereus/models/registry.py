@@ -19,10 +19,10 @@ CATALOGUE: dict[str, str] = {
     "unimatch": "nereus.models.molecules.unimatch:UniMatch",
     "mgssl": "nereus.models.molecules.mgssl:MGSSL",
     "mbp": "nereus.models.molecules.mbp:MBP",
-    # sequences -------------------------------------------------------------------------------
-    "bsm": "nereus.models.sequences.bsm:BSM",
     "asgn": "nereus.models.molecules.asgn:ASGN",
     "utgdiff": "nereus.models.molecules.utgdiff:UTGDiff",
+    # sequences -------------------------------------------------------------------------------
+    "bsm": "nereus.models.sequences.bsm:BSM",
 }
 
 

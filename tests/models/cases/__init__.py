@@ -19,9 +19,9 @@ CASES: dict[str, Case] = {
     "unimatch": unimatch.CASE,
     "mgssl": mgssl.CASE,
     "mbp": mbp.CASE,
-    "bsm": bsm.CASE,
     "asgn": asgn.CASE,
     "utgdiff": utgdiff.CASE,
+    "bsm": bsm.CASE,
 }
 
 

@@ -149,9 +149,9 @@ CARD = Card(
     ),
     limits=(
         "After these few minutes of training the molecule of the nearest instruction of the table is far more alike than what is "
-        "made (0.59 against 0.35 on MACCS keys), no molecule is met exactly, and a third of the graphs are no molecules: take what it "
-        "makes for ideas to be filtered. It was measured with one seed; uniform noise, ChEBI-20 and editing have a benchmark "
-        "that was not run yet.",
+        "made (0.59 against 0.35 on MACCS keys), no molecule is met exactly, and a third of the graphs are no molecules: take "
+        "what it makes for ideas to be filtered. It was measured with one seed; uniform noise, ChEBI-20 and editing have a "
+        "benchmark that was not run yet.",
         "The training file of ChEBI-20 is not at hand: its benchmark learns from the validation file, judged on the test file.",
         "No weights are shipped: it knows what your table teaches it, and free descriptions need tens of thousands of pairs.",
         "The graph has no stereo and no isotopes, and a salt is its largest part.",
