@@ -127,7 +127,11 @@ def _fasta(path: Path) -> pd.DataFrame:
 def _genbank(path: Path) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for record in _records(path, "genbank"):
-        if record.annotations.get("molecule_type") == "protein" or not record.seq.defined:
+        if (
+            record.annotations.get("molecule_type") == "protein"
+            or record.seq is None
+            or not record.seq.defined
+        ):
             raise InputError(
                 f"record {record.id!r} holds no nucleotides",
                 where=str(path),
@@ -145,7 +149,8 @@ def _genes(record: SeqRecord) -> Iterator[dict[str, Any]]:
     seen: dict[str, int] = {}
     for feature in record.features:
         made = _products(feature, record)
-        if not made:
+        location = feature.location
+        if not made or location is None:
             continue
         symbol = (
             _first(feature, "gene")
@@ -153,7 +158,7 @@ def _genes(record: SeqRecord) -> Iterator[dict[str, Any]]:
             or _first(feature, "product")
             or str(number)
         )
-        gene = f"{record.id}/{symbol}@{int(feature.location.start)}"
+        gene = f"{record.id}/{symbol}@{int(location.start)}"
         seen[gene] = seen.get(gene, 0) + 1
         if seen[gene] > 1:  # trans-spliced copies begin with the same exon
             gene = f"{gene}#{seen[gene]}"
@@ -167,9 +172,9 @@ def _genes(record: SeqRecord) -> Iterator[dict[str, Any]]:
                 "document": f"{record.id}/{number // NEIGHBOURS}",
                 "product": _first(feature, "product"),
                 "record": record.id,
-                "start": int(feature.location.start),
-                "end": int(feature.location.end),
-                "strand": {1: "+", -1: "-"}.get(feature.location.strand or 0, "mixed"),
+                "start": int(location.start),
+                "end": int(location.end),
+                "strand": {1: "+", -1: "-"}.get(location.strand or 0, "mixed"),
             }
         number += 1
 

@@ -63,9 +63,8 @@ class Corpus:
 
     def count(self, kind: str) -> int:
         """Number of documents of a kind."""
-        return len(
-            {"single": self.alone, "pairs": self.pairs, "related": self.relatives, "web": self.web}[kind]
-        )
+        counts = {"pairs": len(self.pairs), "related": len(self.relatives), "web": len(self.web)}
+        return counts.get(kind, len(self.alone))
 
     def shares(self, mix: Mix) -> dict[str, float]:
         """Shares of the kinds that there are, summing to one; empty where there is none of the mix."""

@@ -106,7 +106,7 @@ def _held_out(
             couple[row] = number
     # Genes of proteins are compared as proteins: relatives are seen farther off.
     coding = {gene[row] for row in range(n) if sequences[row].modality == "protein"} - {None}
-    rows = np.flatnonzero(bound)
+    rows: list[int] = np.flatnonzero(bound).tolist()
     compared = [
         sequences[row]
         if sequences[row].modality == "protein" or gene[row] not in coding
@@ -127,7 +127,7 @@ def _held_out(
     chosen = order[np.cumsum(sizes) - sizes / 2 < wanted]
     held = np.zeros(n, dtype=bool)
     if len(chosen) < len(order):
-        held[rows[np.isin(group, chosen)]] = True
+        held[np.array(rows)[np.isin(group, chosen)]] = True
     return held
 
 

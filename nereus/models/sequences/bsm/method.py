@@ -155,7 +155,7 @@ class BSM(Method[BSMConfig]):
         self._require_fitted()
         return np.array([] if self.targets_ is None else self.targets_.classes)
 
-    def score(  # type: ignore[override]
+    def score(
         self,
         X: Any,
         y: Any = None,
@@ -282,12 +282,13 @@ class BSM(Method[BSMConfig]):
         )
         if partner != "joined":
             return found
-        rows = [row for row, one in enumerate(own) if one is not None]
+        known = {row: one for row, one in enumerate(own) if one is not None}
+        rows = list(known)
         alone = scoring.likelihood(
             network,
-            [own[row] for row in rows],
+            list(known.values()),
             [shown for _ in rows],
-            self.config,  # type: ignore[misc]
+            self.config,
         )
         found.log_likelihood[rows] += alone.log_likelihood
         found.letters[rows] += alone.letters

@@ -37,8 +37,8 @@ class BSMNetwork(nn.Module):
             pad_token_id=tokenizer.PAD,
             bos_token_id=tokenizer.BOS,
             eos_token_id=tokenizer.EOS,
-            attn_implementation="sdpa",
         )
+        shape._attn_implementation = "sdpa"
         self.decoder = LlamaForCausalLM(shape)
         self.head: nn.Linear | None = nn.Linear(config.width, outputs) if outputs else None
 
