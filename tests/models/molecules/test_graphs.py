@@ -106,16 +106,16 @@ def test_encoder_does_not_depend_on_the_order_of_atoms_or_on_other_graphs() -> N
 def test_one_layer_is_the_formula() -> None:
     """h_v <- MLP(h_v + own bond + sum over neighbours of (h_u + e_uv))."""
     torch.manual_seed(0)
-    from nereus.models.molecules.graphs.encoder import BondConvolution
+    from nereus.models.molecules.graphs.encoder import BondConvolution, bond_counts
 
-    graph = featurise(["CC=O"])[0].batch([0])
+    graph = featurise(["C/C=C/c1ccccc1", "CC=O"])[0].batch([0, 1])
     layer = BondConvolution(4, TYPED.bond_classes)
-    h = torch.randn(3, 4)
+    h = torch.randn(len(graph.x), 4)
     expected = []
-    for v in range(3):
+    for v in range(len(h)):
         total = h[v] + sum(table.weight[-1] for table in layer.bonds)
         for (u, w), bond in zip(graph.edge_index.T.tolist(), graph.edge_attr, strict=True):
             if w == v:
                 total = total + h[u] + sum(t.weight[c] for t, c in zip(layer.bonds, bond, strict=True))
         expected.append(layer.perceptron(total))
-    torch.testing.assert_close(layer(h, graph), torch.stack(expected))
+    torch.testing.assert_close(layer(h, graph, bond_counts(graph, TYPED.bond_classes)), torch.stack(expected))
