@@ -6,65 +6,20 @@ terms do not allow shipping: they are fetched by the user, or found in the folde
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
 
 from nereus.errors import InputError
+from nereus.tools.knowledge.entry import GITHUB, Entry, Use
+from nereus.tools.knowledge.training_sets import TRAINING_SETS
 
-Use = Literal["kinase-substrate", "factor-target", "signalling", "cell-markers", "data set"]
-_GITHUB = "https://raw.githubusercontent.com"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One file.
-
-    Attributes
-    ----------
-    name
-        What the user calls it.
-    use
-        What it is good for.
-    file
-        Name of the file, unpacked.
-    url
-        Where it is downloaded from; None where it must be given by the user.
-    sha256
-        Of the unpacked content, so that a gzipped copy is the same file.
-    size
-        Bytes, unpacked.
-    licence
-        Terms, in short.
-    source
-        Whose it is: what to cite.
-    about
-        What it holds, in a sentence.
-    packed_sha256
-        Of the download, where that is gzipped.
-    aliases
-        Other names under which copies of the file are found.
-    """
-
-    name: str
-    use: Use
-    file: str
-    url: str | None
-    sha256: str
-    size: int
-    licence: str
-    source: str
-    about: str
-    packed_sha256: str | None = None
-    aliases: tuple[str, ...] = ()
-
+__all__ = ["ENTRIES", "Entry", "entry", "of_use"]
 
 ENTRIES: tuple[Entry, ...] = (
     Entry(
         "omnipath_ptms",
         "kinase-substrate",
         "omnipath_ptms.txt",
-        f"{_GITHUB}/saezlab/kinact/572d3a8ace91c211ffb83521967010d4654c035a/kinact/data/omnipath_ptms.txt",
+        f"{GITHUB}/saezlab/kinact/572d3a8ace91c211ffb83521967010d4654c035a/kinact/data/omnipath_ptms.txt",
         "b7d699abdecfcef521e37e7b58c3655be5a13caf21b5c23c811001c450b9137b",
         882_458,
         "mixed terms of its databases (some for academic use only): not for redistribution",
@@ -86,7 +41,7 @@ ENTRIES: tuple[Entry, ...] = (
         "omnipath_signalling",
         "signalling",
         "omnipath_carnival.tsv",
-        f"{_GITHUB}/saezlab/transcriptutorial/f97a5eac940b735a9ff2afa4686b74ef08ec9e32/support/omnipath_carnival.tsv",
+        f"{GITHUB}/saezlab/transcriptutorial/f97a5eac940b735a9ff2afa4686b74ef08ec9e32/support/omnipath_carnival.tsv",
         "d41ec9b8ad208c19ab15d6aa4c73c22673452ac0c57cc32f8428602952e3f7e9",
         323_736,
         "mixed terms of its databases: not for redistribution",
@@ -97,7 +52,7 @@ ENTRIES: tuple[Entry, ...] = (
         "panglaodb",
         "cell-markers",
         "PanglaoDB_markers_27_Mar_2020.tsv",
-        f"{_GITHUB}/Xenon8778/scAutoCT/7c4382c0e2c3cd79da452da4883ec8c86e6c0fcd/data/PanglaoDB_markers_27_Mar_2020.tsv",
+        f"{GITHUB}/Xenon8778/scAutoCT/7c4382c0e2c3cd79da452da4883ec8c86e6c0fcd/data/PanglaoDB_markers_27_Mar_2020.tsv",
         "e2bc769990f66e54246a68ff2eface3cb5cd540b7db68df4b5ea64ad5447049f",
         1_227_629,
         "terms unclear: not for redistribution",
@@ -108,7 +63,7 @@ ENTRIES: tuple[Entry, ...] = (
         "cellmarker_human",
         "cell-markers",
         "CellMarker2_Human_Aug.csv",
-        f"{_GITHUB}/Xenon8778/scAutoCT/7c4382c0e2c3cd79da452da4883ec8c86e6c0fcd/data/CellMarker2_Human_Aug.csv",
+        f"{GITHUB}/Xenon8778/scAutoCT/7c4382c0e2c3cd79da452da4883ec8c86e6c0fcd/data/CellMarker2_Human_Aug.csv",
         "ac22b28d48efe1bcbdc4b32d21fdc4a726d66c943b0ad606a5b3edeb4985e3f3",
         374_147,
         "terms unclear: not for redistribution",
@@ -120,7 +75,7 @@ ENTRIES: tuple[Entry, ...] = (
         "hyperlopit_mouse",
         "data set",
         "hyperLOPIT-SIData-ms3-rep12-intersect.csv",
-        f"{_GITHUB}/lgatto/pRolocdata/2571b3031c11d05c332e8ba0aa812824678baa43/inst/extdata/"
+        f"{GITHUB}/lgatto/pRolocdata/2571b3031c11d05c332e8ba0aa812824678baa43/inst/extdata/"
         "hyperLOPIT-SIData-ms3-rep12-intersect.csv.gz",
         "cba43a0510d7ab4a0928f9c32b7d817f915d2dd0e9e1a31d13ea02ce525a490b",
         1_745_561,
@@ -133,7 +88,7 @@ ENTRIES: tuple[Entry, ...] = (
         "tmt_mouse_lens",
         "data set",
         "iovs-58-13-55_s01.csv",
-        f"{_GITHUB}/pwilmart/IRS_normalization/a0f1040f2d32edc772ef26c1c30869091a0c73dc/iovs-58-13-55_s01.csv",
+        f"{GITHUB}/pwilmart/IRS_normalization/a0f1040f2d32edc772ef26c1c30869091a0c73dc/iovs-58-13-55_s01.csv",
         "df07cbfa80274c769aa9beedfbee67a0921ac17b4e133cda164ac364d426b811",
         1_026_322,
         "MIT (repository)",
@@ -144,7 +99,7 @@ ENTRIES: tuple[Entry, ...] = (
         "alzheimer_csf",
         "data set",
         "proteome.csv",
-        f"{_GITHUB}/RasmussenLab/njab/00a48f214489cf61994e514c2f88e47eb99f17ee/docs/tutorial/data/alzheimer/proteome.csv",
+        f"{GITHUB}/RasmussenLab/njab/00a48f214489cf61994e514c2f88e47eb99f17ee/docs/tutorial/data/alzheimer/proteome.csv",
         "9fbcdeb0131e1d24ee8ed0212a2ac9b4201ad4b6ac39da3c80c966d2b620cab2",
         3_434_747,
         "MIT (repository)",
@@ -155,13 +110,14 @@ ENTRIES: tuple[Entry, ...] = (
         "alzheimer_csf_samples",
         "data set",
         "meta.csv",
-        f"{_GITHUB}/RasmussenLab/njab/00a48f214489cf61994e514c2f88e47eb99f17ee/docs/tutorial/data/alzheimer/meta.csv",
+        f"{GITHUB}/RasmussenLab/njab/00a48f214489cf61994e514c2f88e47eb99f17ee/docs/tutorial/data/alzheimer/meta.csv",
         "bb73c7b8ac3ae12bca6a35eb470d000bbc045497c96beb34efd0fc2ba13c5220",
         16_643,
         "MIT (repository)",
         "Bader et al. 2020 Mol Syst Biol 16:e9356",
         "Sample sheet of alzheimer_csf.",
     ),
+    *TRAINING_SETS,
 )
 
 

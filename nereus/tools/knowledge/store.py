@@ -76,7 +76,8 @@ def locate(wanted: Entry, *, home: Path, data: Path | None) -> Place:
         for path in _named(data, wanted):
             if is_content(path, wanted):
                 return Place("local", path)
-            changed = changed or path
+            if path.name.removesuffix(".gz") == wanted.file:  # a short name may be another file's
+                changed = changed or path
     cached = cache_path(wanted, home)
     if cached.is_file():
         if is_content(cached, wanted):
