@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from nereus import __version__
 from nereus.api import problems
 from nereus.api.access import Gate
+from nereus.api.openapi import described
 from nereus.api.protection import LOOPBACK, BodyLimit, KnownHosts, SecureHeaders
 from nereus.api.routes import approvals, datasets, health, jobs, methods, run_events, runs, tools, usage
 from nereus.api.state import open_state
@@ -54,6 +55,7 @@ def create_app(settings: Settings, host: str = "127.0.0.1") -> FastAPI:
     known = {*settings.serve_hosts, host, *(LOOPBACK if local else ())}
     app.add_middleware(KnownHosts, hosts=known, origins=settings.serve_origins)
     app.add_middleware(SecureHeaders)
+    app.openapi = described(app)  # type: ignore[method-assign]
     return app
 
 

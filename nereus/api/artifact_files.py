@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import math
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,7 @@ def content(artifacts: ArtifactStore, ref: ArtifactRef, form: str = "file") -> R
     if form == "json":
         return JSONResponse(rows(table))
     text = io.StringIO()
-    harmless(table).to_csv(text, index=False)
+    harmless(table).to_csv(text, index=False, quoting=csv.QUOTE_NONNUMERIC)
     disposition = f"attachment; filename*=utf-8''{quote(ref.name)}.csv"
     return Response(text.getvalue(), media_type="text/csv", headers={"content-disposition": disposition})
 

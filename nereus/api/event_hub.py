@@ -12,11 +12,13 @@ import threading
 from collections import defaultdict
 from typing import cast
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, func, select
 
 from nereus.errors import NereusError
 from nereus.memory.database.engine import Database
 from nereus.memory.database.models import RunRow
+from nereus.memory.database.server_tables import JobRow
+from nereus.memory.jobs import ENDED
 from nereus.memory.rows import in_parts
 
 log = logging.getLogger("nereus.api")
@@ -24,9 +26,18 @@ log = logging.getLogger("nereus.api")
 LOOK_S = 0.02
 _TROUBLED_S = 1.0
 _RUNS = cast(Table, RunRow.__table__)
+_JOBS = cast(Table, JobRow.__table__)
 
-Seen = tuple[int, str]
-"""Number of the newest event, and status of the run."""
+Seen = tuple[int, str, int]
+"""Number of the newest event, status of the run, and how many of its jobs have not ended."""
+_GONE: Seen = (0, "", 0)
+_AT_WORK = (
+    select(func.count())
+    .select_from(_JOBS)
+    .where(_JOBS.c.run_id == _RUNS.c.id, _JOBS.c.status.not_in(ENDED))
+    .scalar_subquery()
+)
+_NEWS = select(_RUNS.c.id, _RUNS.c.last_seq, _RUNS.c.status, _AT_WORK.label("at_work"))
 
 
 class EventHub:
@@ -93,11 +104,11 @@ class EventHub:
         with self._lock:
             followed = sorted(self._followers)
         for part in in_parts(followed):
-            query = select(_RUNS.c.id, _RUNS.c.last_seq, _RUNS.c.status).where(_RUNS.c.id.in_(part))
             with self._database.read() as connection:
-                found = {row.id: (row.last_seq, row.status) for row in connection.execute(query)}
+                rows = connection.execute(_NEWS.where(_RUNS.c.id.in_(part)))
+                found = {row.id: (row.last_seq, row.status, row.at_work) for row in rows}
             for run_id in part:
-                now = found.get(run_id, (0, "gone"))
+                now = found.get(run_id, _GONE)
                 with self._lock:
                     if self._seen.get(run_id) == now:
                         continue

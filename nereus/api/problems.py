@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from nereus import errors
 
@@ -139,8 +140,12 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def plain(request: Request, error: HTTPException) -> JSONResponse:
-        del request
-        return problem(HTTPStatus(error.status_code), str(error.detail), headers=error.headers)
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["allow"] = ", ".join(
+                _allowed(request)
+            )  # of all routes of the path, not of the first alone
+        return problem(HTTPStatus(error.status_code), str(error.detail), headers=headers)
 
     @app.exception_handler(Exception)
     def defect(request: Request, error: Exception) -> JSONResponse:
@@ -152,6 +157,15 @@ def install(app: FastAPI) -> None:
             mend="tell whoever runs the server; its log has the details under this instance",
             instance=f"urn:uuid:{name}",
         )
+
+
+def _allowed(request: Request) -> list[str]:
+    """Methods that a path takes."""
+    paths = request.app.openapi()["paths"]
+    matching = [
+        operations for path, operations in paths.items() if compile_path(path)[0].match(request.url.path)
+    ]
+    return sorted({method.upper() for operations in matching for method in operations})
 
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:

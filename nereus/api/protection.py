@@ -5,6 +5,7 @@ Plain ASGI, so that streams are not held up.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -148,14 +149,15 @@ class BodyLimit:
 
         async def noted(message: Message) -> None:
             nonlocal answered
+            if seen > limit and not answered:  # what the application makes of a body that was cut
+                return
             answered = answered or message["type"] == "http.response.start"
             await send(message)
 
-        try:
+        with contextlib.suppress(_TooLarge):
             await self._app(scope, counted, noted)
-        except _TooLarge:
-            if not answered:
-                await too_large(scope, receive, send)
+        if seen > limit and not answered:
+            await too_large(scope, receive, send)
 
 
 class _TooLarge(Exception):

@@ -105,6 +105,14 @@ class Jobs:
         with self._database.read() as connection:
             return [_job(row._mapping) for row in connection.execute(query)]
 
+    def unended_runs(self, owner: str) -> dict[str, JobStatus]:
+        """Runs of an owner that wait for a worker or are worked on, and which of the two."""
+        query = select(_JOBS.c.run_id, _JOBS.c.status).where(
+            _JOBS.c.owner == owner, _JOBS.c.run_id.is_not(None), _JOBS.c.status.not_in(ENDED)
+        )
+        with self._database.read() as connection:
+            return {row.run_id: row.status for row in connection.execute(query)}
+
     def ask_to_cancel(self, job_id: str) -> Job:
         """End a job: at once where it waits, by its worker where it is at work. An ended one stays as it is."""
         with self._database.write() as connection:

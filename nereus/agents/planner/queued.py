@@ -6,7 +6,6 @@ id, and `work_on` reads the data, refuses them or drives the run. Whoever follow
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,9 +31,7 @@ from nereus.memory.workspace import Workspace
 from nereus.settings import load_settings
 
 QUEUED = "run_queued"
-CANCELLED = "run_cancelled"
-SERVED = "served"
-"""Folder of the home with the reports of runs that the server was asked for."""
+"""Event that a run which waits for a worker begins with."""
 
 
 def queue_run(
@@ -42,6 +39,7 @@ def queue_run(
     inputs: Mapping[str, ArtifactRef],
     *,
     owner: str,
+    reports: Path,
     question: str | None = None,
     budget: list[str] | None = None,
     load: Mapping[str, Any] | None = None,
@@ -57,6 +55,8 @@ def queue_run(
         ``data`` and what else `discover` takes, by role, as kept files.
     owner
         Whose run it is.
+    reports
+        Folder in which the run's report gets a folder of its own.
     question, budget, load
         See `discover`.
     **settings
@@ -99,8 +99,7 @@ def queue_run(
     )
     with workspace.database.write():
         made = workspace.repository.create_run(header, owner)
-        folder = workspace.settings.home / SERVED / made.id
-        made = workspace.repository.update_header(made.id, out_dir=str(folder))
+        made = workspace.repository.update_header(made.id, out_dir=str(reports / made.id))
         workspace.events.append(made.id, QUEUED, made.id, {"question": question or ""}, key="queued")
     return made
 
@@ -136,22 +135,6 @@ def work_on(workspace: Workspace, run_id: str) -> Run:
             key="refused",
         )
         raise
-
-
-def cancelled(workspace: Workspace, run_id: str) -> None:
-    """Record that a run was ended by whoever asked for it; what it has found so far stays, and it can be resumed."""
-    with workspace.database.write():
-        header = workspace.repository.header(run_id)
-        if header.status in ("queued", "running", "waiting"):
-            workspace.repository.set_status(run_id, "cancelled", "cancelled by its owner")
-            workspace.events.append(run_id, CANCELLED, run_id)
-
-
-def forget_report(workspace: Workspace, header: RunHeader) -> None:
-    """Remove the report of a run that was asked for here; one that lies elsewhere stays."""
-    folder = Path(header.out_dir)
-    if folder.parent == workspace.settings.home / SERVED:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait(request: Mapping[str, Any]) -> Any:

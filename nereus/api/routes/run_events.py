@@ -15,7 +15,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from nereus.api.access import Reader, State
 from nereus.api.problems import documented
-from nereus.api.routes.runs import RunId, owned
+from nereus.api.routes.runs import RunId, owned, shown_status
 from nereus.api.state import ServerState
 from nereus.memory.records import Event
 
@@ -68,7 +68,9 @@ async def events(
         after = int(last_event_id)
     if _EVENT_STREAM in request.headers.get("accept", ""):
         return EventSourceResponse(
-            _stream(state, run_id, after, follow), ping=_PING_S, headers={"x-accel-buffering": "no"}
+            _stream(state, caller.owner, run_id, after, follow),
+            ping=_PING_S,
+            headers={"x-accel-buffering": "no"},
         )
     found = await run_in_threadpool(state.workspace.events.read, run_id, after, _PAGE)
     return JSONResponse([document(one) for one in found])
@@ -80,14 +82,14 @@ def document(event: Event) -> dict[str, Any]:
 
 
 async def _stream(
-    state: ServerState, run_id: str, after: int, follow: bool
+    state: ServerState, owner: str, run_id: str, after: int, follow: bool
 ) -> AsyncIterator[ServerSentEvent]:
     bell = state.hub.follow(run_id)
     try:
         while True:
             bell.clear()
             # The status is read before the events: one written between the two is found by one more look.
-            status = await run_in_threadpool(_status, state, run_id)
+            status = await run_in_threadpool(_status, state, owner, run_id)
             new = await run_in_threadpool(state.workspace.events.read, run_id, after, _PAGE)
             for event in new:
                 after = event.seq
@@ -111,6 +113,8 @@ async def _rung(bell: asyncio.Event) -> None:
         return
 
 
-def _status(state: ServerState, run_id: str) -> str | None:
-    """Status of a run; None where it was deleted meanwhile."""
-    return state.workspace.repository.status(run_id)
+def _status(state: ServerState, owner: str, run_id: str) -> str | None:
+    """Status of a run as it is shown; None where it was deleted meanwhile."""
+    work = state.jobs.unended_runs(owner).get(run_id)  # read first: a job ends after its run
+    status = state.workspace.repository.status(run_id)
+    return None if status is None else shown_status(status, work)

@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from nereus.api.access import Caller, Reader, State, Writer
 from nereus.api.artifact_files import content
 from nereus.api.problems import documented
+from nereus.api.served_runs import cancelled, forget_report, reports
 from nereus.api.state import ServerState
 from nereus.errors import NotFound, ResumeRefused
-from nereus.memory.jobs import ENDED
+from nereus.memory.jobs import ENDED, JobStatus
 from nereus.memory.records import ArtifactRef, RunHeader
 from nereus.memory.runs import RESUMABLE
 
@@ -77,10 +78,11 @@ class RunView(BaseModel):
     last_event: int
 
     @classmethod
-    def of(cls, header: RunHeader, last_event: int = 0) -> RunView:
-        """What is told of a run."""
+    def of(cls, header: RunHeader, work: JobStatus | None, last_event: int = 0) -> RunView:
+        """What is told of a run. While its job is not ended, it has not: its report may still be written."""
         return cls(
-            **header.model_dump(include=set(cls.model_fields) - {"inputs", "last_event"}),
+            **header.model_dump(include=set(cls.model_fields) - {"inputs", "last_event", "status"}),
+            status=shown_status(header.status, work),
             inputs={role: ref.name for role, ref in header.inputs.items()},
             last_event=last_event,
         )
@@ -105,6 +107,7 @@ def create_run(asked: RunRequest, response: Response, state: State, caller: Writ
             state.workspace,
             inputs,
             owner=caller.owner,
+            reports=reports(state.workspace),
             question=asked.question,
             budget=asked.budget,
             load=asked.load,
@@ -113,7 +116,7 @@ def create_run(asked: RunRequest, response: Response, state: State, caller: Writ
         state.jobs.add(caller.owner, "run", run_id=header.id)
         state.audit.add(caller.owner, "create run", header.id, "done", caller.address)
     response.headers["location"] = f"/api/runs/{header.id}"
-    return RunView.of(header, state.workspace.events.last(header.id))
+    return view(state, caller, header.id)
 
 
 @router.get("", responses=documented(*_FAULTS))
@@ -124,30 +127,27 @@ def list_runs(
     before: Annotated[str | None, Query(description="Only runs older than this one.")] = None,
 ) -> list[RunView]:
     """Your runs, newest first."""
-    return [
-        RunView.of(one)
-        for one in state.workspace.repository.list_runs(limit, owner=caller.owner, before=before)
-    ]
+    work = state.jobs.unended_runs(caller.owner)
+    headers = state.workspace.repository.list_runs(limit, owner=caller.owner, before=before)
+    return [RunView.of(one, work.get(one.id), state.workspace.events.last(one.id)) for one in headers]
 
 
 @router.get("/{run_id}", responses=documented(*_ONE))
 def get_run(run_id: RunId, state: State, caller: Reader) -> RunView:
     """One run."""
-    return RunView.of(owned(state, caller, run_id), state.workspace.events.last(run_id))
+    return view(state, caller, run_id)
 
 
 @router.post("/{run_id}/cancel", responses=documented(*_ONE))
 def cancel_run(run_id: RunId, state: State, caller: Writer) -> RunView:
     """End a run with every process that works on it. What was found stays, and it can be resumed."""
-    from nereus.agents.planner.queued import cancelled
-
     owned(state, caller, run_id)
     for job in state.jobs.of_run(run_id, unended=True):
         state.jobs.ask_to_cancel(job.id)
     if all(job.status in ENDED for job in state.jobs.of_run(run_id)):  # nobody is at work on it
         cancelled(state.workspace, run_id)
     state.audit.add(caller.owner, "cancel run", run_id, "done", caller.address)
-    return RunView.of(owned(state, caller, run_id), state.workspace.events.last(run_id))
+    return view(state, caller, run_id)
 
 
 @router.post(
@@ -162,7 +162,7 @@ def resume_run(run_id: RunId, state: State, caller: Writer) -> RunView:
         raise ResumeRefused(f"the run is {header.status}", where=f"run {run_id}", mend="start a new run")
     go_on(state, caller, run_id)
     state.audit.add(caller.owner, "resume run", run_id, "done", caller.address)
-    return RunView.of(header, state.workspace.events.last(run_id))
+    return view(state, caller, run_id)
 
 
 @router.delete(
@@ -172,8 +172,6 @@ def resume_run(run_id: RunId, state: State, caller: Writer) -> RunView:
 )
 def delete_run(run_id: RunId, state: State, caller: Writer) -> None:
     """Forget a run that nobody works on, with its report."""
-    from nereus.agents.planner.queued import forget_report
-
     header = owned(state, caller, run_id)
     if state.jobs.of_run(run_id, unended=True):
         raise ResumeRefused("the run is being worked on", where=f"run {run_id}", mend="cancel it first")
@@ -255,16 +253,41 @@ def artifact(
 
 
 @router.get("/{run_id}/report", response_class=FileResponse, responses=documented(*_ONE))
-@router.get("/{run_id}/report/{file:path}", response_class=FileResponse, responses=documented(*_ONE))
+@router.get(
+    "/{run_id}/report/{file:path}",
+    name="report_file",
+    response_class=FileResponse,
+    responses=documented(*_ONE),
+)
 def report(run_id: RunId, state: State, caller: Reader, file: str = "report.html") -> FileResponse:
     """A file of the report: the page itself where none is named."""
     header = owned(state, caller, run_id)
     root = FilePath(header.out_dir).resolve()
-    found = (root / file).resolve()
+    found = (root / file.replace("\x00", "")).resolve()
     if not found.is_relative_to(root) or not found.is_file():
         raise NotFound(f"the report has no file {file!r}", mend="it is written when the run ends")
     kind = _PAGES.get(found.suffix, "application/octet-stream")
     return FileResponse(found, media_type=kind, headers=_REPORT_POLICY)
+
+
+def view(state: ServerState, caller: Caller, run_id: str) -> RunView:
+    """What is told of a run now."""
+    work = state.jobs.unended_runs(caller.owner).get(run_id)  # read first: a job ends after its run
+    header = owned(state, caller, run_id)
+    return RunView.of(header, work, state.workspace.events.last(run_id))
+
+
+def shown_status(status: str, work: JobStatus | None) -> str:
+    """Status of a run as those who wait for its end need it.
+
+    Parameters
+    ----------
+    status
+        As it is recorded.
+    work
+        Whether its job waits or is at work; None where it has none.
+    """
+    return status if work is None else work
 
 
 def owned(state: ServerState, caller: Caller, run_id: str) -> RunHeader:

@@ -19,6 +19,7 @@ from multiprocessing.context import ForkServerProcess
 
 import psutil
 
+from nereus.api.served_runs import cancelled
 from nereus.api.workers import child
 from nereus.api.workers.tasks import KINDS
 from nereus.errors import NereusError
@@ -128,8 +129,6 @@ class Worker:
             kill(one.process)
             self._jobs.end(one.job, "cancelled")
             if one.job.run_id is not None:
-                from nereus.agents.planner.queued import cancelled
-
                 cancelled(self._workspace, one.job.run_id)
 
     def _renew(self) -> None:
