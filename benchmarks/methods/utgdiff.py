@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rdkit import Chem, RDLogger
-from rdkit.Chem import Fragments, rdChemReactions, rdMolDescriptors
+from rdkit import Chem, DataStructs, RDLogger
+from rdkit.Chem import Fragments, rdChemReactions, rdFingerprintGenerator, rdMolDescriptors
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from benchmarks.truth.results import RESULTS, data_folder, store
@@ -155,10 +155,11 @@ def nearest(learned: Sequence[str], asked: Sequence[str]) -> np.ndarray:
 
 
 def judged(found: Sequence[Generated], targets: Sequence[str]) -> dict[str, float]:
-    """Fit to the targets, and validity without the hydrogens that were set."""
+    """Fit to the targets, and validity without the hydrogens that were set, and of these of one part as drawn."""
     fit = fit_to_targets(targets, [one.smiles for one in found])
-    plain = np.mean([one.smiles is not None and not one.mended for one in found])
-    return {**fit, "valid_unmended": float(plain)}
+    plain = [one.smiles is not None and not one.mended for one in found]
+    whole = [drawn and one.parts == 1 for drawn, one in zip(plain, found, strict=True)]
+    return {**fit, "valid_unmended": float(np.mean(plain)), "valid_in_one_part": float(np.mean(whole))}
 
 
 def trained(
@@ -236,13 +237,15 @@ def descriptions_part(folder: Path, scale: dict[str, Any], device: str, seed: in
 
 
 def edits_part(folder: Path, scale: dict[str, Any], device: str, seed: int) -> list[dict[str, Any]]:
-    """Molecules of QM8 edited by an instruction; no source that is judged was learned from."""
+    """Molecules of QM8 edited by an instruction; no source and no target that is judged was learned from, on either side."""
     setting, shared = scale["edits"], {**scale["settings"], "device": device}
     molecules = small_molecules(folder)
     order = np.random.default_rng(seed).permutation(len(molecules))
     share = int(0.85 * len(order))
     learned = edits([molecules[i] for i in order[:share]])[: setting["learned"]]
-    asked = edits([molecules[i] for i in order[share:]])[: setting["judged"]]
+    seen = {one for _, source, target in learned for one in (source, target)}
+    asked = [one for one in edits([molecules[i] for i in order[share:]]) if seen.isdisjoint(one[1:])]
+    asked = asked[: setting["judged"]]
     questions, made = [Instruction(text, source) for text, source, _ in learned], [one[2] for one in learned]
     model, seconds = trained(questions, made, seed, setting, shared)
     texts, sources, targets = (list(one) for one in zip(*asked, strict=True))
@@ -255,7 +258,26 @@ def edits_part(folder: Path, scale: dict[str, Any], device: str, seed: int) -> l
         _judged_run("utgdiff", model, seed, seconds, model.edit(sources, texts), targets, made),
         *({"arm": arm, "seed": seed, **judged(found, targets)} for arm, found in controls.items()),
         {"arm": "source unchanged", "seed": seed, **fit_to_targets(targets, sources)},
+        {"arm": "nearest source", "seed": seed, **fit_to_targets(targets, _nearest_edits(learned, asked))},
     ]
+
+
+def _nearest_edits(
+    learned: Sequence[tuple[str, str, str]], asked: Sequence[tuple[str, str, str]]
+) -> list[str]:
+    """What the most alike source of training (Morgan fingerprints) became under the same instruction."""
+    prints = rdFingerprintGenerator.GetMorganGenerator(radius=2)
+    of = {name: [one for one in learned if one[0] == name] for name in EDITS}
+    known = {
+        name: [prints.GetFingerprint(Chem.MolFromSmiles(one[1])) for one in rows] for name, rows in of.items()
+    }
+    found = []
+    for name, source, _ in asked:
+        alike = DataStructs.BulkTanimotoSimilarity(
+            prints.GetFingerprint(Chem.MolFromSmiles(source)), known[name]
+        )
+        found.append(of[name][int(np.argmax(alike))][2])
+    return found
 
 
 def _baselines(
@@ -269,7 +291,12 @@ def _baselines(
     retrieved = [learned[i] for i in nearest(texts, wanted)]
     random = [learned[i] for i in rng.integers(len(learned), size=len(asked))]
     return [
-        {"arm": "nearest instruction", "seed": seed, **fit_to_targets(asked, retrieved)},
+        {
+            "arm": "nearest instruction",
+            "seed": seed,
+            **fit_to_targets(asked, retrieved),
+            "same_text_learned": float(np.isin(wanted, texts).mean()),
+        },
         {"arm": "random molecule", "seed": seed, **fit_to_targets(asked, random)},
     ]
 

@@ -124,6 +124,8 @@ class Generated:
         Whether it is a molecule only since a hydrogen was set.
     graph
         The raw graph: tokens of the atoms, and the bonds as ``begin-end:class``.
+    parts
+        Parts of the drawn graph, of which `smiles` is the largest; 0 where it is none.
     """
 
     smiles: str | None
@@ -131,6 +133,7 @@ class Generated:
     note: str = ""
     mended: bool = False
     graph: str = ""
+    parts: int = 0
 
 
 def build(slots: np.ndarray, edges: np.ndarray, vocabulary: AtomVocabulary, repairs: int = 5) -> Generated:
@@ -181,7 +184,7 @@ def build(slots: np.ndarray, edges: np.ndarray, vocabulary: AtomVocabulary, repa
     smiles = min(zip(parts, texts, strict=True), key=lambda one: (-one[0].GetNumAtoms(), one[1]))[1]
     notes = ["a hydrogen was set on an aromatic nitrogen"] if mended else []
     notes += [f"the largest of {len(parts)} parts"] if len(parts) > 1 else []
-    return Generated(smiles, note="; ".join(notes), mended=mended, graph=raw)
+    return Generated(smiles, note="; ".join(notes), mended=mended, graph=raw, parts=len(parts))
 
 
 def _drawn(atoms: Sequence[tuple[int, int]], bonds: Sequence[tuple[int, int, int]]) -> Chem.RWMol:
