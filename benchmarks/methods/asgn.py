@@ -1,11 +1,12 @@
 """ASGN: few labelled molecules of QM9, what each part gives, and whether choosing them beats drawing them.
 
-    python -m benchmarks.methods.asgn --qm9 FOLDER [--device auto] [--scale small|cpu|gpu] [--seeds 0 1 2]
+    python -m benchmarks.methods.asgn --qm9 FOLDER [--device auto] [--scale small|cpu|gpu] [--seeds 0 1 2] [--controls]
 
 `--qm9` holds files ``<scaffold>.csv`` (``mol_id``, ``homo`` in Hartree) and ``<scaffold>.sdf`` (names are ``mol_id``), one pair
 a scaffold, as Meta-MolNet has them (data/qm9; no licence file, so they are not shipped). Every arm sees the same pool, starting
-labels and test molecules; test molecules are not in the pool. What the oracle is asked for is counted. Step sizes and epochs of
-the small scale were chosen by the errors with and without a teacher on another split (seed 100).
+labels and test molecules; test molecules are not in the pool. What the oracle is asked for is counted. Arms that lack a part
+may train the others for longer, until as many molecules were read forwards and backwards as in the whole method. Step sizes were
+chosen by the errors with and without a teacher on another split (seed 100).
 """
 
 from __future__ import annotations
@@ -29,18 +30,16 @@ from sklearn.model_selection import GridSearchCV
 
 from benchmarks.truth.results import store
 from nereus.models.evaluation.baselines import fit_baseline
-from nereus.models.molecules.asgn import ASGN
+from nereus.models.molecules.asgn import ASGN, ASGNConfig
 from nereus.models.molecules.asgn.structures import Structures
 
 NAME = "methods/asgn"
 SCAFFOLDS = ("c1cc[nH]c1", "C1=CCCC1", "c1cn[nH]c1", "C1OC2CC12", "c1ccoc1")
 HARTREE = 27.211386245988
 SCALES: dict[str, dict[str, Any]] = {
-    # molecules of the pool and of the test, labels at the start, after the rounds, and asked for in each; what a student without
-    # a teacher is given in addition, so that it is not the shorter training that is measured; the network
+    # molecules of the pool and of the test, labels at the start, after the rounds, and asked for in each; the network
     "small": {
         "pool": 250, "test": 200, "start": 60, "budget": 120, "batch": 30,
-        "alone": {"student__epochs": 60, "student__patience": 20},
         "settings": {
             "width": 32, "layers": 3, "reach": 4.0, "gap": 0.2, "clusters": 30,
             "training": {"epochs": 5, "batch_size": 64, "learning_rate": 3e-3},
@@ -48,16 +47,15 @@ SCALES: dict[str, dict[str, Any]] = {
         },
     },
     "cpu": {
-        "pool": 400, "test": 300, "start": 100, "budget": 200, "batch": 50,
-        "alone": {"student__epochs": 80, "student__patience": 20},
+        "pool": 1200, "test": 500, "start": 300, "budget": 600, "batch": 150,
         "settings": {
             "width": 32, "layers": 3, "reach": 4.0, "gap": 0.2, "clusters": 50,
-            "training": {"epochs": 6, "batch_size": 64, "learning_rate": 3e-3},
-            "student": {"epochs": 30, "batch_size": 32, "learning_rate": 3e-3, "patience": 12},
+            "training": {"epochs": 8, "batch_size": 64, "learning_rate": 3e-3},
+            "student": {"epochs": 25, "batch_size": 32, "learning_rate": 3e-3, "patience": 20},
         },
     },
     "gpu": {
-        "pool": 5869, "test": 1000, "start": 1000, "budget": 3000, "batch": 500, "alone": {},
+        "pool": 5869, "test": 1000, "start": 1000, "budget": 3000, "batch": 500,
         "settings": {
             "width": 96, "layers": 4, "reach": 30.0, "gap": 0.1, "clusters": 100,
             "training": {"epochs": 20, "batch_size": 64},
@@ -70,10 +68,40 @@ ARMS: dict[str, dict[str, Any]] = {
     "random_choice": {"choice": "random"},
     "teacher_only": {"parts": "teacher"},
     "student_only": {"parts": "student"},
+}
+CONTROLS: dict[str, dict[str, Any]] = {
     "without_clusters": {"cluster_weight": 0.0},
     "without_reconstruction": {"reconstruction_weight": 0.0},
 }
 """All start from the same random labels; all choose by k-centre but one. `student_only` is the plain network with k-centre."""
+
+
+def passes(scale: dict[str, Any]) -> dict[str, float]:
+    """What an epoch of each arm's parts costs, in molecules that are read forwards and backwards, over all rounds."""
+    rounds = -(-(scale["budget"] - scale["start"]) // scale["batch"])
+    labels = [
+        min(scale["start"] + (number + 1) * scale["batch"], scale["budget"]) for number in range(rounds)
+    ]
+    default = ASGNConfig()
+    judges = default.validation * scale["start"]
+    pool = scale["pool"] / (1 - default.labelled_share)  # labelled ones are drawn in addition
+    return {
+        "teacher": rounds * pool,
+        "teacher_only": (rounds + 1) * pool,  # once more, for what was measured last
+        "student": sum(labels) - rounds * judges,
+        "supervised": (1 - default.validation) * scale["budget"],
+    }
+
+
+def equal_budgets(scale: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Epochs of the arms that lack a part, so that all read as many molecules in training as the whole method may."""
+    cost, settings = passes(scale), scale["settings"]
+    whole = cost["teacher"] * settings["training"]["epochs"] + cost["student"] * settings["student"]["epochs"]
+    return {
+        "teacher_only": {"training__epochs": round(whole / cost["teacher_only"])},
+        "student_only": {"student__epochs": round(whole / cost["student"])},
+        "supervised": {"student__epochs": round(whole / cost["supervised"])},
+    }
 
 
 def read_qm9(folder: Path) -> tuple[list[Chem.Mol], np.ndarray]:
@@ -144,7 +172,12 @@ class Oracle:
 
 
 def one_seed(
-    molecules: list[Chem.Mol], values: np.ndarray, scale: dict[str, Any], seed: int, device: str
+    molecules: list[Chem.Mol],
+    values: np.ndarray,
+    scale: dict[str, Any],
+    seed: int,
+    device: str,
+    controls: bool,
 ) -> list[dict[str, Any]]:
     """All arms on one split."""
     order = np.random.default_rng(seed).permutation(len(molecules))
@@ -158,31 +191,31 @@ def one_seed(
 
     def tell(arm: str, model: ASGN, labels: int, started: float, **more: Any) -> None:
         error = float(np.abs(model.predict(others) - z).mean())
+        more["epochs_done"] = len(model.history_.losses)
         seconds = round(time.perf_counter() - started, 1)
         runs.append({"seed": seed, "arm": arm, "labels": labels, "mae_ev": error, "seconds": seconds, **more})
         print(runs[-1], flush=True)
 
     start, budget = scale["start"], scale["budget"]
     known = np.where(np.arange(len(y)) < start, y, np.nan)  # the pool is in random order
+    epochs = equal_budgets(scale)
     for n in (start, budget):
-        labels = np.where(np.arange(len(y)) < n, y, np.nan)
-        for name, error in baselines(inside, outside, structures, others, y, z, np.arange(n)).items():
-            runs.append({"seed": seed, "arm": name, "labels": n, "mae_ev": error})
-        started = time.perf_counter()
-        alone = {**shared, **scale["alone"], "parts": "student", "rounds": 1}
-        tell("supervised", ASGN(**alone).fit(structures, labels), n, started)
-    for arm, settings in ARMS.items():
+        found = baselines(inside, outside, structures, others, y, z, np.arange(n))
+        runs += [{"seed": seed, "arm": name, "labels": n, "mae_ev": error} for name, error in found.items()]
+    started = time.perf_counter()
+    labels = np.where(np.arange(len(y)) < budget, y, np.nan)
+    alone = {**shared, **epochs["supervised"], "parts": "student", "rounds": 1}
+    tell("supervised", ASGN(**alone).fit(structures, labels), budget, started)
+    for arm, settings in (ARMS | (CONTROLS if controls else {})).items():
         started, oracle = time.perf_counter(), Oracle(y)
-        longer = scale["alone"] if settings.get("parts") == "student" else {}
-        model = ASGN(**{**shared, **settings, **longer}).fit_actively(
+        model = ASGN(**{**shared, **settings, **epochs.get(arm, {})}).fit_actively(
             structures, oracle, known, budget=budget, batch=scale["batch"]
         )
         radii = [(one["radius"], one["random_radius"]) for one in model.rounds_]
         more = {"asked": oracle.asked, "radius_over_random": [a / b for a, b in radii]}
         if arm == "asgn":
-            more["cluster_usage"] = model.history_.losses[scale["settings"]["training"]["epochs"] - 1][
-                "cluster_usage"
-            ]
+            usage = [one["cluster_usage"] for one in model.history_.losses if "cluster_usage" in one]
+            more["cluster_usage"] = min(usage)
         tell(arm, model, budget, started, **more)
     return runs
 
@@ -199,7 +232,8 @@ def summary(runs: list[dict[str, Any]], scale: dict[str, Any]) -> dict[str, Any]
     radii = [one for row in runs if row["arm"] == "asgn" for one in row["radius_over_random"]]
     return {
         "mae_ev": dict(table),
-        "over_supervised": {arm: error[arm] / error["supervised"] for arm in ARMS},
+        "over_supervised": {arm: error[arm] / error["supervised"] for arm in error if arm in ARMS | CONTROLS},
+        "epochs_of_equal_cost": equal_budgets(scale),
         "over_random_choice": error["asgn"] / error["random_choice"],
         "over_coulomb_kernel_ridge": error["asgn"] / error["coulomb_kernel_ridge"],
         "radius_over_random": {"largest": max(radii), "mean": float(np.mean(radii))},
@@ -225,6 +259,9 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--scale", choices=list(SCALES), default="cpu")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--controls", action="store_true", help="also without clusters, without reconstruction"
+    )
     given = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
     torch.set_num_threads(1)
@@ -233,7 +270,7 @@ def main() -> None:
     started, processor = time.perf_counter(), time.process_time()
     runs: list[dict[str, Any]] = []
     for number, seed in enumerate(given.seeds, start=1):
-        runs += one_seed(molecules, values, scale, seed, given.device)
+        runs += one_seed(molecules, values, scale, seed, given.device, given.controls)
         packages = ("numpy", "scipy", "pandas", "scikit-learn", "torch", "torch-geometric", "rdkit")
         content = {
             "seeds": given.seeds[:number],

@@ -93,6 +93,7 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
             raise InputError(
                 "no value is known", where="asgn", mend="name a target, or let the teacher learn"
             )
+        rounds.require_labels()
         for _ in range(self.config.rounds if len(rounds.labelled) else 1):
             rounds.teach()
             rounds.study()
@@ -138,38 +139,46 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
             The budget is not above what is known already, a batch is larger than what is left, or the molecules cannot be read.
         """
         with seeded(derive_seed(self.config.random_state, self.card.name)):
+            structures = self._structures(X)
             if y is None:
-                y = np.full((len(X), targets), np.nan)
-            structures, labels, names, notes = self._read(X, y)
+                y = np.full((structures.given, _count("targets", targets)), np.nan)
+            structures, labels, names, notes = self._read(structures, y)
             rounds = Rounds(structures, labels, self.config, self.device, session or Session())
             known = len(rounds.labelled)
-            if budget <= known:
+            if _count("budget", budget) <= known:
                 raise InputError(
                     f"a budget of {budget} is not above the {known} molecules with a value",
                     where="asgn",
                     mend="raise it, or use `fit`",
                 )
-            batch = batch or -(-(budget - known) // self.config.rounds)
+            size = -(-(budget - known) // self.config.rounds) if batch is None else _count("batch", batch)
             free = len(structures) - known
-            if batch > free:
+            if size > free:
                 raise InputError(
-                    f"a batch of {batch} is larger than the {free} molecules without a value",
+                    f"a batch of {size} is larger than the {free} molecules without a value",
                     where="asgn",
                     mend="lower batch or budget, or give more molecules",
                 )
             spent = known
             while spent < budget and len(rounds.labelled) + int(rounds.tried.sum()) < len(structures):
                 rounds.teach()
-                choice = rounds.choose(min(batch, budget - spent))
+                choice = rounds.choose(min(size, budget - spent))
                 rounds.ask(oracle, choice)
                 spent += len(choice.rows)
                 rounds.study()
                 rounds.done[-1].error = rounds.error()
                 if _reached(rounds.done[-1].error, target_error):
                     break
+            if self.config.parts == "teacher" and len(rounds.labelled):
+                rounds.teach()  # no student learns from what was measured last
             if not len(rounds.labelled):
                 first = next(iter(failures(rounds.done).values()))
                 raise InputError(f"all {spent} measurements failed, the first: {first}", where="oracle")
+            rounds.require_labels()
+            if target_error is not None and not len(rounds.valid):
+                notes.append(
+                    "too few labels to set any aside: the error was not judged, and could not end the rounds"
+                )
             failed = failures(rounds.done)
             if failed:
                 row, why = next(iter(failed.items()))
@@ -295,10 +304,7 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
         learned = set(self.measured_)
         free = ~known & np.array([name not in learned for name in structures.names])
         candidates = np.flatnonzero(free)
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise InputError(
-                f"n is {n!r}", where="select", mend="give the number of molecules to choose, e.g. n=100"
-            )
+        n = _count("n", n)
         if n > len(candidates):
             raise InputError(
                 f"{n} molecules are asked for, {len(candidates)} are not measured yet",
@@ -462,6 +468,15 @@ def _molecule(block: str, row: int) -> Chem.Mol:
             f"row {row} is no mol block that RDKit can read", where="structure", mend="correct or empty it"
         )
     return found
+
+
+def _count(name: str, value: Any) -> int:
+    """A number of things, one or more."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise InputError(
+            f"{name} is {value!r}", where="asgn", mend=f"give a whole number above zero, e.g. {name}=10"
+        )
+    return int(value)
 
 
 def _reached(error: float | None, target: float | None) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn.models.schnet import CFConv, GaussianSmearing, ShiftedSoftplus
@@ -94,6 +95,14 @@ class Backbone(nn.Module):
     def properties(self, graph: GraphBatch) -> Tensor:
         """Properties in standard units, (molecules, targets)."""
         return cast(Tensor, self.property(self.vectors(graph)))
+
+    @torch.no_grad()
+    def change_units(self, factor: np.ndarray, shift: np.ndarray) -> None:
+        """Say ``factor * property + shift`` from now on, both (targets,)."""
+        last = cast(nn.Linear, self.property[-1])
+        times, plus = (torch.as_tensor(one).to(last.bias) for one in (factor, shift))
+        last.weight.mul_(times[:, None])
+        last.bias.mul_(times).add_(plus)
 
 
 class Teacher(nn.Module):

@@ -82,6 +82,8 @@ class Rounds:
     history: History = field(default_factory=History, init=False)
     valid: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64), init=False)
     done: list[Round] = field(default_factory=list, init=False)
+    taught: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64), init=False)
+    """Labelled molecules that teacher or student may have learned from."""
     tried: np.ndarray = field(init=False)
     """Molecules whose measurement failed: they are not asked for again."""
 
@@ -110,22 +112,35 @@ class Rounds:
         return np.setdiff1d(self.labelled, self.valid)
 
     def _prepare(self) -> None:
-        """Units of the targets and molecules that judge, once there are labels; both stay as they are from then on."""
+        """Molecules that judge, and units of the targets, from what is labelled now.
+
+        Judges are drawn once, as soon as there are enough labels, of molecules that have taught nothing yet. Units follow the
+        labels from round to round, as the first few may be a poor sample; what the networks say does not change with them.
+        """
         labelled = self.labelled
-        if self.scale is not None or not len(labelled):
-            return
         judges = round(self.config.validation * len(labelled))
-        if judges >= LEAST_VALIDATION:
+        fresh = np.setdiff1d(labelled, self.taught)
+        if not len(self.valid) and LEAST_VALIDATION <= judges <= len(fresh) // 2:
             rng = np.random.default_rng(derive_seed(self.config.random_state, "validation"))
-            self.valid = np.sort(rng.choice(labelled, judges, replace=False))
-        rows = self.learned_from
-        if max(len(np.unique(column[np.isfinite(column)])) for column in self.labels[rows].T) < 2:
+            self.valid = np.sort(rng.choice(fresh, judges, replace=False))
+        rows = self.taught = self.learned_from
+        if not _vary(self.labels[rows]):
+            return
+        before = self.scale
+        self.scale = Scale.of(self.labels[rows], self.composition[rows], self.config.reference)
+        if before is not None:
+            shift = (before.reference(self.composition) - self.scale.reference(self.composition)).mean(0)
+            for backbone in (self.network.teacher.backbone, self.network.student):
+                backbone.change_units(before.spread / self.scale.spread, shift / self.scale.spread)
+
+    def require_labels(self) -> None:
+        """Raise where there are labels from which nothing can be learned."""
+        if self.scale is None and len(self.labelled):
             raise InputError(
-                f"{len(labelled)} labelled molecules have no two different values",
+                f"{len(self.labelled)} labelled molecules have no two different values",
                 where="asgn",
                 mend="give at least two molecules with different values",
             )
-        self.scale = Scale.of(self.labels[rows], self.composition[rows], self.config.reference)
 
     def _standard(self, labels: np.ndarray) -> np.ndarray:
         return labels if self.scale is None else self.scale.to_standard(labels, self.composition)
@@ -144,7 +159,7 @@ class Rounds:
         self.number += 1
         if self.config.parts == "student":
             return
-        rows = self.learned_from
+        rows = self.learned_from if self.scale is not None else np.zeros(0, dtype=np.int64)
         weights = self.config.reconstruction_weight + self.config.cluster_weight
         if not weights and (not len(rows) or not self.config.property_weight):
             raise InputError(
@@ -157,7 +172,8 @@ class Rounds:
         known = np.isfinite(self.labels)
         targets[known] = self.labels[known]
         targets[self.valid] = np.nan
-        targets = self._standard(targets)
+        # Before there are two different values there are no units, and nothing to learn of them.
+        targets = np.full_like(targets, np.nan) if self.scale is None else self._standard(targets)
         found = train(
             self.state,
             Teaching(self.state, self.structures.graphs, targets, rows, self.config),
@@ -170,7 +186,7 @@ class Rounds:
 
     def study(self) -> None:
         """Give the student the teacher's weights and train it on labels; then let it say what unlabelled molecules have."""
-        if not len(self.learned_from):
+        if self.scale is None:
             return
         teacher, student = self.network.teacher.backbone, self.network.student
         if self.config.parts == "all":
@@ -261,14 +277,18 @@ class Rounds:
 
     def error(self) -> float | None:
         """See `Round.error`."""
-        if not len(self.valid):
+        if self.scale is None or not len(self.valid):
             return None
-        assert self.scale is not None
         off = np.abs(self.said(self.structures.take(self.valid)) - self.labels[self.valid])
         by_target = np.nanmean(off, axis=0)
         if len(by_target) == 1:
             return float(by_target[0])
         return float(np.mean(by_target / self.scale.spread))
+
+
+def _vary(labels: np.ndarray) -> bool:
+    """Whether a target has two different values."""
+    return any(len(np.unique(column[np.isfinite(column)])) > 1 for column in labels.T)
 
 
 def _asked(oracle: Oracle, row: int, targets: int) -> list[float | None] | str:

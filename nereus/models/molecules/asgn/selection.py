@@ -44,6 +44,8 @@ def nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
     points, centres
         Vectors, (n, d) and (c, d).
     """
+    # Squares are subtracted: in single precision near molecules would seem to be farther than they are.
+    points, centres = np.asarray(points, dtype=np.float64), np.asarray(centres, dtype=np.float64)
     found = np.full(len(points), np.inf)
     square = np.einsum("ij,ij->i", points, points)
     for start in range(0, len(centres), _BLOCK):
