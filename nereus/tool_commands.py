@@ -176,7 +176,10 @@ def _read(spec: InputSpec, path: Path) -> Any:
 
 
 def read_table_file(path: Path) -> pd.DataFrame:
-    """A table of any kind, one row an observation, or the sequences of a FASTA or GenBank file: numbers as float, anything else as text, missing as NaN."""
+    """A table of any kind, one row an observation, or the sequences of a FASTA or GenBank file.
+
+    Numbers are float, anything else is text, what is missing is NaN.
+    """
     from nereus.models.sequences.files import is_sequence_file, read_sequence_file
     from nereus.tools.proteomics.readers.sample_sheet import sheet_columns
     from nereus.tools.proteomics.readers.source import open_source

@@ -102,7 +102,7 @@ def evaluate(
                 where="evaluation",
                 mend="name one, or split by scaffold or at random",
             )
-        parts = group_split(groups, fractions, seed=seed)
+        parts = group_split(groups.tolist(), fractions, seed=seed)
     elif split == "scaffold" and kind == "smiles":
         parts = scaffold_split(objects, fractions, seed=seed)
     elif split == "scaffold" and (family := method.relatives(table, columns)) is not None:
@@ -193,4 +193,4 @@ def _groups(
     named = columns.get(role) if role else None
     if not named:
         return None
-    return table[named if isinstance(named, str) else named[0]].astype(str).to_numpy()
+    return np.asarray(table[named if isinstance(named, str) else named[0]].astype(str))

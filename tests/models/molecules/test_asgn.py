@@ -20,6 +20,7 @@ from nereus.errors import InputError
 from nereus.models.card import Verb
 from nereus.models.evaluation.held_out import evaluate
 from nereus.models.molecules.asgn import ASGN, ASGNConfig
+from nereus.models.molecules.asgn.answers import Answers
 from nereus.models.molecules.asgn.network import ASGNNetwork, Backbone
 from nereus.models.molecules.asgn.pairs import BOND_LENGTH, complete_pairs, pairs_of
 from nereus.models.molecules.asgn.rounds import Rounds
@@ -31,7 +32,7 @@ from nereus.models.molecules.asgn.transport import balanced_labels, balanced_pla
 from nereus.models.molecules.graphs.conformers import in_space
 from nereus.models.tables import answer
 from nereus.models.training import Session, TrainingCancelled
-from tests.models.cases.asgn import CASE, FEW, LENGTH
+from tests.models.cases.asgn import CASE, FEW, LENGTH, placed
 from tests.models.cases.molecules import OTHERS, SMILES
 
 TINY = CASE.settings
@@ -437,7 +438,133 @@ def test_interrupted_rounds_ask_nothing_twice(tmp_path: Path) -> None:
     again = run(Session(checkpoints=tmp_path))
     assert asked == expected
     np.testing.assert_array_equal(again.predict(OTHERS), whole.predict(OTHERS))
-    assert len(json.loads((tmp_path / "answers.json").read_text())) == 4
+    assert len(json.loads((tmp_path / "answers.json").read_text())["answers"]) == 4
+
+
+@pytest.mark.parametrize("parts", ["all", "student"])
+def test_answers_of_other_molecules_are_refused(tmp_path: Path, parts: str) -> None:
+    def stop(row: int) -> float:
+        if len(asked) == 1:
+            raise TrainingCancelled("the laboratory closes")
+        asked.append(row)
+        return float(LENGTH[row])
+
+    asked: list[int] = []
+    model = ASGN(**{**TINY, "parts": parts})
+    with pytest.raises(TrainingCancelled, match="closes"):
+        model.fit_actively(SMILES, stop, FEW, budget=15, session=Session(checkpoints=tmp_path))
+    assert len(json.loads((tmp_path / "answers.json").read_text())["answers"]) == 1
+    with pytest.raises(InputError, match=r"other molecules|other options"):
+        model.fit_actively(
+            [*SMILES[1:], SMILES[0]],
+            lambda row: 1.0,
+            [*FEW[1:], FEW[0]],
+            budget=15,
+            session=Session(checkpoints=tmp_path),
+        )
+    file = tmp_path / "answers.json"
+    file.write_text("{")
+    with pytest.raises(InputError, match="cannot be read"):
+        Answers(lambda row: 1.0, 1, tmp_path, "one")
+    file.write_text(json.dumps({"of": "another", "answers": {}}))
+    with pytest.raises(InputError, match="other molecules"):
+        Answers(lambda row: 1.0, 1, tmp_path, "one")
+
+
+def test_one_measurement_at_a_time_from_nothing() -> None:
+    model = ASGN(**TINY).fit_actively(SMILES, lambda row: float(LENGTH[row]), budget=4, batch=1)
+    assert [one["labelled"] for one in model.rounds_] == [1, 2, 3, 4]
+    assert np.isfinite(model.predict(OTHERS)).all()
+    with pytest.raises(InputError, match="3 labelled molecules have no two different values"):
+        ASGN(**TINY).fit_actively(SMILES, lambda row: 2.0, budget=3, batch=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"batch": 0}, "batch is 0"),
+        ({"batch": -2}, "batch is -2"),
+        ({"batch": 1.5}, "batch is 1.5"),
+        ({"budget": "20"}, "budget is '20'"),
+        ({"y": None, "targets": 0}, "targets is 0"),
+    ],
+)
+def test_numbers_of_the_rounds_are_checked(options: dict[str, Any], told: str) -> None:
+    settings = {"y": FEW, "budget": 16, **options}
+    with pytest.raises(InputError, match=told):
+        ASGN(**TINY).fit_actively(SMILES, lambda row: 1.0, **settings)
+
+
+def test_molecules_that_were_read_before_keep_their_rows_for_the_oracle() -> None:
+    model = ASGN(**TINY)
+    read = model.read([placed(np.zeros((2, 3))), *SMILES])
+    asked: list[int] = []
+
+    def oracle(row: int) -> float:
+        asked.append(row)
+        return float(LENGTH[row - 1])
+
+    model.fit_actively(read, oracle, budget=6)
+    assert 0 not in asked
+    assert model.labels_.shape == (25, 1)
+    np.testing.assert_array_equal(model.labels_[asked, 0], LENGTH[np.array(asked) - 1])
+
+
+def test_units_follow_the_labels_and_what_was_learned_does_not_change_with_them() -> None:
+    start = np.where(np.arange(24) < 4, LENGTH, np.nan)
+    rounds = rounds_of(start)
+    rounds.teach()
+    rounds.study()
+    before, scale = rounds.said(rounds.structures), rounds.scale
+    rounds.ask(rounds.answers(lambda row: float(LENGTH[row])), rounds.choose(10))
+    assert rounds.scale is not None
+    assert scale is not None
+    assert rounds.scale.spread[0] != scale.spread[0]
+    known = np.isfinite(rounds.labels[:, 0])
+    assert rounds.scale.offset[0] == pytest.approx(LENGTH[known].mean())
+    np.testing.assert_allclose(rounds.said(rounds.structures), before, rtol=1e-4)
+
+
+def test_judges_are_drawn_once_there_are_enough_of_molecules_that_taught_nothing() -> None:
+    start = np.where(np.arange(24) < 6, LENGTH, np.nan)
+    rounds = rounds_of(start, validation=0.25)
+    assert not len(rounds.valid)
+    rounds.teach()
+    rounds.study()
+    assert rounds.error() is None
+    rounds.ask(rounds.answers(lambda row: float(LENGTH[row])), rounds.choose(12))
+    assert len(rounds.valid) == 4
+    assert not set(rounds.valid.tolist()) & set(range(6))
+    drawn = rounds.valid.tolist()
+    rounds.study()
+    assert rounds.error() is not None
+    rounds.ask(rounds.answers(lambda row: float(LENGTH[row])), rounds.choose(2))
+    assert rounds.valid.tolist() == drawn
+
+
+def test_teacher_alone_learns_what_was_measured_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    learned: list[int] = []
+    teach = Rounds.teach
+
+    def counted(self: Rounds) -> None:
+        learned.append(len(self.labelled))
+        teach(self)
+
+    monkeypatch.setattr(Rounds, "teach", counted)
+    for parts, expected in (("teacher", [12, 14, 16]), ("all", [12, 14])):
+        learned.clear()
+        ASGN(**{**TINY, "parts": parts}).fit_actively(SMILES, LENGTH.__getitem__, FEW, budget=16, batch=2)
+        assert learned == expected
+
+
+def test_an_error_that_nobody_judges_is_told() -> None:
+    model = ASGN(**TINY).fit_actively(SMILES, LENGTH.__getitem__, FEW, budget=14, target_error=9.0)
+    assert any("could not end the rounds" in one for one in model.history_.notes)
+
+
+def test_near_molecules_are_near_in_single_precision() -> None:
+    points = (np.random.default_rng(0).normal(size=(5, 8)) + 1000).astype(np.float32)
+    assert covering_radius(points, points) < 1e-3
 
 
 # ------------------------------------------------------------------ the estimator and tables

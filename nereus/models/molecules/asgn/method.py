@@ -13,21 +13,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
-from rdkit import Chem, rdBase
+from rdkit import Chem
 from sklearn.base import RegressorMixin
 from torch import Tensor
 
 from nereus.errors import InputError
 from nereus.models.base import Method
+from nereus.models.molecules.asgn.active import act, count
+from nereus.models.molecules.asgn.answers import Oracle
 from nereus.models.molecules.asgn.card import CARD
 from nereus.models.molecules.asgn.config import ASGNConfig
 from nereus.models.molecules.asgn.network import ASGNNetwork, Backbone
-from nereus.models.molecules.asgn.rounds import Oracle, Rounds, failures, properties, vectors
+from nereus.models.molecules.asgn.rounds import Rounds, properties, vectors
 from nereus.models.molecules.asgn.scaling import Scale
 from nereus.models.molecules.asgn.selection import Choice, k_centres
 from nereus.models.molecules.asgn.structures import Structures, read_structures
+from nereus.models.molecules.asgn.tables import all_rows, chosen_rows, molecules_of
 from nereus.models.molecules.labels import property_values
-from nereus.models.tables import PROBLEM
 from nereus.models.training import Session
 from nereus.models.training.device import derive_seed, seeded
 
@@ -141,48 +143,10 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
         with seeded(derive_seed(self.config.random_state, self.card.name)):
             structures = self._structures(X)
             if y is None:
-                y = np.full((structures.given, _count("targets", targets)), np.nan)
+                y = np.full((structures.given, count("targets", targets)), np.nan)
             structures, labels, names, notes = self._read(structures, y)
             rounds = Rounds(structures, labels, self.config, self.device, session or Session())
-            known = len(rounds.labelled)
-            if _count("budget", budget) <= known:
-                raise InputError(
-                    f"a budget of {budget} is not above the {known} molecules with a value",
-                    where="asgn",
-                    mend="raise it, or use `fit`",
-                )
-            size = -(-(budget - known) // self.config.rounds) if batch is None else _count("batch", batch)
-            free = len(structures) - known
-            if size > free:
-                raise InputError(
-                    f"a batch of {size} is larger than the {free} molecules without a value",
-                    where="asgn",
-                    mend="lower batch or budget, or give more molecules",
-                )
-            spent = known
-            while spent < budget and len(rounds.labelled) + int(rounds.tried.sum()) < len(structures):
-                rounds.teach()
-                choice = rounds.choose(min(size, budget - spent))
-                rounds.ask(oracle, choice)
-                spent += len(choice.rows)
-                rounds.study()
-                rounds.done[-1].error = rounds.error()
-                if _reached(rounds.done[-1].error, target_error):
-                    break
-            if self.config.parts == "teacher" and len(rounds.labelled):
-                rounds.teach()  # no student learns from what was measured last
-            if not len(rounds.labelled):
-                first = next(iter(failures(rounds.done).values()))
-                raise InputError(f"all {spent} measurements failed, the first: {first}", where="oracle")
-            rounds.require_labels()
-            if target_error is not None and not len(rounds.valid):
-                notes.append(
-                    "too few labels to set any aside: the error was not judged, and could not end the rounds"
-                )
-            failed = failures(rounds.done)
-            if failed:
-                row, why = next(iter(failed.items()))
-                notes.append(f"{len(failed)} measurements failed and are skipped, first row {row}: {why}")
+            notes += act(rounds, oracle, budget=budget, batch=batch, target_error=target_error)
             self._keep(rounds, names, notes)
         self.network_.eval()
         return self
@@ -304,7 +268,7 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
         learned = set(self.measured_)
         free = ~known & np.array([name not in learned for name in structures.names])
         candidates = np.flatnonzero(free)
-        n = _count("n", n)
+        n = count("n", n)
         if n > len(candidates):
             raise InputError(
                 f"{n} molecules are asked for, {len(candidates)} are not measured yet",
@@ -338,24 +302,19 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
 
     def _from_table(self, table: pd.DataFrame, columns: Mapping[str, list[str]]) -> tuple[Any, Any]:
         """Molecules of the column of structures where it has one, else of the SMILES; those that cannot be used are left out."""
-        objects: list[Any] = table[columns["smiles"][0]].tolist()
-        if placed := columns.get("structure"):
-            for row, block in enumerate(table[placed[0]].tolist()):
-                if isinstance(block, str) and block.strip():
-                    objects[row] = _molecule(block, row)
         named = columns.get("target", [])
-        return self.read(objects), table[named] if named else None
+        return self.read(molecules_of(table, columns)), table[named] if named else None
 
     def predict_table(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> pd.DataFrame:
         """See `Method.predict_table`: ``prediction`` of the first target, and ``prediction_<target>`` of each of several."""
         structures = self._of_table(table, columns)
-        return self._whole(table, structures, self._predictions(structures))
+        return all_rows(table, structures, self._predictions(structures))
 
     def embed_table(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> pd.DataFrame:
         """See `Method.embed_table`."""
         structures = self._of_table(table, columns)
         points = vectors(self._chooser, structures.graphs, self.device)
-        return self._whole(table, structures, {f"e{i}": column for i, column in enumerate(points.T)})
+        return all_rows(table, structures, {f"e{i}": column for i, column in enumerate(points.T)})
 
     def select_table(
         self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]], n: int = 100
@@ -388,16 +347,7 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
             measured = np.isfinite(values).all(1)
         choice = self._choice(structures, n, measured)
         said = {} if self.scale_ is None else self._predictions(structures.take(choice.rows))
-        distance = np.where(np.isfinite(choice.distances), choice.distances, np.nan)
-        found = {"order": np.arange(1, len(choice.rows) + 1), "distance": distance, **said}
-        chosen = pd.DataFrame(found, index=table.index[structures.rows[choice.rows]])
-        if not structures.problems:
-            return chosen
-        # Rows that cannot be chosen come last and say why, so that nobody takes them for unimportant.
-        told = pd.DataFrame(
-            {PROBLEM: structures.problems.values()}, index=table.index[list(structures.problems)]
-        )
-        return pd.concat([chosen.assign(**{PROBLEM: ""}), told])
+        return chosen_rows(table, structures, choice, said)
 
     def _of_table(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> Structures:
         self._require_fitted()
@@ -410,16 +360,6 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
         if len(self.targets_) > 1:
             found |= {f"prediction_{name}": said[:, number] for number, name in enumerate(self.targets_)}
         return found
-
-    @staticmethod
-    def _whole(table: pd.DataFrame, structures: Structures, found: dict[str, np.ndarray]) -> pd.DataFrame:
-        """Answers of all rows of a table, empty with a ``problem`` where a molecule cannot be used."""
-        import pandas as pd
-
-        whole = pd.DataFrame(found, index=structures.rows).reindex(range(len(table)))
-        if structures.problems:
-            whole[PROBLEM] = [structures.problems.get(row, "") for row in range(len(table))]
-        return whole.set_axis(table.index)
 
     # ------------------------------------------------------------------ keeping
 
@@ -457,30 +397,6 @@ def _strict(structures: Structures) -> Structures:
             mend="correct or remove these rows; tables leave them out and tell",
         )
     return structures
-
-
-def _molecule(block: str, row: int) -> Chem.Mol:
-    """A molecule from the text of a mol block."""
-    with rdBase.BlockLogs():
-        found = Chem.MolFromMolBlock(block, removeHs=False)
-    if found is None:
-        raise InputError(
-            f"row {row} is no mol block that RDKit can read", where="structure", mend="correct or empty it"
-        )
-    return found
-
-
-def _count(name: str, value: Any) -> int:
-    """A number of things, one or more."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise InputError(
-            f"{name} is {value!r}", where="asgn", mend=f"give a whole number above zero, e.g. {name}=10"
-        )
-    return int(value)
-
-
-def _reached(error: float | None, target: float | None) -> bool:
-    return error is not None and target is not None and error <= target
 
 
 def _flat(column: np.ndarray) -> bool:

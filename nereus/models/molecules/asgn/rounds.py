@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from nereus.errors import InputError
+from nereus.models.molecules.asgn.answers import Answers, Oracle
 from nereus.models.molecules.asgn.config import ASGNConfig
 from nereus.models.molecules.asgn.network import ASGNNetwork, Backbone
 from nereus.models.molecules.asgn.scaling import Scale
@@ -24,8 +23,6 @@ from nereus.models.molecules.graphs.packed import PackedGraphs
 from nereus.models.training import History, Session, train
 from nereus.models.training.device import derive_seed
 
-Oracle = Callable[[int], Any]
-"""Measures the molecule of a row: a number, or one a target. An error, or no number, is a measurement that failed."""
 LEAST_VALIDATION = 4
 
 
@@ -248,24 +245,22 @@ class Rounds:
         centres = points[np.concatenate([np.flatnonzero(measured), rows])]
         return Choice(rows, np.full(n, np.nan), covering_radius(points[candidates], centres))
 
-    def ask(self, oracle: Oracle, choice: Choice) -> None:
+    def answers(self, oracle: Oracle) -> Answers:
+        """An oracle whose answers are kept with the checkpoints."""
+        targets = self.labels.shape[1]
+        return Answers(oracle, targets, self.session.checkpoints, f"{self.structures.identity()}-{targets}")
+
+    def ask(self, answers: Answers, choice: Choice) -> None:
         """Measure what was chosen; what was measured before an interruption is not asked again."""
         points = vectors(self.chooser, self.structures.graphs, self.device)
         measured = np.isfinite(self.labels).any(1)
         candidates = np.flatnonzero(~measured & ~self.tried)
         random = self._random(points, measured, candidates, len(choice.rows)).radius
-        file = None if self.session.checkpoints is None else self.session.checkpoints / "answers.json"
-        kept = _answers(file)
         failed = {}
         for row in choice.rows.tolist():
             self.session.check()
             given = int(self.structures.rows[row])
-            if str(given) not in kept:
-                kept[str(given)] = _asked(oracle, given, self.labels.shape[1])
-                if file is not None:
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    file.write_text(json.dumps(kept), encoding="utf-8")
-            answer = kept[str(given)]
+            answer = answers.of(given)
             if isinstance(answer, str):
                 failed[given] = answer
                 self.tried[row] = True
@@ -289,26 +284,6 @@ class Rounds:
 def _vary(labels: np.ndarray) -> bool:
     """Whether a target has two different values."""
     return any(len(np.unique(column[np.isfinite(column)])) > 1 for column in labels.T)
-
-
-def _asked(oracle: Oracle, row: int, targets: int) -> list[float | None] | str:
-    """Values, None where one is not known; or why there are none."""
-    try:
-        values = np.asarray(oracle(row), dtype=np.float64).reshape(-1)
-    except Exception as error:  # noqa: BLE001  a stranger's code, or a laboratory: whatever it raises is an answer
-        return f"{type(error).__name__}: {error}"
-    if len(values) != targets:
-        return f"gave {len(values)} values for {targets} targets"
-    if not np.isfinite(values).any():
-        return "gave no number"
-    return [float(one) if math.isfinite(one) else None for one in values]
-
-
-def _answers(file: Path | None) -> dict[str, Any]:
-    if file is None or not file.exists():
-        return {}
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
 
 
 @torch.no_grad()

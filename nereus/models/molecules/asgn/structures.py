@@ -61,6 +61,7 @@ class Structures:
     def identity(self) -> str:
         """Hash of what is learned from."""
         found = hashlib.sha256("\n".join(self.names).encode())
+        found.update(self.rows.tobytes())
         found.update(np.asarray(self.graphs.x).tobytes())
         if self.graphs.positions is not None:
             found.update(np.asarray(self.graphs.positions).tobytes())
