@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from nereus.agents.reporter.comparison.differences import Comparison
     from nereus.agents.reporter.comparison.files import compare
     from nereus.agents.reporter.verify import verify
+    from nereus.api.client import Client
     from nereus.tools.proteomics.load import read as load_dataset
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Client": "nereus.api.client:Client",
     "Comparison": "nereus.agents.reporter.comparison.differences:Comparison",
     "Run": "nereus.agents.planner.discover:Run",
     "compare": "nereus.agents.reporter.comparison.files:compare",
@@ -38,6 +40,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Client",
     "Comparison",
     "Run",
     "__version__",
