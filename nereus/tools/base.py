@@ -15,6 +15,7 @@ incomplete, and an empty one says why; the docstring holds a runnable example.
 
 from __future__ import annotations
 
+import html
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -112,7 +113,7 @@ class Result:
         return self.datasets[name]
 
     def _repr_html_(self) -> str:
-        parts = [f"<p>{self.summary}</p>"]
+        parts = [f"<p>{html.escape(self.summary)}</p>"]  # it may hold text of a file, or of code
         parts += [figure.svg.decode() for figure in self.figures.values()]
         parts += [
             f"<h4>{name}</h4>{table.head(10).to_html(index=False)}" for name, table in self.tables.items()

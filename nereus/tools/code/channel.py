@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any
 
 from nereus.tools.code.inside.frames import HEAD
+
+MOST_PARTS = 200_000
+# Every text of a message; one that does not end goes to the end, so that none is read twice.
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 class ChannelBroken(Exception):
@@ -48,7 +53,14 @@ class Replies:
         return found
 
 
+def _parts(body: bytes) -> int:
+    return body.count(b"[") + body.count(b"{")
+
+
 def _message(body: bytes) -> dict[str, Any]:
+    # Three bytes of JSON make a list of sixty: a reply within its limit would fill the memory.
+    if _parts(body) > MOST_PARTS and _parts(_TEXT.sub(b"", body)) > MOST_PARTS:
+        raise ChannelBroken(f"a reply of more than {MOST_PARTS} parts")
     try:
         message = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:

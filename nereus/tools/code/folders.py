@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -15,8 +16,10 @@ from pathlib import Path
 
 from nereus.errors import ToolError
 
-_LOCK = "owner.lock"
 _DEEPEST = 40
+_OURS = re.compile(r"[0-9a-f]{16}\Z")
+# A folder is held by a lock on itself: it lasts until the folder is gone, however far its removal has come.
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Folder:
             sweep(home)
             path = home / secrets.token_hex(8)
             path.mkdir(mode=0o700)
-            lock = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            lock = os.open(path, _FOLDER)
             fcntl.flock(lock, fcntl.LOCK_EX)
         folder = cls(path, lock)
         for one in (
@@ -116,9 +119,11 @@ def sweep(home: Path) -> int:
     """Remove folders whose owner is gone; how many there were."""
     gone = 0
     for path in home.iterdir():
+        if not _OURS.match(path.name):
+            continue
         try:
-            lock = os.open(path / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:  # being removed
+            lock = os.open(path, _FOLDER)
+        except OSError:  # gone since, or no folder
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -201,6 +206,8 @@ def used(folder: Path, most_files: int) -> tuple[int, int]:
                         continue
                     if count > most_files:
                         break
+        except PermissionError:  # made so that nobody looks into it
+            return size, most_files + 1
         except OSError:  # gone since
             continue
     return size, count

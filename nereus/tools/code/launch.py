@@ -42,7 +42,10 @@ def environment(folder: Folder) -> dict[str, str]:
         "PATH": "/usr/bin:/bin",
         "HOME": work,
         "TMPDIR": f"{work}/.tmp",
+        "USER": "sandbox",
+        "LOGNAME": "sandbox",
         "LANG": "C.UTF-8",
+        "JOBLIB_MULTIPROCESSING": "0",
         "PYTHONHASHSEED": "0",
         "PYTHONIOENCODING": "utf-8:backslashreplace",
         "MPLBACKEND": "Agg",
@@ -61,7 +64,8 @@ def _bubblewrap(view: View) -> list[str]:
     arguments += ["--proc", "/proc", "--dir", "/dev"]
     for path in DEVICES:
         arguments += ["--dev-bind-try", path, path]
-    return [*arguments, "--bind", view.work, view.work, "--remount-ro", "/", "--chdir", view.work, "--"]
+    kept = ("--bind", view.work, view.work, "--remount-ro", "/proc", "--remount-ro", "/")
+    return [*arguments, *kept, "--chdir", view.work, "--"]
 
 
 def _namespaces(view: View, folder: Folder) -> list[str]:

@@ -96,6 +96,8 @@ class Outcome:
     values: Mapping[str, Scalar] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict, repr=False)
+    left_out: tuple[str, ...] = ()
+    """Tables and values that did not come back, each with the reason."""
     lost: bool = False
     """Whether the process is gone, and the variables with it."""
     wall_s: float = 0.0
@@ -108,7 +110,7 @@ class Outcome:
     @property
     def status(self) -> int:
         """An exit status: that of the code, 1 for an exception, 124 for time, 137 where it was stopped."""
-        if self.stop is Stop.WALL:
+        if self.stop in (Stop.WALL, Stop.CPU):
             return 124
         if self.stop is not None and (self.error is None or self.lost):
             return 137

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 # Stands in the environment of every process of a sandbox; children inherit it.
 MARK = "NEREUS_SANDBOX"
@@ -31,21 +34,53 @@ def of_this_user() -> int:
     return total + 256
 
 
-def usage(pid: int) -> tuple[int, int]:
-    """Threads of a process and all that it started, and their resident memory in bytes."""
-    tasks = resident = 0
-    page = resource.getpagesize()
-    for one in (pid, *_below(pid)):
+@dataclass(frozen=True)
+class Usage:
+    """What a process and all that it started take: threads, bytes of memory, seconds, and bytes of nameless files."""
+
+    threads: int = 0
+    resident: int = 0
+    cpu_s: float = 0.0
+    nameless: int = 0
+
+
+def usage(pid: int) -> Usage:
+    """What a process and all that it started take now."""
+    tasks = resident = nameless = 0
+    cpu = 0.0
+    page, tick = resource.getpagesize(), os.sysconf("SC_CLK_TCK")
+    for one in (pid, *below(pid)):
         with suppress(OSError, ValueError, IndexError):
             with open(f"/proc/{one}/stat", "rb") as file:
                 fields = file.read().rpartition(b")")[2].split()
             tasks += int(fields[17])
             resident += int(fields[21]) * page
-    return tasks, resident
+            cpu += (int(fields[11]) + int(fields[12])) / tick
+        nameless += _nameless(one)
+    return Usage(tasks, resident, cpu, nameless)
 
 
-def _below(pid: int) -> Iterator[int]:
-    """Children and their children."""
+def _nameless(pid: int) -> int:
+    """Bytes of files without a name that a process holds open, or in its memory: they are in no folder."""
+    held: dict[tuple[int, int], int] = {}
+    with suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                state = os.stat(f"/proc/{pid}/fd/{name}")
+                if stat.S_ISREG(state.st_mode) and state.st_nlink == 0:
+                    held[state.st_dev, state.st_ino] = state.st_blocks * 512
+    with suppress(OSError, ValueError), open(f"/proc/{pid}/maps") as file:
+        for line in file:
+            if line.endswith(" (deleted)\n") and "/dev/zero" not in line:
+                span, _, _, device, inode, *_ = line.split()
+                major, minor = (int(part, 16) for part in device.split(":"))
+                first, last = (int(part, 16) for part in span.split("-"))
+                held.setdefault((os.makedev(major, minor), int(inode)), last - first)
+    return sum(held.values())
+
+
+def below(pid: int) -> Iterator[int]:
+    """Children of a process, and their children."""
     waiting, seen = [pid], {pid}
     while waiting:
         one = waiting.pop()
@@ -68,16 +103,36 @@ def _below(pid: int) -> Iterator[int]:
 
 def kill_all(process: subprocess.Popen[bytes], token: str) -> None:
     """Kill a sandbox: its group, everything below it, and whatever left both but bears its mark."""
+    started = {pid: at for pid in below(process.pid) if (at := _since(pid))}
     for _ in range(20):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        for pid in [*_below(process.pid), *_marked(token)]:
+        left = {pid for pid, at in started.items() if _since(pid) == at} | set(_marked(token))
+        for pid in left:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_WAIT_S)
-        if not _marked(token):
+        if not left:
             return
+        time.sleep(0.002)
+
+
+def pause(pids: Iterable[int], stopped: bool) -> None:
+    """Stop processes, or let them go on."""
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGSTOP if stopped else signal.SIGCONT)
+
+
+def _since(pid: int) -> bytes:
+    """When a process that lives was started; empty for one that has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return b""
+    return b"" if fields[0] in (b"Z", b"X") else fields[19]
 
 
 def _marked(token: str) -> list[int]:

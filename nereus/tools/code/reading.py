@@ -36,7 +36,8 @@ def read(reply: dict[str, Any]) -> dict[str, Any]:
             "tables": list(tables),
             "values": dict(values),
             "figures": list(figures),
-        } if max(len(tables), len(values), len(figures)) <= _MOST:
+            "left_out": list(left_out),
+        } if max(map(len, (tables, values, figures, left_out))) <= _MOST:
             pass
         case _:
             raise ValueError("a reply lacks a part, or holds too many")
@@ -46,6 +47,7 @@ def read(reply: dict[str, Any]) -> dict[str, Any]:
         "tables": _tables(tables),
         "values": {_name(name): _scalar(value) for name, value in values.items()},
         "figures": _figures(figures),
+        "left_out": tuple(_said(one) for one in left_out),
     }
 
 
@@ -53,6 +55,12 @@ def _name(name: Any) -> str:
     if not (isinstance(name, str) and name.isidentifier() and name.isascii() and len(name) <= 100):
         raise ValueError("a name is no identifier")
     return name
+
+
+def _said(text: Any) -> str:
+    if not isinstance(text, str):
+        raise ValueError("what is left out is no text")
+    return columns.readable(text[:400])
 
 
 def _scalar(value: Any) -> Scalar:
@@ -63,7 +71,7 @@ def _scalar(value: Any) -> Scalar:
     if isinstance(value, float) and math.isfinite(value):
         return value
     if isinstance(value, str) and len(value) <= 2000:
-        return value
+        return columns.readable(value)
     raise ValueError("a value is no scalar")
 
 
@@ -76,7 +84,8 @@ def _error(error: dict[str, Any]) -> CodeError:
             "errno": int() | None as number,
             "file": str() | None as file,
         }:
-            return CodeError(kind[:200], message[:2000], traceback[:20_000], number, file)
+            texts = (columns.readable(one) for one in (kind[:200], message[:2000], traceback[:20_000]))
+            return CodeError(*texts, number, file)
         case _:
             raise ValueError("an error lacks a part")
 
@@ -101,5 +110,7 @@ def _figures(figures: list[Any]) -> dict[str, Figure]:
             raise ValueError(f"a figure is refused: {why}")
         name = "figure" if i == 1 else f"figure_{i}"
         _, data = columns.decoded(points)
-        found[name] = Figure(svg.encode("utf-8", "replace"), data, title[:200] or f"Figure {i}", _CAPTION)
+        found[name] = Figure(
+            svg.encode("utf-8", "replace"), data, columns.readable(title[:200]) or f"Figure {i}", _CAPTION
+        )
     return found

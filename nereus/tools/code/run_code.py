@@ -100,6 +100,7 @@ def run_code(tables: dict[str, pd.DataFrame], params: RunCodeParams, *, seed: in
             warnings.append(f"the value {name!r} is left out: the name is taken")
         else:
             values[name] = value
+    warnings += [f"left out: {one}" for one in outcome.left_out]
     if outcome.errors.strip():
         warnings.append(f"the code wrote to stderr: {cut(outcome.errors.strip(), 500)}")
     for name in sorted(name for name, table in found.items() if table.empty and name != "printed"):

@@ -9,12 +9,14 @@ Examples
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import selectors
 import subprocess
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -41,6 +43,13 @@ _LOOK_AT_FILES_S = 0.25
 _XCPU, _XFSZ, _KILL = 24, 25, 9
 
 Function = Callable[..., Any]
+_OPEN: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for session in list(_OPEN):
+        session.close()
 
 
 class Session:
@@ -86,12 +95,18 @@ class Session:
         self._process: subprocess.Popen[bytes] | None = None
         self._requests = self._replies = -1
         self._token = ""
+        self._paused: list[int] = []
+        _OPEN.add(self)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        if self._process is not None or self._folder is not None:
+            self.close()
 
     @property
     def open(self) -> bool:
@@ -211,9 +226,17 @@ class Session:
                 mend="see `nereus doctor`; a higher NEREUS_SANDBOX_MEMORY_MB may be needed",
             )
         self.held = {name: reply.get(name) for name in ("landlock", "seccomp")}
+        self._pause()
+
+    def _pause(self) -> None:
+        """Let nothing run between two pieces of code: a thread that one left behind would be under no limit."""
+        if self._process is not None and self._process.poll() is None:
+            self._paused = [*processes.below(self._process.pid)] or [self._process.pid]
+            processes.pause(self._paused, stopped=True)
 
     def _end(self) -> None:
         process, self._process = self._process, None
+        self._paused = []
         for name in ("_requests", "_replies"):
             if getattr(self, name) >= 0:
                 os.close(getattr(self, name))
@@ -255,8 +278,10 @@ class Session:
             "cpu_s": limits.cpu_s,
         }
         allowed = min(limits.wall_s, timeout or limits.wall_s)
+        processes.pause(self._paused, stopped=False)
         exchange = _Exchange(self, request, output, start + allowed)
         reply, stop = exchange.until("result")
+        self._pause()
         found: dict[str, Any] = {}
         if reply is not None:
             try:
@@ -296,7 +321,7 @@ class Session:
                     return packed({"value": self._functions[name](**arguments)})
                 except NereusError as error:
                     return packed({"error": on_one_line(str(error))[:2000]})
-                except (TypeError, ValueError, KeyError, ArithmeticError) as error:
+                except Exception as error:  # noqa: BLE001 - arguments are the code's, and so is what comes of them
                     return packed({"error": f"{type(error).__name__}: {error}"[:2000]})
             case _:
                 return packed({"error": "there is no such function"})
@@ -316,7 +341,7 @@ class _Exchange:
         self._pending = bytearray(packed(request | {"id": self._id}))
         self._replies = Replies(session.limits.reply_mb * 2**20)
         self._looked = 0.0
-        self._size = 0
+        self._cpu_before = processes.usage(self.process.pid).cpu_s
 
     def until(self, kind: str) -> tuple[dict[str, Any] | None, Stop | None]:
         """The reply of a kind, or what came in its place. Nothing waits longer than the deadline."""
@@ -369,6 +394,8 @@ class _Exchange:
             if found is not None:
                 raise ChannelBroken("more than one reply")
             if message["kind"] == "call" and kind == "result":
+                if self._pending:  # it reads what it asked for before it asks again
+                    raise ChannelBroken("a call before the last was answered")
                 self._pending += self.session._called(message)
                 if self.session._requests not in selector.get_map():
                     selector.register(self.session._requests, selectors.EVENT_WRITE, "requests")
@@ -397,12 +424,14 @@ class _Exchange:
         limits, folder = self.session.limits, self.session._folder
         assert folder is not None
         size, count = used(folder.work, limits.files)
-        if size > limits.disk_mb * 2**20 or count > limits.files:
+        now = processes.usage(self.process.pid)
+        if size + now.nameless > limits.disk_mb * 2**20 or count > limits.files:
             return Stop.DISK
-        tasks, resident = processes.usage(self.process.pid)
-        if tasks > limits.threads + processes.KEEPERS:
+        if now.threads > limits.threads + processes.KEEPERS:
             return Stop.THREADS
-        return Stop.MEMORY if resident > limits.memory_mb * 2**20 else None
+        if now.cpu_s - self._cpu_before > limits.cpu_s + 1:  # the kernel's own signal can be ignored
+            return Stop.CPU
+        return Stop.MEMORY if now.resident > limits.memory_mb * 2**20 else None
 
     def _died(self) -> Stop:
         try:

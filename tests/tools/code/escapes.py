@@ -110,7 +110,7 @@ add(
     None,
 )
 add("passwords", "escaped = 'root' in open('/etc/shadow').read()", FILES, control="root")
-add("home folder of the user", "import os\nescaped = bool(os.listdir(home))", FILES)
+add("home folder of the user", "import os\nescaped = len(os.listdir(home)) > 1", FILES)
 add("memory of this machine", "open('/dev/mem', 'rb')\nescaped = True", FILES, control="root")
 add("kernel log", "open('/dev/kmsg', 'rb')\nescaped = True", FILES, control="root")
 add(
@@ -384,10 +384,99 @@ for _name in (
     "bpf keyctl add_key request_key userfaultfd io_uring_setup io_uring_enter perf_event_open kexec_load init_module "
     "finit_module delete_module reboot swapon mount umount2 pivot_root chroot setns unshare open_by_handle_at fsopen "
     "open_tree move_mount process_vm_readv process_vm_writev pidfd_open pidfd_getfd fanotify_init acct settimeofday "
-    "ptrace quotactl name_to_handle_at msgget semget mq_open"
+    "ptrace quotactl name_to_handle_at msgget semget mq_open io_setup"
 ).split():
     add(f"kernel: {_name}", _REACHED.format(number=NUMBERS[_name][_COLUMN]), None, control="root", below=True)
+add(
+    "settings of the kernel",
+    "open('/proc/sys/kernel/core_pattern', 'r+').close()\nescaped = True",
+    FILES,
+    CALLS,
+    control="root",
+)
+add("memory of the first process", "open('/proc/1/mem', 'r+b')\nescaped = True", *BOTH, control="root")
+add(
+    "hide from the opener",
+    "import ctypes\nescaped = ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0",
+    None,
+    below=True,
+)
+add(
+    "a filter of its own",
+    "import ctypes\nc = ctypes.CDLL(None, use_errno=True)\nc.prctl(22, 2, 0, 0, 0)\nescaped = ctypes.get_errno() not in (1, 13)",
+    None,
+    below=True,
+)
+add(
+    "open files of a thread's own",
+    "import ctypes, os\nfd = os.dup(2)\nescaped = ctypes.CDLL(None).syscall(436, fd, fd, 2) == 0",
+    None,
+    control="depends on the kernel",
+    below=True,
+)
+add(
+    "a lease that stops others from writing",
+    "import fcntl, os\nfcntl.fcntl(os.open(os.__file__, os.O_RDONLY), 1024, fcntl.F_RDLCK)\nescaped = True",
+    CALLS,
+    control="would stop who installs packages",
+    below=True,
+)
+add(
+    "socket of virtual machines",
+    "import socket\nsocket.socket(40, 1, 0)\nescaped = True",
+    CALLS,
+    control="depends on the kernel",
+)
+add("files in memory", "import os\nos.memfd_create('x')\nescaped = True", CALLS, below=True)
 # ----------------------------------------------------------------------------------------------- resources
+_BLOCK = "import os, time\nk = []\nb = b'x' * 2**20\n"
+add(
+    "files without a name",
+    _BLOCK
+    + "for i in range(40):\n    f = open('f', 'wb', 0)\n    os.unlink('f')\n    f.write(b)\n    k.append(f)\ntime.sleep(9)",
+    Stop.DISK,
+    alone=True,
+    limits={"disk_mb": 5},
+    control="would fill the disk",
+    below=True,
+)
+add(
+    "a file without a name in memory",
+    _BLOCK
+    + "import mmap\nwith open('f', 'w+b', 0) as f:\n    f.write(b * 40)\n    m = mmap.mmap(f.fileno(), 0)\nos.unlink('f')\ntime.sleep(9)",
+    Stop.DISK,
+    alone=True,
+    limits={"disk_mb": 5},
+    control="would fill the disk",
+    below=True,
+)
+add(
+    "files in a folder that is not to be listed",
+    _BLOCK + "os.mkdir('d', 0o300)\nfor i in range(40):\n    open(f'd/{i}', 'wb').write(b)\ntime.sleep(9)",
+    Stop.DISK,
+    alone=True,
+    limits={"disk_mb": 5},
+    control="would fill the disk",
+    below=True,
+)
+add(
+    "processor time, its signal ignored",
+    "import signal\nsignal.signal(24, signal.SIG_IGN)\nwhile True:\n    pass",
+    Stop.CPU,
+    alone=True,
+    limits={"cpu_s": 0.2, "wall_s": 60},
+    control="never ends",
+    below=True,
+)
+add(
+    "stop itself",
+    "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
+    Stop.WALL,
+    alone=True,
+    limits={"wall_s": 0.5},
+    control="never ends",
+    below=True,
+)
 add(
     "10 GB of memory",
     "x = bytearray(10**10)\nescaped = True",
@@ -521,7 +610,7 @@ f = sys._getframe()
 while f is not None and 'request' not in f.f_locals:
     f = f.f_back
 known = f.f_locals['request']['id'] if f is not None else ''
-good = {'kind': 'result', 'id': known, 'error': None, 'exit': None, 'tables': [], 'values': {}, 'figures': []}
+good = {'kind': 'result', 'id': known, 'error': None, 'exit': None, 'tables': [], 'values': {}, 'figures': [], 'left_out': []}
 """
 _SEND = _SEND.replace(
     "request = sys._getframe(3).f_locals['request'] if 'request' in sys._getframe(3).f_locals else {}\n", ""
@@ -537,6 +626,11 @@ for _name, _code in {
     "a script in a drawing": "frame(good | {'figures': [{'svg': '<svg xmlns=\"http://www.w3.org/2000/svg\"><script>1</script></svg>', 'title': '', 'points': {}}]})",
     "a drawing that calls home": "frame(good | {'figures': [{'svg': '<svg xmlns=\"http://www.w3.org/2000/svg\"><image href=\"http://x/y\"/></svg>', 'title': '', 'points': {}}]})",
     "entities in a drawing": "frame(good | {'figures': [{'svg': '<!DOCTYPE s [<!ENTITY a \"b\">]><svg xmlns=\"http://www.w3.org/2000/svg\"/>', 'title': '', 'points': {}}]})",
+    "calls without end": "while True:\n    frame({'kind': 'call', 'name': 'x', 'arguments': {}})",
+    "a list of millions": "frame(b'{\"kind\": \"result\", \"x\": [' + b'[],' * 4000000 + b'[]]}')",
+    "a text that never ends": "frame(b'[' * 250000 + b'\"' + b'\\\\\"' * 4000000)",
+    "a style sheet from elsewhere": "frame(good | {'figures': [{'svg': '<?xml-stylesheet href=\"http://x/y.xsl\"?><svg xmlns=\"http://www.w3.org/2000/svg\"/>', 'title': '', 'points': {}}]})",
+    "what is left out is no text": "frame(good | {'left_out': [[1]]})",
     "a table that claims more rows": "frame(good | {'tables': [{'name': 't', 'n_rows': 10**12, 'columns': [{'name': 'a', 'kind': '<f8', 'data': ''}]}]})",
     "a table of objects": "frame(good | {'tables': [{'name': 't', 'n_rows': 1, 'columns': [{'name': 'a', 'kind': '|O', 'data': 'gASV'}]}]})",
     "a name that is a path": "frame(good | {'values': {'../../x': 1}})",

@@ -146,6 +146,8 @@ def _verdict(
             return value
         if operation == 0x20:
             held = words.get(value, 0)
+        elif operation == 0x54:
+            held &= value
         else:
             true = {0x15: held == value, 0x35: held >= value, 0x45: bool(held & value)}[operation]
             at += yes if true else no
@@ -155,10 +157,12 @@ def _verdict(
     ("call", "arguments", "allowed"),
     [
         ("kill", (77, 9), True), ("kill", (78, 9), False), ("kill", (-1, 9), False), ("kill", (0, 9), False),
-        ("tgkill", (77, 77, 6), True), ("tgkill", (1, 1, 6), False), ("clone", (0x00010100,), True),
+        ("tgkill", (77, 77, 6), True), ("tgkill", (1, 1, 6), False), ("clone", (0x003D0F00,), True),
+        ("clone", (0x00010100,), False), ("close_range", (3, 9, 2), False), ("close_range", (3, 9, 4), True),
         ("clone", (17,), False), ("clone", (0x10000000 | 17,), False), ("fcntl", (3, 8, 1), False),
         ("fcntl", (3, 1, 1), True), ("ioctl", (0, 0x5412), False), ("ioctl", (0, 0x5401), True),
         ("prlimit64", (0,), True), ("prlimit64", (1,), False), ("prctl", (1,), False), ("prctl", (15,), True),
+        ("prctl", (4, 0), False), ("prctl", (22, 2), False), ("seccomp", (1,), False), ("fcntl", (3, 1024, 1), False),
         ("socket", (2, 1), False), ("execve", (), False), ("clone3", (), False), ("personality", (0x40000,), False),
     ],
 )  # fmt: skip
@@ -170,6 +174,28 @@ def test_the_filter_by_call(call: str, arguments: tuple[int, ...], allowed: bool
     assert _verdict(seccomp.program(77, 0), number, *arguments, machine=0x40000003) == 0x80000000
     assert _verdict(seccomp.program(77, 0), 0x40000000 + number) == 0x00050026, "x32 calls do not exist"
     assert _verdict(seccomp.program(77, 0), 460) == 0x00050026, "nor do newer ones"
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_file_opened_to_read_is_not_cut_where_landlock_does_not_see_it(column: int) -> None:
+    """Before its third version Landlock lets a file be cut by ``open(..., O_RDONLY | O_TRUNC)``."""
+    machine = (0xC000003E, 0xC00000B7)[column]
+
+    def verdict(name: str, *arguments: int, truncate: bool = False) -> int:
+        number = NUMBERS[name][column]
+        assert number is not None
+        return _verdict(seccomp.program(77, column, truncate), number, *arguments, machine=machine)
+
+    allow, refuse = 0x7FFF0000, 0x00050001
+    assert verdict("openat", 0, 0, 0o1000) == refuse
+    assert verdict("openat", 0, 0, 0o2001000) == refuse
+    assert verdict("openat", 0, 0, 0o1000, truncate=True) == allow
+    assert verdict("openat", 0, 0, 0o1101) == allow, "Landlock asks for the right to write"
+    assert verdict("openat", 0, 0, 0) == allow
+    assert verdict("openat2", 0, 0, 0) == 0x00050026
+    assert verdict("truncate") == refuse
+    if column == 0:
+        assert verdict("open", 0, 0o1000) == refuse
 
 
 def test_limits_that_are_no_limits() -> None:

@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ from nereus.tools.code.inside import columns
 from nereus.tools.code.layers import Grade, Layer, available
 from nereus.tools.code.limits import Limits
 from nereus.tools.code.outcome import Stop
-from nereus.tools.code.processes import _marked
+from nereus.tools.code.processes import _marked, below
 from nereus.tools.code.run_code import keyed
 from nereus.tools.code.sandbox import Session, run_once
 
@@ -253,3 +255,144 @@ def test_tables_get_a_key() -> None:
     assert list(keyed(pd.DataFrame({"a": ["x", "y"]})).columns) == ["a"]
     assert keyed(pd.DataFrame({"a": ["x", "x"]}))["row"].tolist() == ["1", "2"]
     assert list(keyed(pd.DataFrame({"row": [1.0]})).columns) == ["row_number", "row"]
+
+
+def test_what_cannot_come_back_costs_nothing_else(session: Session) -> None:
+    found = session.run(
+        "import numpy as np, pandas as pd\n"
+        "raw = pd.DataFrame(np.zeros((2_000_000, 6)))\n"
+        "result = raw.sum()\n"
+        "twice = pd.DataFrame([[1, 2]], columns=['a', 'a'])\n"
+        "levels = pd.concat([twice.set_axis(['x', 'y'], axis=1)] * 2, keys=[1, 2])\n"
+        "größe = 3\nhuge = 10 ** 5000\nhalf = pd.Series(['\\ud800'])\nplain = 1\nbig = 2 ** 70\n"
+        "for i in range(250):\n    globals()[f'v{i}'] = i\n"
+    )
+    assert found.ok, (found.error, found.why)
+    assert len(found.tables["result"]) == 6
+    assert list(found.tables["twice"].columns) == ["a", "a_2"]
+    assert list(found.tables["levels"].columns) == ["index", "index_2", "x", "y"]
+    assert found.tables["half"].iloc[0, 0] == "\\ud800", "a text that can be written"
+    assert (found.values["plain"], found.values["big"]) == (1, str(2**70))
+    told = " ".join(found.left_out)
+    for name in ("raw: 2000000 rows", "größe: only names", "huge: a number of", "there are more than 200"):
+        assert name in told
+    assert session.open
+
+
+def test_the_tool_tells_what_is_left_out() -> None:
+    found = run_code({}, code="größe = 1\nresult = 2")
+    assert any("größe" in one for one in found.warnings)
+    assert found.values["result"] == 2
+
+
+def test_nothing_runs_between_two_pieces_of_code(session: Session) -> None:
+    counting = "n = 0\ndef go():\n    global n\n    while True:\n        n += 1\n        time.sleep(0.01)\n"
+    session.run("import threading, time\n" + counting + "threading.Thread(target=go, daemon=True).start()")
+    before = session.run("n", echo=True)
+    time.sleep(1)
+    after = session.run("n", echo=True)
+    assert int(after.printed) - int(before.printed) < 50, "a hundred steps would have been made"
+
+
+def test_ordinary_work_of_an_analyst(session: Session) -> None:
+    found = session.run(
+        "import getpass, os, shutil, tempfile\nimport numpy as np, pandas as pd\nfrom scipy import stats\n"
+        "from joblib import Parallel, delayed\n"
+        "d = pd.DataFrame({'g': list('aabb'), 'x': [1., 2, 3, 5]})\n"
+        "means = d.groupby('g').x.mean()\nslope = stats.linregress([1, 2, 3, 4], d.x).slope\n"
+        "d.to_parquet('d.parquet'); d.to_csv('d.csv', index=False)\n"
+        "shutil.copy('d.csv', 'e.csv'); shutil.copy2('d.csv', 'f.csv'); os.mkdir('in'); shutil.copytree('in', 'out')\n"
+        "shutil.move('f.csv', 'out')\n"
+        "same = bool(pd.read_parquet('d.parquet').equals(pd.read_csv('e.csv')))\n"
+        "with tempfile.TemporaryDirectory() as t:\n    open(os.path.join(t, 'a'), 'w').close()\n"
+        "total = sum(Parallel(n_jobs=2)(delayed(abs)(-i) for i in range(4)))\nwho = getpass.getuser()\n",
+        seed=1,
+    )
+    assert found.ok, (found.error, found.why)
+    assert found.tables["means"].means.tolist() == [1.5, 4.0]
+    assert (found.values["same"], found.values["total"], found.values["who"]) == (True, 6, "sandbox")
+    assert found.errors == ""
+
+
+def test_eight_at_once(tmp_path: Path) -> None:
+    def one(number: int) -> str:
+        with Session(least=Grade.LIMITED, home=tmp_path) as mine:
+            mine.run(f"x = {number}\nopen('f', 'w').write(str(x))")
+            return mine.run("print(x, open('f').read())").printed
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(one, range(8))) == [f"{i} {i}\n" for i in range(8)]
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_session_that_nobody_closed(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom nereus.tools.code.sandbox import Session\n"
+        "a = Session(home=Path(sys.argv[1]), least='limited')\na.run('x = 1')\n"
+        "Session(home=Path(sys.argv[1]), least='limited').run('x = 1')\n"
+        "import os, gc\ngc.collect()\nassert len(os.listdir(sys.argv[1])) == 1\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=60)
+    assert os.listdir(tmp_path) == []
+
+
+def test_folders_half_removed_are_swept_and_others_are_not(tmp_path: Path) -> None:
+    (tmp_path / "0123456789abcdef" / "work").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    with Folder.made(tmp_path) as folder:
+        assert sorted(os.listdir(tmp_path)) == sorted(["mine", folder.path.name])
+
+
+def test_many_times_killed_at_any_instant(tmp_path: Path) -> None:
+    """The opener or the sandbox itself is killed, twenty times: no process and no folder outlives the next start."""
+    script = KILLED.replace("print(session._token, flush=True)", "")
+    layers = [one for one in available() if one is not Layer.RLIMITS]
+    openers = []
+    for i in range(20):
+        arguments = [sys.executable, "-c", script, str(tmp_path), layers[i % len(layers)].value]
+        opener = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+        openers.append((opener, time.monotonic() + 0.3 + 0.11 * (i % 10)))
+        if len(openers) == 4:
+            _kill_on_time(openers, inner=i % 8 == 3)
+            openers = []
+    end = time.monotonic() + 5
+    while (left := _below_folder(tmp_path)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert left == []
+    with Folder.made(tmp_path):
+        assert len(os.listdir(tmp_path)) == 1
+
+
+def _kill_on_time(openers: list[tuple[subprocess.Popen[bytes], float]], inner: bool) -> None:
+    for opener, when in openers:
+        time.sleep(max(0.0, when - time.monotonic()))
+        for pid in list(below(opener.pid)) if inner else []:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        opener.kill()
+        opener.wait()
+
+
+def _below_folder(home: Path) -> list[str]:
+    """Processes that work in a folder."""
+    found = []
+    for pid in (one for one in os.listdir("/proc") if one.isdigit()):
+        with suppress(OSError):
+            if os.readlink(f"/proc/{pid}/cwd").startswith(f"{home}/"):
+                found.append(pid)
+    return found
+
+
+def test_whatever_goes_wrong_in_a_function_is_told_to_the_code(tmp_path: Path) -> None:
+    def upper(x: str) -> str:
+        return x.upper()
+
+    with Session(least=Grade.LIMITED, home=tmp_path, functions={"upper": upper}) as session:
+        found = session.run("call('upper', x=3)")
+        assert found.error is not None
+        assert "AttributeError" in found.error.message
+        together = (
+            "from concurrent.futures import ThreadPoolExecutor as P\nwith P(8) as p:\n"
+            "    print(list(p.map(lambda i: call('upper', x='a'), range(40))) == ['A'] * 40)"
+        )
+        assert session.run(together).printed == "True\n"

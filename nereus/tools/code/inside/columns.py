@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,9 +18,25 @@ MOST_CELLS = 20_000_000
 
 
 def encoded(name: str, frame: pd.DataFrame) -> dict[str, Any]:
-    """A table as JSON values; columns that are neither numbers, dates nor text become text."""
-    columns = [_column(str(label), frame.iloc[:, i]) for i, label in enumerate(frame.columns)]
+    """A table as JSON values; columns that are neither numbers, dates nor text become text.
+
+    Of columns that share a name, the later ones get a number.
+    """
+    labels = unique(map(str, frame.columns))
+    columns = [_column(label, frame.iloc[:, i]) for i, label in enumerate(labels)]
     return {"name": name, "n_rows": len(frame), "columns": columns}
+
+
+def unique(labels: Iterable[str]) -> list[str]:
+    """Names, each once: the second ``a`` is ``a_2``."""
+    found: dict[str, None] = {}
+    for label in labels:
+        name, number = label, 1
+        while name in found:
+            number += 1
+            name = f"{label}_{number}"
+        found[name] = None
+    return list(found)
 
 
 def _column(name: str, values: pd.Series) -> dict[str, Any]:
@@ -59,6 +76,11 @@ def _text(value: Any) -> str | None:
     return None if isinstance(missing, bool) and missing else str(value)
 
 
+def readable(text: str) -> str:
+    """A text that can be written as UTF-8: half a character of two, which no file can hold, is shown as its number."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def decoded(table: Any) -> tuple[str, pd.DataFrame]:
     """Name and table from JSON values that anybody may have written.
 
@@ -79,6 +101,7 @@ def decoded(table: Any) -> tuple[str, pd.DataFrame]:
     found: dict[str, Any] = {}
     for column in columns:
         label, values = _values(column, n_rows)
+        label = readable(label)
         if label in found:
             raise ValueError("two columns of a table have one name")
         found[label] = values
@@ -93,7 +116,7 @@ def _values(column: Any, n_rows: int) -> tuple[str, Any]:
         case {"name": str(name), "kind": "text", "data": list(data)}:
             if len(data) != n_rows or not all(one is None or isinstance(one, str) for one in data):
                 raise ValueError("a column of text has another length, or holds no text")
-            return name, pd.Series(data, dtype=object)
+            return name, pd.Series([one if one is None else readable(one) for one in data], dtype=object)
         case {"name": str(name), "kind": str(kind), "data": str(data)} if kind in NUMBERS:
             dtype = np.dtype(kind)
             try:

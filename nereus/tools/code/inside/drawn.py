@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import sys
 from typing import Any
 
+from nereus.tools.code.drawing_check import fault
 from nereus.tools.code.inside import columns
 
 _MOST_POINTS = 10_000
+_LARGEST = 8_000_000
 
 
 def figures() -> list[dict[str, Any]]:
@@ -33,11 +36,28 @@ def figures() -> list[dict[str, Any]]:
 def _svg(figure: Any) -> str:
     import matplotlib
 
+    for artist in figure.findobj(lambda one: one.get_url() is not None):
+        artist.set_url(None)  # a drawing leads nowhere
     # Identifiers in the drawing follow from its content, not from chance.
     with matplotlib.rc_context({"svg.hashsalt": "nereus", "svg.fonttype": "path"}):
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    drawing = buffer.getvalue()
+    return _picture(figure) if len(drawing) > _LARGEST or fault(drawing) else drawing
+
+
+def _picture(figure: Any) -> str:
+    """A drawing of very many parts, or of parts that are not let through, as one picture."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    width, height = (72 * one for one in figure.get_size_inches())
+    held = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}pt" height="{height:g}pt" '
+        f'viewBox="0 0 {width:g} {height:g}">'
+        f'<image width="{width:g}" height="{height:g}" href="data:image/png;base64,{held}"/></svg>'
+    )
 
 
 def _title(figure: Any) -> str:
@@ -52,7 +72,7 @@ def _points(figure: Any) -> Any:
     parts: list[tuple[str, Any]] = []
     for i, axes in enumerate(figure.axes, 1):
         for line in axes.lines:
-            parts.append((f"axes {i}: {line.get_label()}", np.column_stack(line.get_data())))
+            parts.append((f"axes {i}: {line.get_label()}", np.column_stack(line.get_data(orig=False))))
         for dots in axes.collections:
             parts.append(
                 (f"axes {i}: {dots.get_label()}", np.asarray(np.ma.filled(dots.get_offsets(), np.nan)))

@@ -104,6 +104,9 @@ def _new_root(view: dict[str, Any]) -> None:
     # A container that hides parts of /proc lets nobody mount it anew: then there is none.
     with suppress(PermissionError):
         _mount("proc", root + "/proc", "proc", _NOSUID | _NODEV | _NOEXEC)
+        _fix(
+            root + "/proc", _READ_ONLY | _NO_SUID | _NO_DEV
+        )  # a user 0 may write settings of the kernel there
     os.chdir(root)
     number = _PIVOT_ROOT[os.uname().machine]
     _checked(_LIBC.syscall(ctypes.c_long(number), b".", b"."), "pivot_root")

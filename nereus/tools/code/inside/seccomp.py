@@ -15,7 +15,7 @@ import struct
 from nereus.tools.code.inside.kernel import machine, syscall
 from nereus.tools.code.inside.syscalls import NUMBERS
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _EPERM, _ENOSYS = 1, 38
 _NUMBER, _MACHINE = 0, 4
@@ -25,16 +25,23 @@ _X32 = 0x40000000
 _SECCOMP = (317, 277)
 _ALL_THREADS = 1
 
-CLONE_THREAD = 0x00010000
-_SIGNAL_TO_OTHERS = (8, 10, 15)  # fcntl: F_SETOWN, F_SETSIG, F_SETOWN_EX make the kernel send signals for one
+# clone: memory, folder, open files, signal handlers, process. A thread with a table of open files of its own would hold
+# files that are not counted.
+CLONE_THREAD = 0x00000100 | 0x00000200 | 0x00000400 | 0x00000800 | 0x00010000
+_UNSHARE = 2  # close_range: the same by another way
+_TRUNCATE = 0o1000
+_ACCESS = 3
+# fcntl: F_SETOWN, F_SETSIG, F_SETOWN_EX make the kernel send signals for one; a lease (F_SETLEASE) stops who writes.
+_SIGNAL_TO_OTHERS = (8, 10, 15, 1024)
 _TERMINAL = (0x5412, 0x541C, 0x8901, 0x8902)  # ioctl: TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP
-_OWN_FATE = (1, 35, 36, 0x59616D61)  # prctl: parent-death signal, memory map, reaper, who may trace
+# prctl: parent-death signal, whether the opener may look, filters, memory map, reaper, who may trace.
+_OWN_FATE = (1, 4, 22, 35, 36, 0x59616D61)
 _QUERY = 0xFFFFFFFF
 
 # Calls that are looked into; every other one of the list is refused as it is.
 _LOOKED_INTO = frozenset(
     {"clone", "clone3", "kill", "tgkill", "fcntl", "ioctl", "prctl", "prlimit64", "personality", "truncate"}
-    | {"seccomp"}
+    | {"open", "openat", "openat2", "close_range"}
 )
 
 _Instruction = tuple[int, int, int, int]
@@ -77,7 +84,8 @@ def program(pid: int, column: int, truncate: bool = True) -> list[_Instruction]:
         "clone",
         [
             (_LOAD, 0, 0, _argument(0)),
-            (_ANY_BIT, 1, 0, CLONE_THREAD),
+            (_AND, 0, 0, CLONE_THREAD),
+            (_EQUAL, 1, 0, CLONE_THREAD),
             (_RETURN, 0, 0, refuse),
             (_RETURN, 0, 0, _ALLOW),
         ],
@@ -95,8 +103,17 @@ def program(pid: int, column: int, truncate: bool = True) -> list[_Instruction]:
         ("prctl", 0, _OWN_FATE),
     ):
         when(name, _none_of(position, forbidden, refuse))
+    unshares = [(_LOAD, 0, 0, _argument(2)), (_ANY_BIT, 0, 1, _UNSHARE), (_RETURN, 0, 0, refuse)]
+    when("close_range", [*unshares, (_RETURN, 0, 0, _ALLOW)])
     if not truncate:
         when("truncate", [(_RETURN, 0, 0, refuse)])
+        when("openat2", [(_RETURN, 0, 0, absent)])  # as of clone3; nobody but tests uses it
+        for name, position in (
+            ("open", 1),
+            ("openat", 2),
+        ):  # a file that is opened to read may be cut by that
+            flags = [(_LOAD, 0, 0, _argument(position)), (_AND, 0, 0, _TRUNCATE | _ACCESS)]
+            when(name, [*flags, (_EQUAL, 0, 1, _TRUNCATE), (_RETURN, 0, 0, refuse), (_RETURN, 0, 0, _ALLOW)])
     for name in NUMBERS:
         if name not in _LOOKED_INTO:
             when(name, [(_RETURN, 0, 0, refuse)])

@@ -10,6 +10,7 @@ import ast
 import linecache
 import os
 import sys
+import threading
 import traceback
 from contextlib import suppress
 from typing import Any
@@ -20,7 +21,7 @@ if __name__ != "__main__":
 _IN, _OUT, _PARENT = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[4])
 sys.path.insert(0, sys.argv[3])
 
-from nereus.tools.code.inside import columns, confine, drawn, frames, kernel  # noqa: E402
+from nereus.tools.code.inside import columns, confine, copies, drawn, frames, kept, kernel  # noqa: E402
 
 sys.path.pop(0)
 FILE = "<code>"
@@ -32,13 +33,15 @@ class Calls:
 
     def __init__(self) -> None:
         self.names: frozenset[str] = frozenset()
+        self._one = threading.Lock()
 
     def __call__(self, name: str, /, **arguments: Any) -> Any:
         """Ask for a named function's value."""
         if name not in self.names:
             raise NameError(f"nothing is called {name!r} here; there are {sorted(self.names)}")
-        frames.write(_OUT, {"kind": "call", "name": name, "arguments": arguments})
-        reply = frames.read(_IN)
+        with self._one:  # threads ask one after the other
+            frames.write(_OUT, {"kind": "call", "name": name, "arguments": arguments})
+            reply = frames.read(_IN)
         if reply is None:
             raise EOFError("the sandbox is closed")
         if "error" in reply:
@@ -92,38 +95,6 @@ def run_code(text: str, state: dict[str, Any], echo: bool) -> set[str]:
     return names
 
 
-def results(names: set[str], before: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
-    """New and changed tables and plain values among the variables, by name."""
-    pandas, numpy = sys.modules.get("pandas"), sys.modules.get("numpy")
-    tables, values = [], {}
-    for name, value in list(state.items()):
-        if name.startswith("_") or (name not in names and before.get(name, state) is value):
-            continue
-        if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series):
-            frame = value.to_frame(name) if isinstance(value, pandas.Series) else value
-            frame = (
-                frame.rename(columns=str)
-                if frame.columns.nlevels == 1
-                else frame.set_axis(["_".join(map(str, one)) for one in frame.columns], axis=1)
-            )
-            if not isinstance(frame.index, pandas.RangeIndex):
-                held = set(frame.columns)
-                labels = [str(one or "index") for one in frame.index.names]
-                labels = [one if one not in held else f"{one}_index" for one in labels]
-                frame = frame.reset_index(names=labels)
-            tables.append(columns.encoded(name, frame))
-            continue
-        if numpy is not None and isinstance(value, numpy.generic):
-            value = value.item()
-        if isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= 2000):
-            big = isinstance(value, int) and abs(value) >= 2**63
-            values[name] = repr(value)[:2000] if big or value in (_INF, -_INF) or value != value else value
-    return {"tables": tables, "values": values}
-
-
-_INF = float("inf")
-
-
 def told(error: BaseException) -> dict[str, Any]:
     """An error as the code's author reads it: without this file's own lines."""
     shown = traceback.TracebackException.from_exception(error, limit=-30)
@@ -155,8 +126,8 @@ def _resolved(path: str) -> str:
         return os.path.abspath(path)
 
 
-def answer(request: dict[str, Any], state: dict[str, Any], calls: Calls) -> dict[str, Any]:
-    """Carry out one request."""
+def answer(request: dict[str, Any], state: dict[str, Any], calls: Calls, room: int) -> dict[str, Any]:
+    """Carry out one request; tables and figures share a room of so many bytes."""
     confine.limit_cpu(request["cpu_s"])
     calls.names = frozenset(request["functions"])
     for table in request["tables"]:
@@ -173,12 +144,18 @@ def answer(request: dict[str, Any], state: dict[str, Any], calls: Calls) -> dict
         "tables": [],
         "values": {},
         "figures": [],
+        "left_out": [],
     }
     try:
         names = run_code(request["code"], state, request["echo"])
         if request["collect"]:
-            reply |= results(names, before, state)
             reply["figures"] = drawn.figures()
+            new = {
+                name: value
+                for name, value in list(state.items())
+                if not name.startswith("_") and (name in names or before.get(name, state) is not value)
+            }
+            reply |= kept.results(new, room - sum(len(one["svg"]) for one in reply["figures"]))
     except SystemExit as stop:
         code = stop.code
         reply["exit"] = code if isinstance(code, int) else 0 if code is None else 1
@@ -200,7 +177,15 @@ def _too_large(size: int) -> dict[str, Any]:
         "errno": None,
         "file": None,
     }
-    return {"kind": "result", "error": error, "exit": None, "tables": [], "values": {}, "figures": []}
+    return {
+        "kind": "result",
+        "error": error,
+        "exit": None,
+        "tables": [],
+        "values": {},
+        "figures": [],
+        "left_out": [],
+    }
 
 
 def main() -> None:
@@ -211,6 +196,7 @@ def main() -> None:
     if begin is None:
         return
     held = confine.confine(begin)
+    copies.without_permissions()
     sys.argv = [FILE]
     calls = Calls()
     state: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__, "call": calls}
@@ -218,8 +204,9 @@ def main() -> None:
     while (request := frames.read(_IN)) is not None:
         lines = request["code"].splitlines(keepends=True)
         linecache.cache[FILE] = (len(request["code"]), None, lines, FILE)
-        reply = frames.packed(answer(request, state, calls) | {"id": request["id"]})
-        if len(reply) > begin["reply_mb"] * 2**20:
+        most = begin["reply_mb"] * 2**20
+        reply = frames.packed(answer(request, state, calls, most * 9 // 10) | {"id": request["id"]})
+        if len(reply) > most:
             reply = frames.packed(_too_large(len(reply)) | {"id": request["id"]})
         frames.send(_OUT, reply)
 
