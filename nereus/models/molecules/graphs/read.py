@@ -85,7 +85,7 @@ def featurise(
     on_error
         See `read_smiles`.
     workers
-        Processes to read with; worth it from some ten thousand molecules on.
+        Processes to read with; worth it from several ten thousand molecules on, since each takes seconds to start.
 
     Returns
     -------
