@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nereus.tools.code import seatbelt
 from nereus.tools.code.inside import __file__ as _inside
 from nereus.tools.code.layers import Layer
-from nereus.tools.code.view import DEVICES, View
+from nereus.tools.code.view import DEVICES, View, apart
 
 if TYPE_CHECKING:
     from nereus.tools.code.folders import Folder
@@ -46,6 +46,7 @@ def environment(folder: Folder) -> dict[str, str]:
         "LOGNAME": "sandbox",
         "LANG": "C.UTF-8",
         "JOBLIB_MULTIPROCESSING": "0",
+        "PYTHONPATH": os.pathsep.join(apart()),
         "PYTHONHASHSEED": "0",
         "PYTHONIOENCODING": "utf-8:backslashreplace",
         "MPLBACKEND": "Agg",

@@ -84,8 +84,8 @@ def _error(error: dict[str, Any]) -> CodeError:
             "errno": int() | None as number,
             "file": str() | None as file,
         }:
-            texts = (columns.readable(one) for one in (kind[:200], message[:2000], traceback[:20_000]))
-            return CodeError(*texts, number, file)
+            kind, message = columns.readable(kind[:200]), columns.readable(message[:2000])
+            return CodeError(kind, message, columns.readable(traceback[:20_000]), number, file)
         case _:
             raise ValueError("an error lacks a part")
 

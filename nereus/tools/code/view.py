@@ -55,6 +55,17 @@ def interpreter() -> list[str]:
     return [one for one in dict.fromkeys([*prefixes, *packages]) if os.path.isdir(one)]
 
 
+def apart() -> list[str]:
+    """Folders of packages that the interpreter does not find by itself, such as those that a user installed for one."""
+    own = [os.path.join(os.path.realpath(one), "") for one in (sys.base_prefix, sys.prefix)]
+    return [
+        one
+        for one in interpreter()
+        if os.path.basename(one) in ("site-packages", "dist-packages")
+        and not any(os.path.realpath(one).startswith(prefix) for prefix in own)
+    ]
+
+
 def _holds(folder: str, path: str) -> bool:
     return os.path.realpath(path) == os.path.realpath(folder) or os.path.realpath(path).startswith(
         os.path.realpath(folder).rstrip("/") + "/"

@@ -314,6 +314,17 @@ def test_ordinary_work_of_an_analyst(session: Session) -> None:
     assert found.errors == ""
 
 
+def test_packages_that_a_user_installed_for_one_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "lib" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "only_mine.py").write_text("x = 5\n")
+    monkeypatch.syspath_prepend(str(packages))
+    found = run_once("import only_mine\nprint(only_mine.x)", least=Grade.LIMITED, home=tmp_path / "home")
+    assert (found.printed, found.error) == ("5\n", None)
+
+
 def test_eight_at_once(tmp_path: Path) -> None:
     def one(number: int) -> str:
         with Session(least=Grade.LIMITED, home=tmp_path) as mine:
