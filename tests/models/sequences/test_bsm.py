@@ -211,6 +211,35 @@ def test_variants_are_compared_with_their_wild_type(model: BSM) -> None:
         model.score_table(table, {"sequence": "variant"}, colour=1)
 
 
+def test_a_variant_beyond_what_the_context_holds_has_no_effect_rather_than_zero(model: BSM) -> None:
+    wild = "MAKDFLGS" * 8
+    table = pd.DataFrame({"variant": ["W" + wild[1:], wild[:-1] + "W", wild]})
+    columns = {"sequence": "variant"}
+    model.set_params(too_long="truncate")
+    found = model.score_table(table, columns, wild_type=wild)
+    assert found["letters"].tolist() == [45, 45, 45]
+    assert found.loc[0, "effect"] != 0
+    assert np.isnan(found.loc[1, "effect"])
+    assert found.loc[2, "effect"] == 0
+    assert "first 45 letters of 64" in found.loc[0, "note"]
+    assert "beyond" in found.loc[1, "note"]
+    model.set_params(too_long="window")
+    whole = model.score_table(table, columns, wild_type=wild)
+    assert abs(whole.loc[1, "effect"]) > 1e-6
+    assert "note" not in whole
+
+
+def test_what_a_partner_adds_is_told_of_the_letters_that_were_judged(model: BSM) -> None:
+    protein, rna = "MAKDFLGS" * 6, "ACGU" * 20  # no codons of one gene: both are cut
+    table = pd.DataFrame({"sequence": [protein], "partner": [rna], "partner_modality": ["rna"]})
+    found = model.score_table(table, {one: one for one in table.columns}).iloc[0]
+    n = int(found["letters"])
+    assert n < len(protein)
+    assert f"first {n} letters of 48" in found["note"]
+    alone = model.score([protein[:n]])[0] / n
+    assert found["pairing"] == pytest.approx(found["per_letter"] - alone, abs=1e-5)
+
+
 def test_demonstrations_come_before_the_pair(model: BSM) -> None:
     shown = [("ATGGCT", "MA")]
     asked = [("AAAGAT", "KD")]

@@ -22,6 +22,7 @@ from nereus.models.card import ColumnKind
 from nereus.models.sequences.alphabets import Biosequence, Modality, problems, read_sequences
 from nereus.models.sequences.bsm import scoring, tokenizer
 from nereus.models.sequences.bsm.card import CARD
+from nereus.models.sequences.bsm.comparing import compared
 from nereus.models.sequences.bsm.config import BSMConfig
 from nereus.models.sequences.bsm.examples import Examples, documents, read_examples
 from nereus.models.sequences.bsm.finetuning import Finetuning, padded
@@ -387,7 +388,8 @@ class BSM(Method[BSMConfig]):
         DataFrame
             ``log_likelihood`` (nats), ``letters``, ``per_letter`` (nats), ``perplexity``; with partners ``pairing`` (nats a
             letter that the partner adds: above zero, they belong together); with a wild type ``effect`` (log-likelihood of
-            the variant minus that of the wild type, nats: below zero, the variant is less likely).
+            the variant minus that of the wild type, nats: below zero, the variant is less likely; missing where the context
+            does not reach their difference). ``note``, only where it has something to tell: what was left out.
         """
         import pandas as pd
 
@@ -403,23 +405,7 @@ class BSM(Method[BSMConfig]):
         if wild_type is not None:
             X = X.assign(wild_type=wild_type)
         settings = {"partner": "given", "strands": "given", "demonstrations": (), **options}
-        total, letters = self._likelihood(X, **settings)
-        found = {"log_likelihood": total, "letters": letters, "per_letter": total / letters}
-        found["perplexity"] = np.exp(-found["per_letter"])
-        if "partner" in X and settings["partner"] == "given":
-            alone = self._likelihood(X, "ignored", settings["strands"], ())
-            found["pairing"] = found["per_letter"] - alone.log_likelihood / alone.letters
-        if "wild_type" in X:
-            missing = X["wild_type"].isna() | (X["wild_type"].astype(str).str.strip() == "")
-            known = X[~missing]
-            # Most rows share a wild type: each is judged once.
-            first = known.assign(sequence=known["wild_type"]).drop(columns="wild_type")
-            different = first.drop_duplicates()
-            scores = self.score(different, **settings) if len(different) else np.zeros(0)
-            by_row = dict(zip(map(_key, different.to_numpy()), scores, strict=True))
-            effect = np.full(len(X), np.nan)
-            effect[~missing.to_numpy()] = [by_row[_key(one)] for one in first.to_numpy()]
-            found["effect"] = total - effect
+        found = compared(X, read_examples(X, self.config), settings, self._likelihood)
         return pd.DataFrame(found, index=table.index)
 
     def generate_table(
@@ -457,7 +443,3 @@ def _pair(given: Any) -> tuple[str, str]:
             f"a pair is asked for, got {json.dumps(given)[:60]}", where="pairs", mend="give (first, second)"
         )
     return given[0], given[1]
-
-
-def _key(row: np.ndarray) -> tuple[str, ...]:
-    return tuple(map(str, row))
