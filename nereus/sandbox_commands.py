@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,6 +27,10 @@ def run(
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="A file of Python, or - for what comes in.")],
     timeout: Annotated[float | None, typer.Option(help="Seconds that it may run.", min=0.01)] = None,
     memory: Annotated[int | None, typer.Option(help="Memory in MiB.", min=64)] = None,
+    give: Annotated[
+        list[Path] | None,
+        typer.Option("--input", help="A file that it may read as inputs/<name>; several times for several."),
+    ] = None,
     layer: Annotated[
         str | None, typer.Option(help="One layer by name, e.g. landlock; default the strongest that works.")
     ] = None,
@@ -47,12 +52,19 @@ def run(
             raise InputError(
                 f"there is no layer {layer!r}", where="--layer", mend=f"layers are {', '.join(Layer)}"
             )
+        names = [one.name for one in give or ()]
+        if twice := sorted({one for one in names if names.count(one) > 1}):
+            raise InputError(f"two inputs are called {twice[0]!r}", where="--input", mend="rename one of them")
         code = _read(file)
         if not quiet:
             for remark in remarks(code):
                 typer.echo(f"remark: {remark}", err=True)
         outcome = run_once(
-            code, layer=layer, collect=False, **settled(wall_s=timeout, cpu_s=timeout, memory_mb=memory)
+            code,
+            layer=layer,
+            collect=False,
+            files={one.name: one for one in give or ()},
+            **settled(wall_s=timeout, cpu_s=timeout, memory_mb=memory),
         )
         _tell(outcome)
         if outcome.status:

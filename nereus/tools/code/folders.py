@@ -9,12 +9,12 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nereus.errors import ToolError
+from nereus.errors import InputError, ToolError
 
 _DEEPEST = 40
 _OURS = re.compile(r"[0-9a-f]{16}\Z")
@@ -82,6 +82,26 @@ class Folder:
             one.mkdir(mode=0o700)
         _lend_fonts(folder.work / ".matplotlib")
         return folder
+
+    def give(self, files: Mapping[str, Path]) -> list[Path]:
+        """Let files be found as ``inputs/<name>`` in the work folder; the files themselves, which the view must show.
+
+        Raises
+        ------
+        InputError
+            A name is no plain name of a file, or there is no such file.
+        """
+        found = []
+        for name, file in files.items():
+            if not name or name.startswith(".") or set(name) & {"/", "\0"}:
+                raise InputError(f"{name!r} is no plain name of a file", where="sandbox inputs")
+            if not file.is_file():
+                raise InputError("there is no such file", where=str(file), mend="check the path")
+            found.append(file.resolve())
+            (self.inputs / name).symlink_to(found[-1])
+        if found:
+            (self.work / "inputs").symlink_to(self.inputs)
+        return found
 
     def remove(self) -> None:
         """Remove all of it."""

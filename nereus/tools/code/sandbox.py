@@ -67,6 +67,8 @@ class Session:
         Folder of sandboxes; None takes one among the system's temporary files.
     functions
         What the code may ask for by ``call(name, ...)``: JSON values in and out. They run in this process.
+    files
+        Files that the code may read, and not write, as ``inputs/<name>`` in its work folder.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class Session:
         layer: Layer | str | None = None,
         home: Path | None = None,
         functions: Mapping[str, Function] | None = None,
+        files: Mapping[str, Path] | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.layer = chosen(least, layer)
@@ -90,6 +93,7 @@ class Session:
         """What the worker said that holds: ``landlock`` (version) and ``seccomp``."""
         self._home = home
         self._functions = dict(functions or {})
+        self._files = dict(files or {})
         self._lock = threading.Lock()
         self._folder: Folder | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -162,7 +166,7 @@ class Session:
 
     def _start(self) -> None:
         self._folder = Folder.make(self._home)
-        view = View.around(self._folder.work, self._folder.inputs)
+        view = View.around(self._folder.work, self._folder.inputs, self._folder.give(self._files))
         ours_in, self._requests = os.pipe()
         self._replies, ours_out = os.pipe()
         self._token = self._folder.path.name
@@ -469,10 +473,11 @@ def run_once(
     layer: Layer | str | None = None,
     home: Path | None = None,
     functions: Mapping[str, Function] | None = None,
+    files: Mapping[str, Path] | None = None,
     **options: Any,
 ) -> Outcome:
     """Run code in a sandbox of its own, which is gone afterwards. Options are those of `Session.run`."""
-    with Session(limits, least=least, layer=layer, home=home, functions=functions) as session:
+    with Session(limits, least=least, layer=layer, home=home, functions=functions, files=files) as session:
         return session.run(code, **options)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +28,12 @@ class View:
     """The one folder to write in."""
 
     @classmethod
-    def around(cls, work: Path, inputs: Path) -> View:
-        """The view of this interpreter, with a work folder and a folder of inputs."""
+    def around(cls, work: Path, inputs: Path, files: Iterable[Path] = ()) -> View:
+        """The view of this interpreter, with a work folder, a folder of inputs, and files that it points to."""
         links = tuple((one, os.readlink(one)) for one in _SYSTEM if os.path.islink(one))
         roots = [one for one in _SYSTEM if os.path.isdir(one) and not os.path.islink(one)]
         roots += [one for one in _SYSTEM_FILES if os.path.exists(one)]
-        roots += [*interpreter(), str(Path(nereus.__file__).parent), str(inputs)]
+        roots += [*interpreter(), str(Path(nereus.__file__).parent), str(inputs), *map(str, files)]
         for one in roots:
             if _holds(one, str(Path.home())) or _holds(one, str(work)):
                 raise SettingsError(

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nereus.errors import ToolError
+from nereus.errors import InputError, ToolError
 from nereus.tools import run_code
 from nereus.tools.code.folders import Folder, remove_tree, sweep
 from nereus.tools.code.inside import columns
@@ -323,6 +323,35 @@ def test_packages_that_a_user_installed_for_one_are_found(
     monkeypatch.syspath_prepend(str(packages))
     found = run_once("import only_mine\nprint(only_mine.x)", least=Grade.LIMITED, home=tmp_path / "home")
     assert (found.printed, found.error) == ("5\n", None)
+
+
+@pytest.mark.parametrize("layer", [Layer.BUBBLEWRAP, Layer.NAMESPACES, Layer.LANDLOCK])
+def test_given_files_are_read_and_not_written(layer: Layer, tmp_path: Path) -> None:
+    if layer not in available():
+        pytest.skip(f"{layer.value} does not work here")
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "data" / "proteins.csv"
+    file.write_text("gene,x\nA,1\n")
+    (tmp_path / "data" / "other.csv").write_text("secret")
+    with Session(layer=layer, home=tmp_path / "home", files={"p.csv": file}) as session:
+        read = session.run("import pandas as pd\nresult = pd.read_csv('inputs/p.csv')")
+        assert read.tables["result"].gene.tolist() == ["A"], read.error
+        for code in (
+            "open('inputs/p.csv', 'a').write('x')",
+            "import os\nos.truncate('inputs/p.csv', 0)",
+            "import os\nos.unlink(os.path.realpath('inputs/p.csv'))",
+            "import os\nos.unlink('inputs/p.csv')",
+            "import os\nos.rename('x', 'inputs/x')",
+            "import os\nopen(os.path.join(os.path.dirname(os.path.realpath('inputs/p.csv')), 'other.csv')).read()",
+        ):
+            assert session.run(code).error is not None, code
+    assert file.read_text() == "gene,x\nA,1\n"
+    for name in ("../x", ".hidden", "a/b", ""):
+        with pytest.raises(InputError, match="no plain name"):
+            run_once("1", files={name: file}, least=Grade.LIMITED, home=tmp_path / "home")
+    with pytest.raises(InputError, match="no such file"):
+        run_once("1", files={"x": tmp_path / "none"}, least=Grade.LIMITED, home=tmp_path / "home")
+    assert os.listdir(tmp_path / "home") == []
 
 
 def test_eight_at_once(tmp_path: Path) -> None:
