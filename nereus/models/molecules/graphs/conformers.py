@@ -74,9 +74,9 @@ def _conformer(molecule: bytes, relax: bool) -> np.ndarray | None:
     """Coordinates, (atoms, 3), Angstrom; None where none can be found."""
     one = Chem.Mol(molecule)  # type: ignore[call-overload]
     options = rdDistGeom.ETKDGv3()
-    options.randomSeed = _SEED
+    options.randomSeed = _SEED  # type: ignore[assignment]  # the stubs are wrong
     if rdDistGeom.EmbedMolecule(one, options) != 0:
-        options.useRandomCoords = True
+        options.useRandomCoords = True  # type: ignore[assignment]
         if rdDistGeom.EmbedMolecule(one, options) != 0:
             return None
     if relax and rdForceFieldHelpers.MMFFHasAllMoleculeParams(one):
