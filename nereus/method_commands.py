@@ -152,7 +152,12 @@ def _asking(verb: str, about: str) -> None:
         text: Text = None,
         column: Columns = None,
         option: Annotated[
-            list[str] | None, typer.Option("--set", help="An option of the verb, e.g. n=100; repeatable.")
+            list[str] | None,
+            typer.Option(
+                "--option",
+                "--set",
+                help="An option of this question, e.g. n=100; repeatable. Settings of the method belong to `fit`.",
+            ),
         ] = None,
         seed: Annotated[int | None, typer.Option(help="Seed of what is drawn.")] = None,
     ) -> None:
@@ -178,7 +183,7 @@ def _asking(verb: str, about: str) -> None:
             if seed is not None:
                 method.set_params(random_state=seed)
             whole = table if data is None else with_contents(method.card, table, named, data.parent)
-            found = answer(method, Verb(verb), whole, named, _settings(option))
+            found = answer(method, Verb(verb), whole, named, _settings(option, "--option"))
             if found.index.name == table.index.name and found.index.isin(table.index).all():
                 # One answer a row, or some rows in an order: beside what the table says of them.
                 beside = table.drop(columns=[c for c in found if c in table]).loc[found.index]
@@ -281,13 +286,13 @@ def _listed(named: dict[str, Any]) -> dict[str, list[str]]:
     return {role: _list(value) for role, value in named.items()}
 
 
-def _settings(given: list[str] | None) -> dict[str, Any]:
+def _settings(given: list[str] | None, where: str = "--set") -> dict[str, Any]:
     """``width=64`` and ``training.epochs=5`` as nested values."""
     found: dict[str, Any] = {}
     for item in given or []:
         name, sign, text = item.partition("=")
         if not sign or not name:
-            raise InputError(f"{item!r} is no assignment", where="--set", mend="write name=value")
+            raise InputError(f"{item!r} is no assignment", where=where, mend="write name=value")
         try:
             value: Any = json.loads(text)
         except json.JSONDecodeError:

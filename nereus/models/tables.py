@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,27 @@ def _unreadable(role: Column, values: pd.Series) -> dict[int, str]:
     return {row: why for row, why in bad.items() if role.required or not empty.iloc[row]}
 
 
+def options_of(method: Method[Any], verb: Verb) -> dict[str, Any]:
+    """Options of a verb with their defaults: what ``<verb>_table`` takes besides a table and its columns."""
+    takes = inspect.signature(getattr(method, f"{verb.value}_table")).parameters.values()
+    return {
+        one.name: None if one.default is one.empty else one.default
+        for one in list(takes)[2:]
+        if one.kind is not one.VAR_KEYWORD
+    }
+
+
+def _check_options(method: Method[Any], verb: Verb, options: Mapping[str, Any]) -> None:
+    known = options_of(method, verb)
+    if strange := sorted(set(options) - set(known)):
+        told = ", ".join(f"{name}={default}" for name, default in known.items())
+        raise InputError(
+            f"{verb.value} has no option {strange[0]!r}",
+            where=f"method {method.card.name!r}",
+            mend=f"options and their defaults: {told}" if told else "it has no options",
+        )
+
+
 def answer(
     method: Method[Any],
     verb: Verb,
@@ -80,7 +102,13 @@ def answer(
         For verbs that answer by row: the table's index, empty cells and a column ``problem`` where a row cannot be read. For
         verbs with an index of their own (several answers a row, or some rows in an order) these rows come last, under the
         table's index.
+
+    Raises
+    ------
+    InputError
+        No row can be read, or the verb has no such option.
     """
+    _check_options(method, verb, options or {})
     bad = unreadable(method, table, columns)
     if bad and len(bad) == len(table):
         raise InputError(
