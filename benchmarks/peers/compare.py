@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.peers.arms import Called, alphapeptstats, limma, nereus, score
 from benchmarks.peers.studies import STUDIES, Expected, Study
-from benchmarks.truth.results import RESULTS, data_folder, store
+from benchmarks.truth.results import RESULTS, commit, data_folder, store
 
 ARMS = ("nereus", "limma", "alphapeptstats")
 PATH = RESULTS / "peers.json"
@@ -84,6 +84,7 @@ def main() -> None:
     for study in STUDIES:
         if options.only in study.name:
             made = compared(study, folder, options.seed, options.alphapeptstats, options.arms)
+            made = {arm: {**figures, "commit": commit()} for arm, figures in made.items()}
             known[study.name] = {**known.get(study.name, {}), **made}
             print(study.name, made, flush=True)
         # Stored after each study, so that a run that is stopped keeps what it has.

@@ -132,7 +132,7 @@ def gene_sets(record: dict[str, Any]) -> list[str]:
         titles = [f"{key.split('_')[1]} sd: found, false" for key in strengths]
         lines += [
             "",
-            f"{name[0].upper()}{name[1:]}: {study['genes']} genes, {study['samples']} samples, {study['sets']} sets, "
+            f"*{name}*: {study['genes']} genes, {study['samples']} samples, {study['sets']} sets, "
             f"{study['draws']} draws.",
             "",
             "| | exchanged | " + " | ".join(titles) + " | labels as they are | s |",
