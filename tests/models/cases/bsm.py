@@ -23,7 +23,6 @@ CODONS = {
 }
 PROTEINS = ["MAKDFLGS", "MSSWKLAD", "MGFFADKL", "MLLKWSGA", "MDDKAFGL", "MWASGKLF", "MKKLFFAD", "MFGSDAWL"]
 GENES = ["".join(CODONS[one] for one in protein) for protein in PROTEINS]
-FITNESS = np.linspace(-1, 1, len(PROTEINS))
 
 
 def genes_with_proteins() -> pd.DataFrame:
@@ -41,7 +40,9 @@ def _data() -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def _table() -> tuple[pd.DataFrame, dict[str, Any]]:
-    table = pd.DataFrame({"protein": PROTEINS, "fitness": FITNESS, "of": GENES})
+    proteins = [*PROTEINS, *(one[0] + one[:0:-1] for one in PROTEINS)]  # half of them are held out, and judge
+    genes = ["".join(CODONS[one] for one in protein) for protein in proteins]
+    table = pd.DataFrame({"protein": proteins, "fitness": np.linspace(-1, 1, len(proteins)), "of": genes})
     return table, {"sequence": "protein", "target": "fitness", "partner": "of"}
 
 

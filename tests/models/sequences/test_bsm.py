@@ -207,8 +207,24 @@ def test_variants_are_compared_with_their_wild_type(model: BSM) -> None:
     scores = model.score(table["variant"].tolist())
     assert found.loc["wt", "effect"] == 0
     assert found.loc["S8A", "effect"] == pytest.approx(scores[1] - scores[0], abs=1e-4)
-    with pytest.raises(InputError, match="no option 'colour'"):
-        model.score_table(table, {"sequence": "variant"}, colour=1)
+    with pytest.raises(InputError, match="partner='colour'"):
+        model.score_table(table, {"sequence": "variant"}, partner="colour")  # type: ignore[arg-type]
+
+
+def test_options_of_the_tables_reach_the_verbs(model: BSM) -> None:
+    table, columns = (
+        pd.DataFrame({"s": PROTEINS[:2], "kind": "protein"}),
+        {"sequence": "s", "modality": "kind"},
+    )
+    vectors = model.embed_table(table, columns, pooling="last").to_numpy()
+    X = table.set_axis(["sequence", "modality"], axis=1)
+    np.testing.assert_allclose(vectors, model.embed(X, pooling="last"))
+    assert np.abs(vectors - model.embed(X)).max() > 1e-3
+    with pytest.raises(InputError, match="pooling is 'max'"):
+        model.embed_table(table, columns, pooling="max")  # type: ignore[arg-type]
+    made = model.generate_table(table, columns, n=2, letters=3)
+    assert made.shape == (4, 2)
+    assert made["generated"].str.len().le(3).all()
 
 
 def test_a_variant_beyond_what_the_context_holds_has_no_effect_rather_than_zero(model: BSM) -> None:

@@ -310,7 +310,15 @@ class UTGDiff(Method[UTGDiffConfig]):
         return asked, cells("smiles")
 
     def generate_table(
-        self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]], *, n: int = 1, **options: Any
+        self,
+        table: pd.DataFrame,
+        columns: Mapping[str, str | Sequence[str]],
+        *,
+        n: int = 1,
+        jumps: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        repairs: int | None = None,
     ) -> pd.DataFrame:
         """Make molecules for a table.
 
@@ -318,8 +326,10 @@ class UTGDiff(Method[UTGDiffConfig]):
         ----------
         table
             One instruction a row; may be empty where no column is named, which asks for `n` molecules without any instruction.
-        columns, n, options
+        columns, n
             See `fit_table` and `generate`.
+        jumps, temperature, top_k, repairs
+            In place of the configuration's, where given.
 
         Returns
         -------
@@ -335,6 +345,8 @@ class UTGDiff(Method[UTGDiffConfig]):
             X, _ = self._from_table(table, self._checked_columns(table, roles, training=False))
         else:
             X = None
+        drawing = {"jumps": jumps, "temperature": temperature, "top_k": top_k, "repairs": repairs}
+        options = {name: value for name, value in drawing.items() if value is not None}
         found = pd.DataFrame(
             [
                 {

@@ -201,6 +201,8 @@ class BSM(Method[BSMConfig]):
             Mean over the letters, or the last token, which has seen all. Of what the context does not hold the beginning is read.
         """
         network = self._fitted()
+        if pooling not in ("mean", "last"):
+            raise InputError(f"pooling is {pooling!r}", where="embed", mend="it is mean or last")
         given = documents(read_examples(X, self.config), self.config)
         found = []
         for start in range(0, len(given), _ROWS):
@@ -371,8 +373,29 @@ class BSM(Method[BSMConfig]):
         targets, answers = self._answers(X)
         return pd.DataFrame(targets.columns(answers), index=table.index)
 
+    def embed_table(
+        self,
+        table: pd.DataFrame,
+        columns: Mapping[str, str | Sequence[str]],
+        *,
+        pooling: Literal["mean", "last"] = "mean",
+    ) -> pd.DataFrame:
+        """Vectors for a table: its index, one column a dimension; `pooling` as in `embed`."""
+        import pandas as pd
+
+        X, _ = self._from_table(table, self._checked_columns(table, columns, training=False))
+        vectors = self.embed(X, pooling=pooling)
+        return pd.DataFrame(vectors, index=table.index, columns=[f"e{i}" for i in range(vectors.shape[1])])
+
     def score_table(
-        self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]], **options: Any
+        self,
+        table: pd.DataFrame,
+        columns: Mapping[str, str | Sequence[str]],
+        *,
+        partner: Literal["given", "joined", "ignored"] = "given",
+        strands: Literal["given", "both"] = "given",
+        demonstrations: Demonstrations = (),
+        wild_type: str | None = None,
     ) -> pd.DataFrame:
         """Likelihoods of a table's sequences.
 
@@ -380,8 +403,10 @@ class BSM(Method[BSMConfig]):
         ----------
         table, columns
             See `fit_table`.
-        **options
-            Those of `score`; ``wild_type``, a sequence that all rows are variants of, where no column names one.
+        partner, strands, demonstrations
+            See `score`.
+        wild_type
+            A sequence that all rows are variants of, where no column names one.
 
         Returns
         -------
@@ -393,29 +418,29 @@ class BSM(Method[BSMConfig]):
         """
         import pandas as pd
 
-        wild_type = options.pop("wild_type", None)
-        unknown = sorted(set(options) - {"partner", "strands", "demonstrations"})
-        if unknown:
-            raise InputError(
-                f"there is no option {unknown[0]!r}",
-                where="score",
-                mend="options are partner, strands, demonstrations, wild_type",
-            )
         X, _ = self._from_table(table, self._checked_columns(table, columns, training=False))
         if wild_type is not None:
             X = X.assign(wild_type=wild_type)
-        settings = {"partner": "given", "strands": "given", "demonstrations": (), **options}
+        settings = {"partner": partner, "strands": strands, "demonstrations": demonstrations}
         found = compared(X, read_examples(X, self.config), settings, self._likelihood)
         return pd.DataFrame(found, index=table.index)
 
     def generate_table(
-        self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]], **options: Any
+        self,
+        table: pd.DataFrame,
+        columns: Mapping[str, str | Sequence[str]],
+        *,
+        n: int = 1,
+        then: Modality | None = None,
+        letters: int = 60,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
     ) -> pd.DataFrame:
         """Continuations, one a row under ``<row>/<number>``: ``prompt_row``, ``generated``; options are those of `generate`."""
         import pandas as pd
 
         X, _ = self._from_table(table, self._checked_columns(table, columns, training=False))
-        made = self.generate(X, **options)
+        made = self.generate(X, n=n, then=then, letters=letters, temperature=temperature, top_p=top_p)
         rows = [
             {"sequence": f"{row}/{number}", "prompt_row": str(row), "generated": text}
             for row, texts in zip(table.index, made, strict=True)
