@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
@@ -46,21 +48,24 @@ class Gate:
         self._rate = parsed_rate(rate)
         self._counts = MovingWindowRateLimiter(MemoryStorage())
 
-    def caller(self, request: Request) -> Caller:
+    async def caller(self, request: Request) -> Caller:
         """Who makes a request; `Refused` where that cannot be told, or they ask too often."""
-        state = state_of(request)
         address = request.client.host if request.client else ""
         secret = _secret(request)
         if secret is None:
             if self.open_to_all:
                 return Caller(LOCAL, frozenset(SCOPES), address)
             raise _unauthorised("no token was shown")
-        token = state.tokens.check(secret)
+        state = await state_of(request)
+        token = await run_in_threadpool(state.tokens.check, secret)
         if token is None:
-            state.audit.add("", "show token", f"{request.method} {request.url.path}", "refused", address)
+            act = f"{request.method} {request.url.path}"
+            await run_in_threadpool(state.audit.add, "", "show token", act, "refused", address)
             raise _unauthorised("the token is unknown, has ended or was revoked")
         if not self._counts.hit(self._rate, token.owner):
-            wait = max(1, round(self._counts.get_window_stats(self._rate, token.owner).reset_time - _now()))
+            wait = max(
+                1, round(self._counts.get_window_stats(self._rate, token.owner).reset_time - time.time())
+            )
             raise Refused(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"more than {self._rate.amount} requests in {self._rate.get_expiry()} s",
@@ -82,8 +87,8 @@ def parsed_rate(text: str) -> RateLimitItem:
         ) from None
 
 
-def state_of(request: Request) -> ServerState:
-    """The open stores of the server."""
+async def state_of(request: Request) -> ServerState:
+    """The open stores of the server. A coroutine, so that no thread is asked for it."""
     return cast(ServerState, request.app.state.nereus)
 
 
@@ -106,22 +111,15 @@ def _unauthorised(what: str) -> Refused:
     )
 
 
-def _now() -> float:
-    import time
-
-    return time.time()
-
-
-def caller_with(scope: str) -> Callable[[Request], Caller]:
+def caller_with(scope: str) -> Callable[[Request], Awaitable[Caller]]:
     """A dependency: the caller, who must have a scope."""
 
-    def dependency(request: Request) -> Caller:
-        caller = cast(Gate, request.app.state.gate).caller(request)
+    async def dependency(request: Request) -> Caller:
+        caller = await cast(Gate, request.app.state.gate).caller(request)
         if scope not in caller.scopes:
-            state = state_of(request)
-            state.audit.add(
-                caller.owner, scope, f"{request.method} {request.url.path}", "refused", caller.address
-            )
+            state = await state_of(request)
+            act = f"{request.method} {request.url.path}"
+            await run_in_threadpool(state.audit.add, caller.owner, scope, act, "refused", caller.address)
             raise Refused(
                 HTTPStatus.FORBIDDEN,
                 f"the token lacks the scope {scope!r}",

@@ -114,10 +114,11 @@ class RunRepository(Plans, Findings, Graphs, Approvals):
             raise NotFound(f"there is no run {run_id!r}", mend="list the runs to see which there are")
         return RunHeader.model_validate_json(document)
 
-    def status(self, run_id: str) -> RunStatus | None:
-        """Status of a run; None where there is none."""
+    def status(self, run_id: str, owner: str) -> RunStatus | None:
+        """Status of an owner's run; None where there is none, or it is another's."""
+        query = select(_RUNS.c.status).where(_RUNS.c.id == run_id, _RUNS.c.owner == owner)
         with self.database.read() as connection:
-            return connection.execute(select(_RUNS.c.status).where(_RUNS.c.id == run_id)).scalar_one_or_none()
+            return connection.execute(query).scalar_one_or_none()
 
     def update_header(self, run_id: str, **changes: Any) -> RunHeader:
         """Change fields of the header: ``used``, ``finished``, ``wall_s``, ``out_dir`` ..."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -251,3 +253,10 @@ def test_what_is_asked_wrongly_is_told_by_its_place(client: TestClient, tokens: 
     budget = client.post("/api/runs", json={"data": made, "budget": ["stps=3"]}, headers=ada)
     assert budget.status_code == 422
     assert client.get("/api/runs", headers=ada).json() == [], "nothing was recorded"
+
+
+def test_the_server_starts_without_what_only_runs_need() -> None:
+    asked = "import sys, nereus.api.serving; print([m for m in sys.argv[1:] if m in sys.modules])"
+    heavy = ["torch", "sklearn", "statsmodels", "anndata", "langgraph", "chromadb", "matplotlib", "rdkit"]
+    done = subprocess.run([sys.executable, "-c", asked, *heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -15,8 +16,9 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from nereus.api.access import Reader, State
 from nereus.api.problems import documented
-from nereus.api.routes.runs import RunId, owned, shown_status
+from nereus.api.routes.runs import RunId, shown_status
 from nereus.api.state import ServerState
+from nereus.errors import NotFound
 from nereus.memory.records import Event
 
 router = APIRouter(prefix="/api/runs", tags=["runs"])
@@ -63,17 +65,18 @@ async def events(
     Each event carries its number as its id, so that a browser that lost the connection goes on where it was
     (``Last-Event-ID`` goes before `after`). The last one is ``end``.
     """
-    await run_in_threadpool(owned, state, caller, run_id)
     if last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < 10:
         after = int(last_event_id)
+    first = await run_in_threadpool(_look, state, caller.owner, run_id, after)
+    if first is None:
+        raise NotFound(f"there is no run {run_id!r}", mend="list the runs to see which there are")
     if _EVENT_STREAM in request.headers.get("accept", ""):
         return EventSourceResponse(
-            _stream(state, caller.owner, run_id, after, follow),
+            _stream(state, caller.owner, run_id, first, after, follow),
             ping=_PING_S,
             headers={"x-accel-buffering": "no"},
         )
-    found = await run_in_threadpool(state.workspace.events.read, run_id, after, _PAGE)
-    return JSONResponse([document(one) for one in found])
+    return JSONResponse([document(one) for one in first.events])
 
 
 def document(event: Event) -> dict[str, Any]:
@@ -81,27 +84,34 @@ def document(event: Event) -> dict[str, Any]:
     return event.model_dump(mode="json")
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What one look at a run found: its status as it is shown, and what is new."""
+
+    status: str
+    events: list[Event]
+
+
 async def _stream(
-    state: ServerState, owner: str, run_id: str, after: int, follow: bool
+    state: ServerState, owner: str, run_id: str, first: _Look, after: int, follow: bool
 ) -> AsyncIterator[ServerSentEvent]:
     bell = state.hub.follow(run_id)
+    seen: _Look | None = first
     try:
-        while True:
-            bell.clear()
-            # The status is read before the events: one written between the two is found by one more look.
-            status = await run_in_threadpool(_status, state, owner, run_id)
-            new = await run_in_threadpool(state.workspace.events.read, run_id, after, _PAGE)
-            for event in new:
+        while seen is not None:
+            for event in seen.events:
                 after = event.seq
                 yield ServerSentEvent(
                     json.dumps(document(event), separators=(",", ":")), event=event.type, id=str(event.seq)
                 )
-            if new:
-                continue
-            if status in (*_ENDED, None) or not follow:
-                yield ServerSentEvent(json.dumps({"status": status}), event=END)
-                return
-            await _rung(bell)
+            # An end is told by a look that finds nothing new: what is written between its reads is not lost.
+            if not seen.events:
+                if seen.status in _ENDED or not follow:
+                    break
+                await _rung(bell)
+            bell.clear()
+            seen = await run_in_threadpool(_look, state, owner, run_id, after)
+        yield ServerSentEvent(json.dumps({"status": None if seen is None else seen.status}), event=END)
     finally:
         state.hub.leave(run_id, bell)
 
@@ -113,8 +123,10 @@ async def _rung(bell: asyncio.Event) -> None:
         return
 
 
-def _status(state: ServerState, owner: str, run_id: str) -> str | None:
-    """Status of a run as it is shown; None where it was deleted meanwhile."""
+def _look(state: ServerState, owner: str, run_id: str, after: int) -> _Look | None:
+    """Look at a run of an owner; None where there is none, or it was deleted meanwhile."""
     work = state.jobs.unended_runs(owner).get(run_id)  # read first: a job ends after its run
-    status = state.workspace.repository.status(run_id)
-    return None if status is None else shown_status(status, work)
+    status = state.workspace.repository.status(run_id, owner)
+    if status is None:
+        return None
+    return _Look(shown_status(status, work), state.workspace.events.read(run_id, after, _PAGE))

@@ -10,7 +10,7 @@ from nereus.errors import InputError
 from nereus.models.card import Card, Verb
 from nereus.models.tables import PROBLEM, answer
 from nereus.tools.base import Figure, Result, TrainedMethod, finite
-from nereus.tools.methods.fitting import roles
+from nereus.tools.methods.columns import roles
 
 
 def ask(card: Card, verb: Verb, model: TrainedMethod, table: pd.DataFrame, params: Any, seed: int) -> Result:

@@ -13,16 +13,11 @@ from nereus.models.card import Card, Verb
 from nereus.models.evaluation.held_out import HeldOut, evaluate
 from nereus.models.tables import unreadable
 from nereus.models.training.session import Session
-from nereus.tools.base import Figure, Params, Result, TrainedMethod, finite
+from nereus.tools.base import Figure, Result, TrainedMethod, finite
+from nereus.tools.methods.columns import roles
 
-DEFAULT_HELD_OUT = 0.2
 _PARITY = "Each point is a row that training did not see; on the line, prediction and observation agree."
 _ROC = "Curves over rows that training did not see, of the method and of a linear baseline; the diagonal is guessing."
-
-
-def roles(card: Card, params: Params) -> dict[str, str | tuple[str, ...]]:
-    """Role to column or columns, of those that are named."""
-    return {one.name: named for one in card.inputs if (named := getattr(params, one.name))}
 
 
 def fit(card: Card, table: pd.DataFrame, params: Any, seed: int, session: Session | None = None) -> Result:

@@ -16,7 +16,9 @@ from nereus.models.files import require_contents
 from nereus.tools.base import Params, Result, Tool, TrainedMethod, tool
 from nereus.tools.methods.asking import ask, makes_structures
 from nereus.tools.methods.catalogue import CATALOGUE
-from nereus.tools.methods.fitting import DEFAULT_HELD_OUT, fit, roles
+from nereus.tools.methods.columns import roles
+
+DEFAULT_HELD_OUT = 0.2
 
 
 @cache
@@ -64,6 +66,8 @@ def _fitting(name: str, card: Card) -> Tool:
 
     def run(table: pd.DataFrame, params: Params, *, seed: int) -> Result:
         require_contents(card, table, roles(card, params), f"tool {name!r}")
+        from nereus.tools.methods.fitting import fit
+
         return fit(card, table, params, seed)
 
     judged = Verb.PREDICT in card.verbs
@@ -112,8 +116,8 @@ _FITTED = """Result
     and table ``held_out_targets`` (``target, n, baseline`` and metrics of every target). Values: ``n_trained_on,
     n_unreadable, epochs``, metrics as ``held_out_<metric>`` and ``baseline_<metric>``, ``baseline`` (what it is)."""
 _ANSWERED = """Result
-    Table ``answers`` (``row`` and the columns of the answer). Values: ``n_rows``, ``n_answers``. Of a method that makes molecules also
-    figure ``molecules`` and value ``n_structures``."""
+    Table ``answers`` (``row`` and the columns of the answer). Values: ``n_rows``, ``n_answers``. Of a method that makes molecules
+    also figure ``molecules`` and value ``n_structures``."""
 
 
 def _described(card: Card, name: str, inputs: str, returns: str) -> str:
