@@ -182,7 +182,8 @@ CARD = Card(
         "not reproduced. Train on sequences close to what you ask about.",
         "Linked genes are those of one symbol, documents those of neighbours on a genome or of your texts: the paper's web pages "
         "and gene links are not at hand.",
-        "Of a pair that the context does not hold, gene and protein are scored in windows of equal codons; other pairs are cut.",
+        "Of a pair that the context does not hold, gene and protein are scored in windows of equal codons; other pairs are cut: "
+        "``note`` tells, and an effect beyond the cut is missing.",
         "Where no column tells the kind, a peptide of A, C, G and T alone is read as DNA.",
         "Words as targets (classes by name) are judged outside: fit with held_out=0.",
     ),
