@@ -1,6 +1,6 @@
 """UniMatch's card."""
 
-from nereus.models.card import Card, Column, Component, Paper, Status, Verb
+from nereus.models.card import Card, Column, Component, Figure, Paper, Status, Verb
 
 CARD = Card(
     name="unimatch",
@@ -59,9 +59,39 @@ CARD = Card(
     ),
     licences=("Tox21, SIDER (MoleculeNet, through deepchem): MIT",),
     status=Status.MECHANISM,
+    figures=(
+        Figure(
+            metric="mean ROC AUC on Tox21",
+            value=0.680,
+            data="three assays after nine, ten actives and ten inactives, ten draws each, 300 meta-batches, width 64, "
+            "three layers, mean of three seeds",
+            baseline="logistic regression on Morgan fingerprints 0.620, random forest 0.619, similarity to the "
+            "support 0.622, prototypes 0.615; random graph network 0.655, last layer only 0.703",
+            result="unimatch.json:figures.tox21.auroc.unimatch",
+        ),
+        Figure(
+            metric="the same of molecules that it did not learn from",
+            value=0.710,
+            data="half of the molecules, chosen at random; the others are those of meta-training",
+            baseline="logistic regression 0.619, similarity to the support 0.625",
+            result="unimatch.json:figures.tox21.auroc.disjoint",
+        ),
+        Figure(
+            metric="mean ROC AUC on SIDER",
+            value=0.580,
+            data="six groups of side effects after twenty-one, as above",
+            baseline="logistic regression 0.570, random forest 0.570; random graph network 0.561",
+            result="unimatch.json:figures.sider.auroc.unimatch",
+        ),
+    ),
     limits=(
         "The authors published no code; encoder and defaults follow PAR, whose setting the paper takes over.",
-        "Molecules of Tox21 and SIDER carry labels of several tasks, which helps every meta-learner.",
+        "Matching after every layer was not better than after the last alone (Tox21, at this size), and a graph network that was "
+        "never trained came close: most of the gain over fingerprints is not owed to what the paper proposes.",
+        "On SIDER it is hardly better than logistic regression on fingerprints.",
+        "Results depend on the seed: train several and compare them on related assays that were held out.",
+        "The controls without the inner loop and with related tasks are not run on all seeds.",
+        "Molecules of Tox21 and SIDER carry labels of several tasks, which may help every meta-learner.",
         "Without related assays it rarely beats fingerprints with logistic regression.",
     ),
 )
