@@ -36,7 +36,7 @@ def fresh(name: str, **settings: Any) -> Method[Any]:
 
 def fitted(name: str, session: Session | None = None, **settings: Any) -> Method[Any]:
     X, y = CASES[name].data()
-    return fresh(name, **settings).fit(X, y, session=session)
+    return fresh(name, **settings).fit(X, y, session=session, **CASES[name].told)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -182,7 +182,7 @@ def test_training_does_not_change_its_input_or_configuration(name: str) -> None:
     before = repr(X), repr(y)
     method = fresh(name)
     config = method.config
-    method.fit(X, y)
+    method.fit(X, y, **CASES[name].told)
     assert (repr(X), repr(y)) == before
     assert method.config == config
 
@@ -203,8 +203,8 @@ def test_cancelled_training_goes_on_as_if_nothing_had_happened(name: str, tmp_pa
     method = fresh(name)
     X, y = CASES[name].data()
     with pytest.raises(TrainingCancelled, match="same checkpoint folder"):
-        method.fit(X, y, session=session)
-    method.fit(X, y, session=Session(checkpoints=tmp_path))
+        method.fit(X, y, session=session, **CASES[name].told)
+    method.fit(X, y, session=Session(checkpoints=tmp_path), **CASES[name].told)
     assert same(answers(method, case_of(name)), answers(trained(name), case_of(name)))
 
 

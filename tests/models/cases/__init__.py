@@ -30,7 +30,7 @@ def trained(name: str) -> Method[Any]:
     """The case's method, trained once in a test session. Callers do not change it."""
     case = CASES[name]
     X, y = case.data()
-    return registry.get(name)(**case.settings).fit(X, y)
+    return registry.get(name)(**case.settings).fit(X, y, **case.told)
 
 
 def answers(method: Method[Any], case: Case) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class Case:
         Input that is refused, by what is wrong with it: each of the specification's "bad input".
     options
         Verb to the options with which a table is asked about.
+    told
+        What `fit` is told beside ``X`` and ``y``.
     """
 
     settings: Mapping[str, Any]
@@ -47,3 +49,4 @@ class Case:
     table: Callable[[], tuple[pd.DataFrame, dict[str, Any]]]
     bad: Mapping[str, Bad] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from nereus.models.molecules.mbp import CARD, MBP, Complex, MBPConfig
 from nereus.models.molecules.mbp.comparing import wins
 from nereus.models.molecules.mbp.complexes import Posed, pack_free, pack_posed, read
 from nereus.models.molecules.mbp.features import BOUND, gaussians
-from nereus.models.molecules.mbp.learning import AssayLearning
+from nereus.models.molecules.mbp.learning import AssayLearning, even_batches
 from nereus.models.molecules.mbp.measurements import Partners, measurements
 from nereus.models.molecules.mbp.method import letters_of
 from nereus.models.molecules.mbp.network import MBPNetwork
@@ -206,6 +206,16 @@ def test_pairs_are_of_one_assay_protein_and_type() -> None:
     large = Partners(np.zeros(5, dtype=np.int64))
     seen = np.stack([large.draw(np.arange(5), np.random.default_rng(seed)) for seed in range(100)])
     assert [set(column) for column in seen.T.tolist()] == [set(range(5)) - {i} for i in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "sizes"),
+    [(50, 16, [13, 13, 12, 12]), (64, 64, [64]), (65, 64, [33, 32]), (5, 1, [3, 2]), (3, 2, [3])],
+)
+def test_no_batch_is_much_smaller_than_another(n: int, size: int, sizes: list[int]) -> None:
+    parts = even_batches(n, size, np.random.default_rng(0))
+    assert [len(one) for one in parts] == sizes
+    assert sorted(np.concatenate(parts)) == list(range(n))
 
 
 def test_units_relations_and_types_are_made_comparable() -> None:

@@ -15,7 +15,7 @@ from nereus.models.molecules.mbp.complexes import PackedComplexes
 from nereus.models.molecules.mbp.config import MBPConfig
 from nereus.models.molecules.mbp.measurements import Measurements, Partners
 from nereus.models.molecules.mbp.network import Head, MBPNetwork
-from nereus.models.training.batches import made, shuffled_rows
+from nereus.models.training.batches import made
 from nereus.models.training.loop import Batches
 
 BLOCK = 256
@@ -92,7 +92,7 @@ class AssayLearning:
     def batches(self, rng: np.random.Generator) -> Batches[Pairs]:
         """See `Objective`."""
         items = []
-        for part in shuffled_rows(len(self.train), self.options.batch_size, rng):
+        for part in even_batches(len(self.train), self.options.batch_size, rng):
             first = self.train[part]
             drawn = [self.complexes.drawn(self.known.rows[first], rng)]
             second = first[:0]
@@ -147,6 +147,16 @@ class AssayLearning:
             own = values.gather(1, self.heads[chosen].unsqueeze(1)).squeeze(1)
             squares += float((own - self.y[chosen]).square().sum())
         return float(np.sqrt(squares / len(self.valid)))
+
+
+def even_batches(n: int, size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """All rows in random order, cut into the fewest batches of at most `size` (but of two or more), as even as can be.
+
+    A short last batch would count in the running statistics of batch norm as much as a whole one: of two ligands' sums they
+    are far off, and answers are given by them.
+    """
+    count = max(1, min(-(-n // size), n // 2))
+    return [np.asarray(one) for one in np.array_split(rng.permutation(n), count)]
 
 
 def _itself(one: Pairs) -> Pairs:
