@@ -97,9 +97,10 @@ CARD = Card(
     ),
     limits=(
         "Where it was measured, the same network trained on labels alone was better, when both read equally many molecules in "
-        "training, and so was ridge regression on fingerprints. A part of it goes into rounds whose student is replaced. "
+        "training, and so was ridge regression on fingerprints. A part of ASGN's goes into rounds whose student is replaced. "
         "Longer trainings and the paper's size were not run. Compare with `parts='student'` on your own molecules.",
         "Choosing covers the molecules much better than drawing them, but did not reliably lower the error.",
+        "Clusters are equally large in the transport's plan; the largest entries, which are learned, are less so.",
         "The three losses are summed as means with weights of one, as the paper says; the authors' code leaves the clusters "
         "out and weights labels ten thousand times.",
         "A chosen molecule lies far from what is known: it is often unusual, and may be hard to make or to measure.",
