@@ -86,7 +86,7 @@ CARD = Card(
     ),
     limits=(
         "The authors published no code; encoder and defaults follow PAR, whose setting the paper takes over.",
-        "Matching after every layer was not better than after the last alone (nor on SIDER), and a graph network that was "
+        "Matching after every layer was no better than after the last alone on either set, and a graph network that was "
         "never trained came close: most of the gain over fingerprints is not owed to what the paper proposes.",
         "On SIDER it is hardly better than logistic regression on fingerprints.",
         "Results depend on the seed: train several and compare them on related assays that were held out.",
