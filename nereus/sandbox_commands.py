@@ -54,7 +54,9 @@ def run(
             )
         names = [one.name for one in give or ()]
         if twice := sorted({one for one in names if names.count(one) > 1}):
-            raise InputError(f"two inputs are called {twice[0]!r}", where="--input", mend="rename one of them")
+            raise InputError(
+                f"two inputs are called {twice[0]!r}", where="--input", mend="rename one of them"
+            )
         code = _read(file)
         if not quiet:
             for remark in remarks(code):

@@ -43,7 +43,9 @@ def test_tutorial_of_molecules_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert done.exit_code == 0, f"{words}: {done.output}"
             said.append(done.output)
     fitted = next(one for one in said if "learned from" in one)
-    assert re.search(r"learned from 300 rows\. On (4|5)\d held-out rows rmse .*ridge regression on Morgan", fitted)
+    assert re.search(
+        r"learned from 300 rows\. On (4|5)\d held-out rows rmse .*ridge regression on Morgan", fitted
+    )
     assert {"model.safetensors", "result.json", "held_out.csv", "learning_curve.svg", "performance.svg"} <= {
         one.name for one in (tmp_path / "model").iterdir()
     }
