@@ -216,7 +216,8 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
 
         named = columns["target"]
         values = table[named if isinstance(named, str) else named[0]]
-        return pd.to_numeric(values, errors="coerce").to_numpy(float)
+        found: np.ndarray = pd.to_numeric(values, errors="coerce").to_numpy(float)
+        return found
 
     def relatives(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> np.ndarray | None:
         """Number of each row's family, (n,), where rows of one family would tell each other's answers; None where none would."""

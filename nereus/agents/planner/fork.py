@@ -20,10 +20,8 @@ from nereus.agents.planner.discover import (
     FORKED,
     Ask,
     Run,
-    Workspace,
     drive,
     header_parts,
-    open_workspace,
     policy_and_settings,
     settings_as_started,
     versions,
@@ -38,6 +36,7 @@ from nereus.memory.events import Listener
 from nereus.memory.fingerprint import check_resume, fingerprint
 from nereus.memory.records import Decision, Objective, ObjectiveKind, RunHeader
 from nereus.memory.rows import natural_order
+from nereus.memory.workspace import Workspace, open_workspace
 
 _FIELDS = ("covariates", "priority", "statement")
 _CLOSED = ("done", "abandoned")

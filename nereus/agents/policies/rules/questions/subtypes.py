@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nereus.agents.policies.base import (
     DecisionContext,
     Dropped,
@@ -72,11 +74,12 @@ def workflow(context: DecisionContext, objective: Objective) -> WorkflowDraft:
     plan = Plan()
     known = known_groups(context)
     beside = f", beside the known ones of {', '.join(known)}" if known else ""
+    adjust: dict[str, Any] = {"adjust": list(known)} if known else {}
     plan.add(
         "consensus_clusters",
         f"look for groups{beside}, and check by subsampling whether they hold",
         {"dataset": "run/prepared"},
-        **({"adjust": list(known)} if known else {}),
+        **adjust,
     )
     return plan.draft("unsupervised", "stability is known")
 
