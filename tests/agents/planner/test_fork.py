@@ -130,8 +130,8 @@ def test_an_edited_covariate_changes_only_what_depends_on_it(run: nereus.Run, ho
     assert len(of_disease(fork) & aged) >= 4
     found = nereus.compare(run, fork)
     moved = found.of("workflows")
-    # The synthesis combines both, and draws the edited comparison.
-    assert set(moved["subject"].str.partition(" · ")[0]) <= {"differential", "synthesis"}
+    # The synthesis combines both, and draws the edited comparison; a panel is of what the comparison adjusts for.
+    assert set(moved["subject"].str.partition(" · ")[0]) <= {"differential", "panel", "synthesis"}
     assert not moved["subject"].str.contains("sex: m").any()
     assert not moved.empty
     assert nereus.verify(fork.directory).ok

@@ -141,6 +141,7 @@ def test_columns_with_equal_levels_are_told_apart(home: Path) -> None:
         folder / "samples.csv",
         out=folder / "report",
         home=home / "home",
+        question="what differs by smoker, and what by diabetes?",  # else one comparison, then other kinds of question
         budget=["objectives=2"],
         seed=2,
     )
