@@ -338,7 +338,7 @@ class RemoteRun:
             pause *= 2
 
     def wait(self, on_event: Callable[[Event], object] | None = None, after: int = 0) -> RemoteRun:
-        """Wait until it has ended, or waits for an answer.
+        """Wait until it has ended, or waits for an answer; one that does already is given back at once.
 
         Raises
         ------
@@ -348,8 +348,6 @@ class RemoteRun:
         for event in self.events(after):
             if on_event is not None:
                 on_event(event)
-            if event.type == "approval_requested" and self.approvals():
-                return self
         seen = self.look()
         if seen["status"] == "refused":
             raise InputError(seen["stop_reason"], where=seen["inputs"].get("data"))

@@ -18,11 +18,10 @@ from sqlalchemy import Connection, Table, bindparam, delete, select, update
 from nereus.errors import StoreError
 from nereus.memory.database.engine import Database, now
 from nereus.memory.database.models import EventRow, RunRow
-from nereus.memory.records import Event
+from nereus.memory.records import RUN_ENDED, Event
 
 _EVENTS = cast(Table, EventRow.__table__)
 _RUNS = cast(Table, RunRow.__table__)
-_ENDED = ("finished", "stopped", "cancelled", "refused", "failed")
 
 # Built once: a statement costs more to build than to run.
 # Locks the run's row until the transaction ends, so that numbers are given in turn; rows that only refer to the run may
@@ -190,7 +189,7 @@ class EventStream:
             yield from new
             if new:
                 after = new[-1].seq
-            elif status is None or status in _ENDED or (stop is not None and stop()):
+            elif status is None or status in RUN_ENDED or (stop is not None and stop()):
                 return
             else:
                 time.sleep(poll_s)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from pydantic import Field
-from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy import ColumnElement, Table, func, select, update
 
 from nereus.errors import NotFound
 from nereus.memory.database.engine import Database, now
@@ -26,6 +26,12 @@ JobStatus = Literal["queued", "running", "finished", "failed", "cancelled"]
 ENDED: tuple[JobStatus, ...] = ("finished", "failed", "cancelled")
 ATTEMPTS = 3
 LEASE_S = 20.0
+DIED = {
+    "what": "the process that worked on it died, every time it was tried",
+    "where": None,
+    "mend": "memory may have run out: try a smaller table, or a machine with more",
+}
+"""Error of a job that several processes died of."""
 
 _JOBS = cast(Table, JobRow.__table__)
 
@@ -86,6 +92,18 @@ class Jobs:
             connection.execute(_JOBS.insert().values(row))
         return job
 
+    def add_to_run(self, owner: str, run_id: str) -> Job | None:
+        """Queue work on a run; None where some waits or is at work already.
+
+        Whoever ends the other job at this moment is waited for (see `goes_on`): of two answers to questions of a run, and
+        the end of the process that asked them, the last one queues what comes next.
+        """
+        at_work = select(_JOBS.c.id).where(_JOBS.c.run_id == run_id, _JOBS.c.status.not_in(ENDED))
+        with self._database.write() as connection:
+            if connection.execute(at_work.with_for_update()).first() is not None:
+                return None
+            return self.add(owner, "run", run_id=run_id)
+
     def get(self, job_id: str, owner: str | None = None) -> Job:
         """Look a job up; `NotFound` where there is none, or it is not the owner's."""
         query = select(_JOBS).where(_JOBS.c.id == job_id)
@@ -132,17 +150,17 @@ class Jobs:
 
     def lease(self, worker: str, kinds: Sequence[str] | None = None) -> Job | None:
         """Take the next job, or None where nothing waits. A job of a worker that died counts as waiting."""
+        takeable = self._takeable(kinds)
+        with self._database.read() as connection:  # asked often: nobody else's writing waits for a look
+            if connection.execute(select(_JOBS.c.id).where(takeable).limit(1)).first() is None:
+                return None
         with self._database.write() as connection:
             moment = time.time()
-            self._give_up(connection, moment)
             at_work = (
                 select(_JOBS.c.owner, func.count().label("n"))
                 .where(_JOBS.c.status == "running", _JOBS.c.lease_until >= moment)
                 .group_by(_JOBS.c.owner)
                 .subquery()
-            )
-            takeable = (_JOBS.c.status == "queued") | (
-                (_JOBS.c.status == "running") & (_JOBS.c.lease_until < moment)
             )
             query = (
                 select(_JOBS)
@@ -152,8 +170,6 @@ class Jobs:
                 .limit(1)
                 .with_for_update(of=_JOBS, skip_locked=True)
             )
-            if kinds is not None:
-                query = query.where(_JOBS.c.kind.in_(kinds))
             row = connection.execute(query).one_or_none()
             if row is None:
                 return None
@@ -219,23 +235,40 @@ class Jobs:
                 query.values(status="queued", worker=None, lease_until=None, attempts=attempts)
             )
 
-    def _give_up(self, connection: Connection, moment: float) -> None:
-        """Fail what several workers died of, and end what nobody wants any more."""
+    def give_up(self) -> list[Job]:
+        """Fail what several workers died of, and end what nobody wants any more; those that were ended.
+
+        A run that such a job worked on is not told of it here.
+        """
+        moment = time.time()
         dead = (_JOBS.c.status == "running", _JOBS.c.lease_until < moment)
-        lost = {
-            "what": "the process that worked on it died, every time it was tried",
-            "where": None,
-            "mend": "memory may have run out: try a smaller table, or a machine with more",
-        }
-        ended = {"ended_at": now(), "lease_until": None}
-        connection.execute(
-            update(_JOBS).where(*dead, _JOBS.c.cancel.is_(True)).values(status="cancelled", **ended)
+        over = _JOBS.c.cancel.is_(True) | (_JOBS.c.attempts >= ATTEMPTS)
+        ended = []
+        with self._database.write() as connection:
+            found = connection.execute(
+                select(_JOBS).where(*dead, over).with_for_update(skip_locked=True)
+            ).all()
+            for row in found:
+                status: JobStatus = "cancelled" if row.cancel else "failed"
+                result = {} if row.cancel else {"error": DIED}
+                changes = {"status": status, "ended_at": now(), "lease_until": None}
+                connection.execute(
+                    update(_JOBS).where(_JOBS.c.id == row.id).values(**changes, result=json.dumps(result))
+                )
+                ended.append(_job(row._mapping).model_copy(update={"status": status, "result": result}))
+        return ended
+
+    @staticmethod
+    def _takeable(kinds: Sequence[str] | None) -> ColumnElement[bool]:
+        """What waits, and what a worker that died has left; not what is to be given up."""
+        left = (
+            (_JOBS.c.status == "running")
+            & (_JOBS.c.lease_until < time.time())
+            & (_JOBS.c.attempts < ATTEMPTS)
+            & _JOBS.c.cancel.is_(False)
         )
-        connection.execute(
-            update(_JOBS)
-            .where(*dead, _JOBS.c.attempts >= ATTEMPTS)
-            .values(status="failed", result=json.dumps({"error": lost}), **ended)
-        )
+        takeable = (_JOBS.c.status == "queued") | left
+        return takeable if kinds is None else takeable & _JOBS.c.kind.in_(kinds)
 
 
 def _job(row: Any) -> Job:

@@ -508,6 +508,10 @@ class Event(Record):
 
 
 RunStatus = Literal["queued", "running", "waiting", "finished", "stopped", "cancelled", "refused", "failed"]
+UNFINISHED: tuple[RunStatus, ...] = ("queued", "running", "waiting")
+"""A run with one of these has more to do, or waits for an answer."""
+RUN_ENDED: tuple[RunStatus, ...] = ("finished", "stopped", "cancelled", "refused", "failed")
+"""A run with one of these does nothing more by itself."""
 
 
 class Budget(Record):

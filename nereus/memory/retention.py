@@ -33,7 +33,7 @@ from nereus.memory.database import Database
 from nereus.memory.database.models import ArtifactRow, Base, CallOutputRow, DatasetRow, RunRow, ToolCallRow
 from nereus.memory.database.server_tables import JobRow, UploadRow
 from nereus.memory.locks import STORE, held
-from nereus.memory.records import RunHeader
+from nereus.memory.records import UNFINISHED, RunHeader
 from nereus.memory.rows import in_parts
 from nereus.memory.runs import RunRepository
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 LOCKS = "locks"
 """Folder of the home with the locks of runs."""
-UNFINISHED = ("queued", "running", "waiting")
 
 _ARTIFACTS = cast(Table, ArtifactRow.__table__)
 _CALLS = cast(Table, ToolCallRow.__table__)

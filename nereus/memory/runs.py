@@ -32,6 +32,7 @@ from nereus.memory.graph import Graphs
 from nereus.memory.plans import Plans
 from nereus.memory.progress import Mark
 from nereus.memory.records import (
+    RUN_ENDED,
     Decision,
     Evidence,
     Hypothesis,
@@ -137,7 +138,7 @@ class RunRepository(Plans, Findings, Graphs, Approvals):
         """Change the status; an ended run gets its time of ending."""
         if stop_reason is not None:
             changes["stop_reason"] = stop_reason
-        if status in ("finished", "stopped", "cancelled", "refused", "failed"):
+        if status in RUN_ENDED:
             changes.setdefault("finished", now())
         return self.update_header(run_id, status=status, **changes)
 

@@ -83,9 +83,7 @@ def test_a_question_is_answered(server: Server, file: Path) -> None:
                 run.answer(one["id"])
             rounds += 1
             run.wait(after=run.look()["last_event"])
-            ends = time.monotonic() + 120
-            while run.status in ("queued", "running") and time.monotonic() < ends:
-                time.sleep(0.1)
+            assert run.status in ("waiting", *DONE)
         assert run.status in DONE
         assert rounds >= 2
 

@@ -7,13 +7,17 @@ import io
 import pickle
 import stat
 import zipfile
+from pathlib import Path
 from typing import IO
 
 import pytest
+from fastapi import UploadFile
 
 from nereus.api import incoming
-from nereus.api.incoming import refuse_strange, safe_name
+from nereus.api.incoming import kept, refuse_strange, safe_name
 from nereus.errors import InputError
+from nereus.memory.workspace import open_workspace
+from nereus.settings import load_settings
 
 
 @pytest.mark.parametrize(
@@ -107,5 +111,9 @@ def test_an_archive_of_very_many_files_is_refused(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     "content", [b"a,b\n1,2\n", b"FCS3.1    ", b"\x89HDF\r\n\x1a\n", b"PAR1", gzip.compress(b"a,b\n")]
 )
-def test_what_may_be_a_table_passes(content: bytes) -> None:
-    refuse_strange(io.BytesIO(content), "file")
+def test_what_may_be_a_table_is_kept_byte_by_byte(content: bytes, tmp_path: Path) -> None:
+    with open_workspace(load_settings(home=tmp_path)) as workspace:
+        ref = kept(workspace, UploadFile(io.BytesIO(content), filename="../a table.csv"))
+        assert ref.name == "a table.csv"
+        assert ref.size == len(content)
+        assert workspace.artifacts.checked_path(ref).read_bytes() == content

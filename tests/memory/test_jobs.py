@@ -12,6 +12,8 @@ from nereus.errors import NotFound
 from nereus.memory import jobs as jobs_module
 from nereus.memory.database import Database
 from nereus.memory.jobs import ATTEMPTS, Jobs
+from nereus.memory.records import RunHeader
+from nereus.memory.runs import RunRepository
 
 
 @pytest.fixture
@@ -72,8 +74,14 @@ def test_what_kills_every_worker_fails_and_says_so(jobs: Jobs, monkeypatch: pyte
         assert jobs.lease(f"w{attempt}") is not None
     monkeypatch.setattr(jobs_module.time, "time", lambda: moment + 1000)
     assert jobs.lease("w9") is None
+    assert jobs.get(job.id).status == "running", (
+        "to lease ends nothing: what is ended must be told to its run"
+    )
+    (given_up,) = jobs.give_up()
     ended = jobs.get(job.id)
+    assert given_up == ended.model_copy(update={"ended_at": given_up.ended_at})
     assert ended.status == "failed"
+    assert jobs.give_up() == []
     assert "died" in ended.result["error"]["what"]
     assert ended.result["error"]["mend"]
 
@@ -103,7 +111,16 @@ def test_a_waiting_job_is_cancelled_at_once_and_one_at_work_by_its_worker(
     assert jobs.renew("w1", [taken.id]) == {taken.id: True}
     expire(monkeypatch)
     assert jobs.lease("w2") is None, "what nobody wants is not begun again"
+    assert [one.id for one in jobs.give_up()] == [taken.id]
     assert jobs.get(taken.id).status == "cancelled"
+
+
+def test_an_idle_worker_writes_nothing(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*given: object) -> None:
+        raise AssertionError("an empty queue was written to")
+
+    monkeypatch.setattr(jobs._database, "write", write)
+    assert jobs.lease("w1") is None
 
 
 def test_one_who_queues_many_does_not_keep_others_waiting(jobs: Jobs) -> None:
@@ -129,3 +146,20 @@ def test_many_workers_take_every_job_once(jobs: Jobs) -> None:
     for thread in threads:
         thread.join()
     assert Counter(taken) == Counter(wanted)
+
+
+def test_work_on_a_run_is_queued_once_however_many_ask(jobs: Jobs, database: Database) -> None:
+    header = RunHeader(id="", status="waiting", out_dir="", fingerprint="cd" * 32)
+    run = RunRepository(database).create_run(header, "ada").id
+    barrier = threading.Barrier(6)
+
+    def ask() -> None:
+        barrier.wait()
+        jobs.add_to_run("ada", run)
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(jobs.of_run(run)) == 1

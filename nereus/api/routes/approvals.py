@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from nereus.api.access import Reader, State, Writer
 from nereus.api.problems import documented
-from nereus.api.routes.runs import RunId, go_on, owned
+from nereus.api.routes.runs import RunId, owned
 from nereus.errors import NotFound, ResumeRefused
 from nereus.memory.approvals import Approval
 
@@ -80,5 +80,5 @@ def answer(
     )
     state.audit.add(caller.owner, "answer", f"{run_id} {approval_id}", "done", caller.address)
     if not repository.approvals(run_id, pending_only=True):
-        go_on(state, caller, run_id)
+        state.jobs.add_to_run(caller.owner, run_id)
     return ApprovalView.of(done)

@@ -19,7 +19,7 @@ from nereus.api.problems import documented
 from nereus.api.routes.runs import RunId, shown_status
 from nereus.api.state import ServerState
 from nereus.errors import NotFound
-from nereus.memory.records import Event
+from nereus.memory.records import RUN_ENDED, Event
 
 router = APIRouter(prefix="/api/runs", tags=["runs"])
 
@@ -27,7 +27,7 @@ END = "end"
 """Last event of a stream: the run has ended, or waits for an answer; its data hold the status."""
 _PAGE = 1000
 _PING_S = 15
-_ENDED = ("finished", "stopped", "cancelled", "refused", "failed")
+_AT_REST = (*RUN_ENDED, "waiting")
 _EVENT_STREAM = "text/event-stream"
 _FAULTS = (
     HTTPStatus.UNAUTHORIZED,
@@ -57,13 +57,15 @@ async def events(
     state: State,
     caller: Reader,
     after: Annotated[int, Query(ge=0, lt=2**31, description="Number of the last event that you have.")] = 0,
-    follow: Annotated[bool, Query(description="Whether the stream goes on until the run ends.")] = True,
+    follow: Annotated[
+        bool, Query(description="Whether the stream goes on until the run ends or waits.")
+    ] = True,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Events above a number. With ``Accept: text/event-stream`` the stream goes on while the run does.
 
     Each event carries its number as its id, so that a browser that lost the connection goes on where it was
-    (``Last-Event-ID`` goes before `after`). The last one is ``end``.
+    (``Last-Event-ID`` goes before `after`). The last one is ``end``, when the run has ended or waits for an answer.
     """
     if last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < 10:
         after = int(last_event_id)
@@ -106,7 +108,7 @@ async def _stream(
                 )
             # An end is told by a look that finds nothing new: what is written between its reads is not lost.
             if not seen.events:
-                if seen.status in _ENDED or not follow:
+                if seen.status in _AT_REST or not follow:
                     break
                 await _rung(bell)
             bell.clear()

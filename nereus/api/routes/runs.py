@@ -160,7 +160,7 @@ def resume_run(run_id: RunId, state: State, caller: Writer) -> RunView:
     header = owned(state, caller, run_id)
     if header.status not in RESUMABLE:
         raise ResumeRefused(f"the run is {header.status}", where=f"run {run_id}", mend="start a new run")
-    go_on(state, caller, run_id)
+    state.jobs.add_to_run(caller.owner, run_id)
     state.audit.add(caller.owner, "resume run", run_id, "done", caller.address)
     return view(state, caller, run_id)
 
@@ -293,10 +293,3 @@ def shown_status(status: str, work: JobStatus | None) -> str:
 def owned(state: ServerState, caller: Caller, run_id: str) -> RunHeader:
     """A run of the caller; `NotFound` where it is somebody else's."""
     return state.workspace.repository.owned(run_id, caller.owner)
-
-
-def go_on(state: ServerState, caller: Caller, run_id: str) -> None:
-    """Queue a run to be gone on with, unless it is queued or worked on already."""
-    with state.workspace.database.write():
-        if not state.jobs.of_run(run_id, unended=True):
-            state.jobs.add(caller.owner, "run", run_id=run_id)

@@ -8,11 +8,14 @@ import logging
 import os
 import signal
 import sys
+import uuid
+from typing import Any
 
+from nereus.api.served_runs import goes_on, tell_run
 from nereus.api.workers.tasks import error_document, perform
 from nereus.errors import NereusError
-from nereus.memory.jobs import Job, Jobs
-from nereus.memory.workspace import open_workspace
+from nereus.memory.jobs import Job, Jobs, JobStatus
+from nereus.memory.workspace import Workspace, open_workspace
 from nereus.settings import Settings
 
 log = logging.getLogger("nereus.worker")
@@ -30,10 +33,32 @@ def work(settings: Settings, job: Job) -> None:
             ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides what an interrupt means
     with open_workspace(settings) as workspace:
-        jobs = Jobs(workspace.database)
         try:
             result = perform(workspace, job)
         except NereusError as error:
-            jobs.end(job, "failed", error_document(error))
+            _end(workspace, job, "failed", error_document(error))
+        except MemoryError:  # as if the system had ended the process: another attempt may find more room
+            raise
+        except Exception:
+            name = uuid.uuid4().hex
+            log.exception("defect %s in job %s (%s)", name, job.id, job.kind)
+            _end(workspace, job, "failed", error_document(_defect(job, name)))
         else:
-            jobs.end(job, "finished", result)
+            _end(workspace, job, "finished", result)
+
+
+def _end(workspace: Workspace, job: Job, status: JobStatus, result: dict[str, Any]) -> None:
+    """End a job, and what its run shows, as one."""
+    with workspace.database.write():
+        if Jobs(workspace.database).end(job, status, result):
+            tell_run(workspace, job.model_copy(update={"status": status, "result": result}))
+            goes_on(workspace, job)
+
+
+def _defect(job: Job, name: str) -> NereusError:
+    """An error that is ours: told once, not tried again, with the name under which the log has the details."""
+    return NereusError(
+        "a defect of the server",
+        where=f"job {job.id}",
+        mend=f"tell whoever runs the server; its log has the details under {name}",
+    )

@@ -16,14 +16,15 @@ import threading
 import time
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
+from typing import Any
 
 import psutil
 
-from nereus.api.served_runs import cancelled
+from nereus.api.served_runs import tell_run
 from nereus.api.workers import child
 from nereus.api.workers.tasks import KINDS
 from nereus.errors import NereusError
-from nereus.memory.jobs import ATTEMPTS, LEASE_S, Job, Jobs
+from nereus.memory.jobs import ATTEMPTS, DIED, LEASE_S, Job, Jobs, JobStatus
 from nereus.memory.workspace import Workspace, open_workspace
 from nereus.settings import Settings
 
@@ -32,11 +33,6 @@ log = logging.getLogger("nereus.worker")
 LOOK_S = 0.05
 _RENEW_S = LEASE_S / 4
 _TROUBLED_S = 2.0
-_DIED = {
-    "what": "the process that worked on it died, every time it was tried",
-    "where": None,
-    "mend": "memory may have run out: try a smaller table, or a machine with more",
-}
 
 
 @dataclass
@@ -93,6 +89,7 @@ class Worker:
         self._end_unwanted()
         if time.monotonic() - self._renewed > _RENEW_S:
             self._renew()
+            self._give_up()
         if len(self._at_work) >= self._slots:
             return False
         job = self._jobs.lease(self.name, KINDS)
@@ -116,8 +113,7 @@ class Worker:
             if one.job.attempts < ATTEMPTS:
                 self._jobs.put_back(one.job)
                 continue
-            self._jobs.end(one.job, "failed", {"error": _DIED})
-            self._fail_run(one.job)
+            self._end(one.job, "failed", {"error": DIED})
 
     def _end_unwanted(self) -> None:
         if not self._at_work:
@@ -127,9 +123,7 @@ class Worker:
             if one is None:
                 continue
             kill(one.process)
-            self._jobs.end(one.job, "cancelled")
-            if one.job.run_id is not None:
-                cancelled(self._workspace, one.job.run_id)
+            self._end(one.job, "cancelled", {})
 
     def _renew(self) -> None:
         self._renewed = time.monotonic()
@@ -150,10 +144,17 @@ class Worker:
                 log.error("job %s cannot be given back: %s", one.job.id, error)
         self._at_work.clear()
 
-    def _fail_run(self, job: Job) -> None:
-        if job.run_id is not None:
-            self._workspace.repository.set_status(job.run_id, "failed", _DIED["what"])
-            self._workspace.events.append(job.run_id, "run_failed", job.run_id, {"reason": _DIED["what"]})
+    def _give_up(self) -> None:
+        """End what workers left behind that is not to be tried again, with its runs."""
+        with self._workspace.database.write():
+            for job in self._jobs.give_up():
+                tell_run(self._workspace, job)
+
+    def _end(self, job: Job, status: JobStatus, result: dict[str, Any]) -> None:
+        """End a job, and tell its run, where the job is still this worker's."""
+        with self._workspace.database.write():
+            if self._jobs.end(job, status, result):
+                tell_run(self._workspace, job.model_copy(update={"status": status, "result": result}))
 
 
 def kill(process: ForkServerProcess) -> None:
