@@ -63,6 +63,43 @@ class BudgetExceeded(NereusError):
     """The next call would exceed a limit of the run. The run stops gracefully and still reports."""
 
 
+class CeilingReached(PolicyError, BudgetExceeded):
+    """The next call of a language model could pass a ceiling; it was not made."""
+
+
+class EndpointError(NereusError):
+    """A language model gave no usable reply.
+
+    Attributes
+    ----------
+    reason
+        What happened, without address or key: fit for records.
+    status
+        HTTP status, where there was one.
+    transient
+        Whether the same call may succeed a little later.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        mend: str | None = None,
+        reason: str = "",
+        status: int | None = None,
+        transient: bool = False,
+    ) -> None:
+        self.reason = reason or what
+        self.status = status
+        self.transient = transient
+        super().__init__(what, where=where, mend=mend)
+
+
+class ContextOverflow(EndpointError):
+    """A prompt and the room for its reply are more than the model can read in one go."""
+
+
 class ResumeRefused(NereusError):
     """A run cannot be resumed: its graph, settings or data differ from those it was started with."""
 

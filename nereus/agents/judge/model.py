@@ -16,7 +16,7 @@ from nereus.agents.planner.discover import Run
 from nereus.agents.policies.aliases import Aliases
 from nereus.agents.policies.asking import ChatCaller
 from nereus.agents.policies.base import DecisionContext, HypothesisDraft
-from nereus.agents.policies.ceilings import Usage
+from nereus.models.llm.ceilings import Usage
 from nereus.agents.policies.prompts import Block, PromptWriter
 from nereus.errors import PolicyError
 

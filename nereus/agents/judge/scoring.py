@@ -11,7 +11,7 @@ from nereus.agents.judge.verdicts import Judgement, verdict_table
 from nereus.agents.planner.discover import Run
 from nereus.agents.policies import chat_model
 from nereus.agents.policies.asking import ChatCaller
-from nereus.agents.policies.ceilings import Ceilings, Meter, Prices
+from nereus.models.llm.ceilings import Ceilings, Meter, Prices
 from nereus.agents.policies.prompts import PromptWriter
 from nereus.settings import Settings
 

@@ -42,7 +42,7 @@ def make_policy(settings: Settings, budget: Budget, model: BaseChatModel | None 
     rules = RulesPolicy()
     if not settings.asks_model:
         return rules
-    from nereus.agents.policies.ceilings import Prices
+    from nereus.models.llm.ceilings import Prices
     from nereus.agents.policies.hybrid import HybridPolicy
     from nereus.agents.policies.llm import LLMPolicy
 

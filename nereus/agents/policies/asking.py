@@ -16,7 +16,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.json_schema import dereference_refs
 from pydantic import BaseModel, ValidationError
 
-from nereus.agents.policies.ceilings import Meter, Usage, size_of
+from nereus.models.llm.ceilings import Meter, Usage, size_of
 from nereus.agents.policies.replies import Answer, explained, read_message, text_of
 from nereus.errors import PolicyError
 

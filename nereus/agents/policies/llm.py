@@ -32,7 +32,7 @@ from nereus.agents.policies.base import (
     View,
     WorkflowDraft,
 )
-from nereus.agents.policies.ceilings import Ceilings, Meter, Prices, Usage, size_of
+from nereus.models.llm.ceilings import Ceilings, Meter, Prices, Usage, size_of
 from nereus.agents.policies.guarded import filled_in, guarded_faults
 from nereus.agents.policies.prompts import TASKS, PromptWriter, blocks_of, short_draft, short_group
 from nereus.agents.policies.replies import read_reply

@@ -23,7 +23,7 @@ from nereus.agents.policies.base import (
     EvidenceGroup,
     HypothesisDraft,
 )
-from nereus.agents.policies.ceilings import CHARACTERS_A_TOKEN, size_of
+from nereus.models.llm.ceilings import CHARACTERS_A_TOKEN, size_of
 from nereus.errors import PolicyError
 from nereus.memory.records import Objective, PlannedStep
 from nereus.tools import registry

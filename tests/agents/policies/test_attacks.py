@@ -22,7 +22,7 @@ from nereus.agents.policies.base import (
     ObjectiveAssessment,
     ProfileView,
 )
-from nereus.agents.policies.ceilings import Ceilings, Meter, size_of
+from nereus.models.llm.ceilings import Ceilings, Meter, size_of
 from nereus.agents.policies.llm import LLMPolicy
 from nereus.agents.policies.prompts import TASKS, PromptWriter, blocks_of
 from nereus.agents.policies.validation import faults

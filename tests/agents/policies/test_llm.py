@@ -23,7 +23,7 @@ from nereus.agents.policies.base import (
     ProfileView,
     StepAssessment,
 )
-from nereus.agents.policies.ceilings import Prices
+from nereus.models.llm.ceilings import Prices
 from nereus.agents.policies.llm import LLMPolicy, read_reply
 from nereus.agents.policies.prompts import PromptWriter, blocks_of
 from nereus.errors import PolicyError

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from threading import Lock
 
-from nereus.errors import PolicyError
+from nereus.errors import CeilingReached
 from nereus.memory.records import Decision
 
 CHARACTERS_A_TOKEN = 3.0
@@ -98,7 +98,7 @@ class Meter:
 
         Raises
         ------
-        PolicyError
+        CeilingReached
             The call could pass a ceiling; says which.
         """
         limits = self.ceilings
@@ -106,15 +106,15 @@ class Meter:
             prompt = int(size * self._density) + 1
             usd = self.prices.of(prompt, reply_tokens)
             if self.used.calls + self._held.calls + 1 > limits.calls:
-                raise PolicyError(f"the limit of {limits.calls} model calls is reached")
+                raise CeilingReached(f"the limit of {limits.calls} model calls is reached")
             if self.used.tokens + self._held.tokens + prompt + reply_tokens > limits.tokens:
-                raise PolicyError(f"the limit of {limits.tokens} tokens could be passed by the next call")
+                raise CeilingReached(f"the limit of {limits.tokens} tokens could be passed by the next call")
             if limits.usd is not None and self.used.usd + self._held.usd + usd > limits.usd + 1e-12:
-                raise PolicyError(f"the limit of {limits.usd:g} USD could be passed by the next call")
+                raise CeilingReached(f"the limit of {limits.usd:g} USD could be passed by the next call")
             if limits.seconds is not None:
                 left = limits.seconds - self.used.seconds - self._held.seconds
                 if left < min(SHORTEST_WAIT_S, seconds):
-                    raise PolicyError(f"the limit of {limits.seconds:g} s of waiting for replies is reached")
+                    raise CeilingReached(f"the limit of {limits.seconds:g} s of waiting for replies is reached")
                 seconds = min(seconds, left)
             held = Reserved(prompt + reply_tokens, usd, seconds, size)
             self._add(self._held, 1, held.tokens, held.usd, held.seconds)
