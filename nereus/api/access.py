@@ -20,6 +20,8 @@ from nereus.errors import SettingsError
 from nereus.memory.database.models import LOCAL
 from nereus.memory.tokens import SCOPES
 
+COOKIE = "nereus_session"
+"""Cookie in which a browser keeps its token; see `nereus.api.routes.session`."""
 _BEARER = "bearer "
 
 
@@ -51,7 +53,7 @@ class Gate:
     async def caller(self, request: Request) -> Caller:
         """Who makes a request; `Refused` where that cannot be told, or they ask too often."""
         address = request.client.host if request.client else ""
-        secret = _secret(request)
+        secret = shown_secret(request)
         if secret is None:
             if self.open_to_all:
                 return Caller(LOCAL, frozenset(SCOPES), address)
@@ -92,13 +94,14 @@ async def state_of(request: Request) -> ServerState:
     return cast(ServerState, request.app.state.nereus)
 
 
-def _secret(request: Request) -> str | None:
+def shown_secret(request: Request) -> str | None:
+    """The token that a request shows, in a header or in the cookie of the web page; None where it shows none."""
     given = request.headers.get("authorization")
     if given is not None:
         if not given.lower().startswith(_BEARER):
             raise _unauthorised("the header Authorization shows no bearer token")
         return given[len(_BEARER) :].strip()
-    return request.headers.get("x-api-key")
+    return request.headers.get("x-api-key") or request.cookies.get(COOKIE) or None
 
 
 def _unauthorised(what: str) -> Refused:

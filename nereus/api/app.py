@@ -9,15 +9,44 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from nereus import __version__
-from nereus.api import problems
+from nereus.api import page, problems
 from nereus.api.access import Gate
 from nereus.api.openapi import described
 from nereus.api.protection import LOOPBACK, BodyLimit, KnownHosts, SecureHeaders
-from nereus.api.routes import approvals, datasets, health, jobs, methods, run_events, runs, tools, usage
+from nereus.api.routes import (
+    approvals,
+    comparisons,
+    datasets,
+    examples,
+    health,
+    jobs,
+    methods,
+    run_events,
+    run_views,
+    runs,
+    session,
+    tools,
+    usage,
+)
 from nereus.api.state import open_state
 from nereus.settings import Settings
 
-ROUTERS = (health, datasets, runs, run_events, approvals, jobs, tools, methods, usage)
+ROUTERS = (
+    health,
+    session,
+    examples,
+    datasets,
+    runs,
+    run_views,
+    comparisons,
+    run_events,
+    approvals,
+    jobs,
+    tools,
+    methods,
+    usage,
+    page,
+)
 
 
 def create_app(settings: Settings, host: str = "127.0.0.1") -> FastAPI:

@@ -140,6 +140,15 @@ class Jobs:
             connection.execute(working.values(cancel=True))
         return self.get(job_id)
 
+    def of_owner(self, owner: str, kind: str | None = None, limit: int = 100) -> list[Job]:
+        """Jobs of an owner, newest first; with `kind` those of one kind."""
+        query = select(_JOBS).where(_JOBS.c.owner == owner)
+        if kind is not None:
+            query = query.where(_JOBS.c.kind == kind)
+        query = query.order_by(_JOBS.c.created_at.desc(), _JOBS.c.id).limit(limit)
+        with self._database.read() as connection:
+            return [_job(row._mapping) for row in connection.execute(query)]
+
     def waiting(self) -> int:
         """How many jobs wait."""
         with self._database.read() as connection:

@@ -37,6 +37,8 @@ class JobView(BaseModel):
     run: str | None
     created_at: str
     ended_at: str | None
+    tool: str | None
+    """Of a tool call."""
     result: dict[str, Any]
     """What came out; of a failed one ``error`` with ``what``, ``where`` and ``mend``."""
 
@@ -50,6 +52,7 @@ class JobView(BaseModel):
             run=job.run_id,
             created_at=job.created_at,
             ended_at=job.ended_at,
+            tool=job.request.get("tool"),
             result=job.result,
         )
 
@@ -61,6 +64,19 @@ async def waited(state: ServerState, caller: Caller, job: Job, wait: float) -> J
         await asyncio.sleep(_LOOK_S)
         job = await run_in_threadpool(state.jobs.get, job.id, caller.owner)
     return JobView.of(job)
+
+
+@router.get("", responses=documented(*_FAULTS[:2], HTTPStatus.UNPROCESSABLE_ENTITY))
+def list_jobs(
+    state: State,
+    caller: Reader,
+    kind: Annotated[
+        str | None, Query(pattern="^[a-z_]{1,32}$", description="``profile``, ``tool`` or ``run``.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[JobView]:
+    """Your jobs, newest first."""
+    return [JobView.of(one) for one in state.jobs.of_owner(caller.owner, kind, limit)]
 
 
 @router.get("/{job_id}", responses=documented(*_FAULTS))

@@ -52,12 +52,14 @@ def _tool(workspace: Workspace, job: Job) -> dict[str, Any]:
 
 def _profile(workspace: Workspace, job: Job) -> dict[str, Any]:
     """What a file is: read, features named, and the design understood, as a run would."""
+    from nereus.api.workers.sheets import sheet_table
     from nereus.memory.database import DatabaseLedger
     from nereus.tools import registry
     from nereus.tools.steps import StepRunner
 
     runner = StepRunner(workspace.artifacts, DatabaseLedger(workspace.database), 0)
     calls: list[ToolCall] = []
+    made: dict[str, ArtifactRef] = {}
     inputs: Mapping[str, Any] = _inputs(job.request["inputs"])
     for name, params in (
         ("load_dataset", job.request["load"]),
@@ -68,18 +70,17 @@ def _profile(workspace: Workspace, job: Job) -> dict[str, Any]:
         if call.status is CallStatus.FAILED:
             raise PlanError(call.error or call.summary)
         calls.append(call)
+        made |= {output: ref for output, ref in call.outputs.items() if output != "dataset"}
+        if name == "load_dataset":
+            sheet = sheet_table(workspace.artifacts.dataset(call.outputs["dataset"]))
+            made["sheet"] = workspace.artifacts.put_table(sheet, "sheet")
         if "dataset" in call.outputs:
             inputs = {"dataset": call.outputs["dataset"]}
     return {
         "summary": " ".join(call.summary for call in calls),
         "values": {name: value for call in calls for name, value in call.values.items()},
         "warnings": [warning for call in calls for warning in call.warnings],
-        "outputs": {
-            name: ref.model_dump(mode="json")
-            for call in calls
-            for name, ref in call.outputs.items()
-            if name != "dataset"
-        },
+        "outputs": {name: ref.model_dump(mode="json") for name, ref in made.items()},
     }
 
 
