@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -113,7 +114,7 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
     """A worker with the server's settings, which it reads from its environment alone."""
     given = settings.model_dump(mode="json", exclude_unset=True, exclude={"llm_api_key"})
     environment = dict(os.environ) | {
-        f"NEREUS_{name.upper()}": value if isinstance(value, str) else _json(value)
+        f"NEREUS_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in given.items()
         if value is not None
     }
@@ -121,9 +122,3 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
     if settings.llm_api_key is not None:
         environment["NEREUS_LLM_API_KEY"] = settings.llm_api_key.get_secret_value()
     return subprocess.Popen([sys.executable, "-m", "nereus.api.workers"], env=environment)
-
-
-def _json(value: object) -> str:
-    import json
-
-    return json.dumps(value)

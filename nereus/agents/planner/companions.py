@@ -114,13 +114,19 @@ def named_files(
 
 
 def refuse_equal_files(inputs: Mapping[str, ArtifactRef]) -> None:
-    """Refuse a cohort or a layer that is the data itself.
+    """Refuse a sample sheet, a cohort or a layer that is the data itself.
 
     Raises
     ------
     InputError
         Naming the file. One table with two sample sheets may hold two cohorts.
     """
+    if "samples" in inputs and inputs["samples"].id == inputs["data"].id:
+        raise InputError(
+            "the sample sheet is the data table itself",
+            where=inputs["samples"].name,
+            mend="give a table with one row a sample, or none",
+        )
     for role in companions(inputs):
         same_sheet = inputs.get(sheet_of(role)) == inputs.get("samples") or sheet_of(role) not in inputs
         if inputs[role].id == inputs["data"].id and same_sheet:

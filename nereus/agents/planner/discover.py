@@ -41,7 +41,16 @@ from nereus.memory.folder_archive import files_of
 from nereus.memory.locks import held
 from nereus.memory.priors import NOTHING, Priors, facts
 from nereus.memory.progress import Progress
-from nereus.memory.records import ArtifactRef, Budget, CallStatus, Hypothesis, RunHeader, RunRecord, ToolCall
+from nereus.memory.records import (
+    ArtifactRef,
+    Budget,
+    CallStatus,
+    Hypothesis,
+    RunHeader,
+    RunRecord,
+    RunStatus,
+    ToolCall,
+)
 from nereus.memory.retention import LOCKS
 from nereus.memory.runs import RESUMABLE
 from nereus.memory.vectors import open_vectors
@@ -225,34 +234,13 @@ def discover(
     with open_workspace(loaded) as workspace:
         with workspace.artifacts.together():
             inputs = {role: workspace.artifacts.put_file(path) for role, path in files.items()}
-        if "samples" in inputs and inputs["samples"].id == inputs["data"].id:
-            raise InputError(
-                "the sample sheet is the data table itself",
-                where=inputs["samples"].name,
-                mend="give a table with one row a sample, or leave --samples out",
-            )
         options = dict(load or {})
         refuse_equal_files(inputs)
         read_once(workspace, inputs, options, loaded.seed)
         priors = _learned(workspace, inputs["data"].id, chosen)
-        parts = result_parts(loaded, chosen, question, options, limits, inputs) | _told_of(priors)
+        folder = os.path.abspath(out_dir.expanduser())
         header = workspace.repository.create_run(
-            RunHeader(
-                id="",
-                status="running",
-                question=question,
-                seed=loaded.seed,
-                policy=chosen.id,
-                workers=loaded.workers,
-                out_dir=os.path.abspath(out_dir.expanduser()),
-                inputs=inputs,
-                fingerprint=fingerprint(parts),
-                fingerprint_parts=parts,
-                settings={**loaded.public(), "load": options},
-                versions=versions(),
-                budget=limits,
-                learned={} if priors == NOTHING else priors.model_dump(mode="json"),
-            )
+            header_of(loaded, chosen, question, options, limits, inputs, "running", folder, priors)
         )
         return drive(workspace, header, chosen, ask, on_event, new=True)
 
@@ -337,6 +325,37 @@ def settings_as_started(
         started["approval"] = header.settings["approval"]
     same = load_settings(**{**settings, **named, **started})
     return same, given or make_policy(same, header.budget)
+
+
+def header_of(
+    settings: Settings,
+    policy: Policy,
+    question: str | None,
+    options: Mapping[str, Any],
+    limits: Budget,
+    inputs: Mapping[str, ArtifactRef],
+    status: RunStatus,
+    out_dir: str = "",
+    priors: Priors = NOTHING,
+) -> RunHeader:
+    """Header of a run that is asked for: what it is asked, of what, and all that its result depends on."""
+    parts = result_parts(settings, policy, question, options, limits, inputs) | _told_of(priors)
+    return RunHeader(
+        id="",
+        status=status,
+        question=question,
+        seed=settings.seed,
+        policy=policy.id,
+        workers=settings.workers,
+        out_dir=out_dir,
+        inputs=dict(inputs),
+        fingerprint=fingerprint(parts),
+        fingerprint_parts=parts,
+        settings={**settings.public(), "load": dict(options)},
+        versions=versions(),
+        budget=limits,
+        learned={} if priors == NOTHING else priors.model_dump(mode="json"),
+    )
 
 
 def header_parts(

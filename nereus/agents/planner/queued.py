@@ -16,15 +16,14 @@ from nereus.agents.planner.companions import refuse_equal_files
 from nereus.agents.planner.discover import (
     Run,
     drive,
+    header_of,
     header_parts,
     read_once,
-    result_parts,
     settings_as_started,
-    versions,
 )
 from nereus.agents.policies import make_policy
 from nereus.errors import InputError, NereusError
-from nereus.memory.fingerprint import check_resume, fingerprint
+from nereus.memory.fingerprint import check_resume
 from nereus.memory.records import ArtifactRef, RunHeader, RunStatus
 from nereus.memory.runs import RESUMABLE
 from nereus.memory.workspace import Workspace
@@ -75,28 +74,7 @@ def queue_run(
     policy = make_policy(loaded, limits)
     options = dict(load or {})
     refuse_equal_files(inputs)
-    if "samples" in inputs and inputs["samples"].id == inputs["data"].id:
-        raise InputError(
-            "the sample sheet is the data table itself",
-            where=inputs["samples"].name,
-            mend="give a table with one row a sample, or none",
-        )
-    parts = result_parts(loaded, policy, question, options, limits, inputs)
-    header = RunHeader(
-        id="",
-        status="queued",
-        question=question,
-        seed=loaded.seed,
-        policy=policy.id,
-        workers=loaded.workers,
-        out_dir="",
-        inputs=dict(inputs),
-        fingerprint=fingerprint(parts),
-        fingerprint_parts=parts,
-        settings={**loaded.public(), "load": options},
-        versions=versions(),
-        budget=limits,
-    )
+    header = header_of(loaded, policy, question, options, limits, inputs, "queued")
     with workspace.database.write():
         made = workspace.repository.create_run(header, owner)
         made = workspace.repository.update_header(made.id, out_dir=str(reports / made.id))

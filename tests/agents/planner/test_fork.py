@@ -131,7 +131,13 @@ def test_an_edited_covariate_changes_only_what_depends_on_it(run: nereus.Run, ho
     found = nereus.compare(run, fork)
     moved = found.of("workflows")
     # The synthesis combines both, and draws the edited comparison; a panel is of what the comparison adjusts for.
-    assert set(moved["subject"].str.partition(" · ")[0]) <= {"differential", "panel", "synthesis"}
+    asked = moved["subject"]
+    kinds = asked.str.partition(" · ")[0]
+    assert set(kinds) <= {"differential", "panel", "synthesis"}
+    assert changed.contrast is not None
+    own = f"disease: {changed.contrast.label}"
+    assert asked[kinds == "panel"].str.startswith(f"panel · {own}").all()
+    assert asked[kinds == "differential"].str.startswith(f"differential · {own}").all()
     assert not moved["subject"].str.contains("sex: m").any()
     assert not moved.empty
     assert nereus.verify(fork.directory).ok
