@@ -106,7 +106,7 @@ def _sqlite(file: Path, progress: Callable[[], Mark] | None) -> Iterator[BaseChe
 @contextmanager
 def _postgres(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
     try:
-        from langgraph.checkpoint.postgres import PostgresSaver
+        import langgraph.checkpoint.postgres  # noqa: F401
         from psycopg import Connection, OperationalError  # type: ignore[import-not-found,unused-ignore]
         from psycopg.rows import dict_row  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
@@ -115,6 +115,8 @@ def _postgres(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
             where="checkpoint_url",
             mend="pip install 'nereus[postgres]'",
         ) from error
+    from nereus.memory.server_saver import ServerSaver
+
     address = url.replace("postgresql+psycopg://", "postgresql://", 1)
     try:
         connection = Connection.connect(address, autocommit=True, prepare_threshold=0, row_factory=dict_row)
@@ -126,7 +128,7 @@ def _postgres(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
         ) from error
     with closing(connection):
         try:
-            saver = PostgresSaver(connection, serde=serializer())
+            saver = ServerSaver(connection, serde=serializer())
             _set_up_in_turn(saver, connection)
             yield saver
         except OperationalError as error:

@@ -10,13 +10,14 @@ the run had, both of which only grow; a run whose record has fewer is begun agai
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from nereus.memory.progress import Mark
+from nereus.memory.threaded_saver import ThreadedSaver
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS marks (
@@ -29,9 +30,18 @@ _KEEP = """
 INSERT INTO marks VALUES (?, ?, ?)
 ON CONFLICT (thread_id) DO UPDATE SET events = excluded.events, decisions = excluded.decisions
 """
+_CHECKPOINTS = "checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
+_WRITES = "checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
+_OF_RUN = "SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints WHERE json_extract(CAST(metadata AS TEXT), '$.run_id') = ?"
+_OLDER = """
+DELETE FROM {table} WHERE thread_id = ? AND checkpoint_id < (
+    SELECT MAX(newest.checkpoint_id) FROM checkpoints AS newest
+    WHERE newest.thread_id = {table}.thread_id AND newest.checkpoint_ns = {table}.checkpoint_ns
+)
+"""  # ids are ordered by time
 
 
-class OrderedSaver(SqliteSaver):
+class OrderedSaver(ThreadedSaver, SqliteSaver):
     """LangGraph's SQLite checkpointer, which keeps a `Mark` with what it writes.
 
     Parameters
@@ -85,3 +95,41 @@ class OrderedSaver(SqliteSaver):
         self.conn.execute("DELETE FROM marks WHERE thread_id = ?", (thread_id,))
         self.conn.commit()
         self._marked = None
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Forget the checkpoints that runs made, by ``run_id`` in their metadata."""
+        with self.cursor() as cursor:
+            for run_id in run_ids:
+                cursor.execute(
+                    f"DELETE FROM writes WHERE (thread_id, checkpoint_ns, checkpoint_id) IN ({_OF_RUN})",
+                    (str(run_id),),
+                )
+                cursor.execute(
+                    f"DELETE FROM checkpoints WHERE (thread_id, checkpoint_ns, checkpoint_id) IN ({_OF_RUN})",
+                    (str(run_id),),
+                )
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy a thread with all its history and what waits to be written."""
+        with self.cursor() as cursor:
+            for table, columns in (("checkpoints", _CHECKPOINTS), ("writes", _WRITES)):
+                cursor.execute(
+                    f"INSERT INTO {table} (thread_id, {columns})"
+                    f" SELECT ?, {columns} FROM {table} WHERE thread_id = ?",
+                    (str(target_thread_id), str(source_thread_id)),
+                )
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Forget threads (``delete``), or all but the newest checkpoint of each of their namespaces (``keep_latest``).
+
+        The state must not use LangGraph's delta channels, whose values are spread over the history.
+        """
+        if strategy not in ("keep_latest", "delete"):
+            raise ValueError(f"{strategy!r} is no way to prune: keep_latest or delete")
+        for thread_id in thread_ids:
+            if strategy == "delete":
+                self.delete_thread(thread_id)
+                continue
+            with self.cursor() as cursor:
+                for table in ("writes", "checkpoints"):
+                    cursor.execute(_OLDER.format(table=table), (str(thread_id),))
