@@ -32,6 +32,7 @@ from nereus.agents.policies.base import Policy, ProfileView
 from nereus.agents.reporter.bundle import refuse_foreign_folder, refuse_unwritable_folder
 from nereus.errors import InputError, ResumeRefused
 from nereus.memory.checkpoints import before_choices, copy_checkpoint, open_checkpoints
+from nereus.memory.database.models import LOCAL
 from nereus.memory.events import Listener
 from nereus.memory.fingerprint import check_resume, fingerprint
 from nereus.memory.records import Decision, Objective, ObjectiveKind, RunHeader
@@ -81,34 +82,56 @@ def fork(
     >>> import nereus
     >>> nereus.fork("r1a2b3c4d5e-1", "O2", edit={"edit": {"O2": {"covariates": ["age"]}}})  # doctest: +SKIP
     """
-    if edit is not None and not isinstance(edit, Mapping):
-        raise InputError(
-            "an edit is a mapping", where="edit", mend="give some of drop, edit and add as its keys"
-        )
-    _refuse_odd_shapes(edit or {}, "edit")
+    _refuse_odd_edit(edit)
     given, loaded = policy_and_settings(policy, settings)
     with open_workspace(loaded) as workspace:
         origin = workspace.repository.header(run_id)
         same, chosen = settings_as_started(origin, loaded, given, policy, settings)
         check_resume(origin, header_parts(origin, same, chosen))
-        folder = _folder(out, origin, at)
-        with open_checkpoints(same.checkpoint_url) as saver:
-            found = _before(saver, origin, at)
-            state = found.checkpoint["channel_values"]
-            answer = _answer(workspace, state, edit or {})
-            header = _opened(workspace, origin, at, answer, folder)
-            _copy_record(workspace, origin.id, header, state)
-            saver.delete_thread(header.id)
-            copy_checkpoint(saver, found, header.id)
-            if answer:
-                graph = build_research_graph(saver)
-                graph.update_state(
-                    {"configurable": {"thread_id": header.id}}, {"answer": answer}, as_node="gate_objectives"
-                )
-        workspace.events.append(
-            header.id, FORKED, header.id, {"from": origin.id, "at": at, "edit": answer}, key="forked"
-        )
-        return drive(workspace.with_settings(same), header, chosen, ask, on_event)
+        own = workspace.with_settings(same)
+        header = open_fork(own, origin, at, edit or {}, _folder(out, origin, at))
+        return drive(own, header, chosen, ask, on_event)
+
+
+def open_fork(
+    workspace: Workspace,
+    origin: RunHeader,
+    at: str,
+    edit: Mapping[str, Any],
+    folder: Path | None,
+    owner: str = LOCAL,
+) -> RunHeader:
+    """Record a fork with all that it begins with; it is gone on with like a run that was interrupted.
+
+    Parameters
+    ----------
+    workspace
+        Open stores, with the settings of the run.
+    origin, at, edit
+        See `fork`.
+    folder
+        Of the report; None where whoever asks names it afterwards.
+    owner
+        Whose fork it is.
+    """
+    _refuse_odd_edit(edit)
+    with open_checkpoints(workspace.settings.checkpoint_url) as saver:
+        found = _before(saver, origin, at)
+        state = found.checkpoint["channel_values"]
+        answer = _answer(workspace, state, edit)
+        header = _opened(workspace, origin, at, answer, folder, owner)
+        _copy_record(workspace, origin.id, header, state)
+        saver.delete_thread(header.id)
+        copy_checkpoint(saver, found, header.id)
+        if answer:
+            graph = build_research_graph(saver)
+            graph.update_state(
+                {"configurable": {"thread_id": header.id}}, {"answer": answer}, as_node="gate_objectives"
+            )
+    workspace.events.append(
+        header.id, FORKED, header.id, {"from": origin.id, "at": at, "edit": answer}, key="forked"
+    )
+    return header
 
 
 def read_edit(
@@ -154,6 +177,14 @@ def read_edit(
     if edits:
         found["edit"] = edits
     return found
+
+
+def _refuse_odd_edit(edit: Any) -> None:
+    if edit is not None and not isinstance(edit, Mapping):
+        raise InputError(
+            "an edit is a mapping", where="edit", mend="give some of drop, edit and add as its keys"
+        )
+    _refuse_odd_shapes(edit or {}, "edit")
 
 
 def _refuse_odd_shapes(edit: Mapping[str, Any], where: str) -> None:
@@ -246,7 +277,12 @@ def _folder(out: str | Path | None, origin: RunHeader, at: str) -> Path:
 
 
 def _opened(
-    workspace: Workspace, origin: RunHeader, at: str, answer: Mapping[str, Any], folder: Path
+    workspace: Workspace,
+    origin: RunHeader,
+    at: str,
+    answer: Mapping[str, Any],
+    folder: Path | None,
+    owner: str,
 ) -> RunHeader:
     told = {"fork of": origin.id, "fork at": at, "fork edit": json.dumps(dict(answer), sort_keys=True)}
     parts = {**origin.fingerprint_parts, **told}
@@ -256,7 +292,7 @@ def _opened(
                 "id": "",
                 "status": "running",
                 "stop_reason": "",
-                "out_dir": os.path.abspath(folder),
+                "out_dir": "" if folder is None else os.path.abspath(folder),
                 "fingerprint": fingerprint(parts),
                 "fingerprint_parts": parts,
                 "versions": versions(),
@@ -268,7 +304,8 @@ def _opened(
                 "forked_at": at,
                 "forked_edit": dict(answer),
             }
-        )
+        ),
+        owner,
     )
 
 

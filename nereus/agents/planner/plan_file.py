@@ -103,10 +103,21 @@ def read_plan(path: Path) -> Plan:
         raise InputError(
             f"not readable as YAML: {error}", where=str(path), mend="write it with `nereus plan`"
         ) from None
+    return checked_plan(found, str(path))
+
+
+def checked_plan(found: Any, where: str) -> Plan:
+    """A plan as it was read from a file or a request.
+
+    Raises
+    ------
+    InputError
+        It is no plan; says the field.
+    """
     if not isinstance(found, Mapping) or found.get("nereus_plan") != PLAN_VERSION:
         raise InputError(
             f"this is no plan of version {PLAN_VERSION}",
-            where=str(path),
+            where=where,
             mend="write one with `nereus plan DATA -o FILE`",
         )
     try:
@@ -114,14 +125,14 @@ def read_plan(path: Path) -> Plan:
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(
-            f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where=str(path), mend="change this field"
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where=where, mend="change this field"
         ) from None
     named = [one.id for one in plan.objectives if one.id is not None]
     twice = [one for one in dict.fromkeys(named) if named.count(one) > 1]
     if twice:
         raise InputError(
             f"objective {twice[0]} stands twice",
-            where=str(path),
+            where=where,
             mend="leave out the id of the one that you added",
         )
     return plan

@@ -14,6 +14,7 @@ from nereus.agents.planner.approval import RunWaits
 from nereus.agents.planner.budget import parse_budget
 from nereus.agents.planner.companions import refuse_equal_files
 from nereus.agents.planner.discover import (
+    Ask,
     Run,
     drive,
     header_of,
@@ -21,8 +22,10 @@ from nereus.agents.planner.discover import (
     read_once,
     settings_as_started,
 )
+from nereus.agents.planner.fork import open_fork
+from nereus.agents.planner.plan_file import Plan, PlanAnswers, PlanWriter, checked_plan
 from nereus.agents.policies import make_policy
-from nereus.errors import InputError, NereusError
+from nereus.errors import InputError, NereusError, ResumeRefused
 from nereus.memory.fingerprint import check_resume
 from nereus.memory.records import ArtifactRef, RunHeader, RunStatus
 from nereus.memory.runs import RESUMABLE
@@ -31,6 +34,10 @@ from nereus.settings import load_settings
 
 QUEUED = "run_queued"
 """Event that a run which waits for a worker begins with."""
+STOP_AT = "stop_at"
+"""Among the settings of a run: where it stops, and waits."""
+PLAN, PLANNED = "plan", "planned"
+"""Among the settings of a run: the plan with which it waits, and the plan by which it goes on."""
 
 
 def queue_run(
@@ -42,6 +49,7 @@ def queue_run(
     question: str | None = None,
     budget: list[str] | None = None,
     load: Mapping[str, Any] | None = None,
+    told: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> RunHeader:
     """Record a run that is asked for; its status is ``queued``.
@@ -58,6 +66,8 @@ def queue_run(
         Folder in which the run's report gets a folder of its own.
     question, budget, load
         See `discover`.
+    told
+        What `work_on` must know beside: ``{"stop_at": "plan"}``.
     **settings
         Settings of the run: ``seed``, ``policy``, ``approval`` ...
 
@@ -75,6 +85,7 @@ def queue_run(
     options = dict(load or {})
     refuse_equal_files(inputs)
     header = header_of(loaded, policy, question, options, limits, inputs, "queued")
+    header = header.model_copy(update={"settings": {**header.settings, **(told or {})}})
     with workspace.database.write():
         made = workspace.repository.create_run(header, owner)
         made = workspace.repository.update_header(made.id, out_dir=str(reports / made.id))
@@ -99,7 +110,11 @@ def work_on(workspace: Workspace, run_id: str) -> Run:
     try:
         if header.status == "queued":
             read_once(own, header.inputs, header.settings.get("load", {}), header.seed)
-        return drive(own, header, policy, _wait, None, new=header.status == "queued")
+        ask = _who_answers(header)
+        run = drive(own, header, policy, ask, None, new=header.status == "queued")
+        if isinstance(ask, PlanWriter) and ask.plan is not None:
+            _keep(workspace, run_id, PLAN, ask.plan)
+        return run
     except NereusError as error:
         now = workspace.repository.header(run_id)
         if now.status in ("queued", "running"):
@@ -113,6 +128,77 @@ def work_on(workspace: Workspace, run_id: str) -> Run:
             key="refused",
         )
         raise
+
+
+def queue_fork(
+    workspace: Workspace, run_id: str, at: str, edit: Mapping[str, Any], *, owner: str, reports: Path
+) -> RunHeader:
+    """Record a fork of a run (see `nereus.fork`) that another process goes on with.
+
+    Raises
+    ------
+    InputError
+        The run has no such open question, or the edit names what is not there.
+    ResumeRefused
+        Version, settings or data differ from those of the run.
+    """
+    origin = workspace.repository.header(run_id)
+    same, policy = settings_as_started(origin, workspace.settings, None, None, {"freeze": True})
+    check_resume(origin, header_parts(origin, same, policy))
+    header = open_fork(workspace.with_settings(same), origin, at, edit, None, owner)
+    settings = {
+        name: value for name, value in header.settings.items() if name not in (PLAN, PLANNED, STOP_AT)
+    }
+    return workspace.repository.update_header(header.id, out_dir=str(reports / header.id), settings=settings)
+
+
+def plan_of(header: RunHeader) -> Plan | None:
+    """The plan with which a run waits, as it was edited; None where it has none."""
+    found = header.settings.get(PLANNED) or header.settings.get(PLAN)
+    return None if found is None else Plan.model_validate(found)
+
+
+def carry_out(workspace: Workspace, run_id: str, document: Mapping[str, Any]) -> RunHeader:
+    """Let a run that waits with a plan go on by an edited one.
+
+    Raises
+    ------
+    InputError
+        It is no plan, or one of other data.
+    ResumeRefused
+        The run does not wait with a plan.
+    """
+    with workspace.database.write():
+        header = workspace.repository.header(run_id)
+        if header.status != "waiting" or PLAN not in header.settings:
+            raise ResumeRefused(
+                f"the run is {header.status}, and waits with no plan",
+                where=f"run {run_id}",
+                mend="ask for a run with stop_at: plan",
+            )
+        plan = checked_plan(document, "plan")
+        if plan.sha256 != header.inputs["data"].id:
+            raise InputError(
+                f"the plan was made for {plan.data!r} with other content",
+                where="plan",
+                mend="edit the plan of this run",
+            )
+        return _keep(workspace, run_id, PLANNED, plan)
+
+
+def _keep(workspace: Workspace, run_id: str, name: str, plan: Plan) -> RunHeader:
+    with workspace.database.write():
+        header = workspace.repository.header(run_id)
+        return workspace.repository.update_header(
+            run_id, settings={**header.settings, name: plan.model_dump(mode="json")}
+        )
+
+
+def _who_answers(header: RunHeader) -> Ask:
+    """Who answers the questions of a run that nobody sits beside: its plan, or those who find it waiting."""
+    if PLANNED in header.settings:
+        return PlanAnswers(Plan.model_validate(header.settings[PLANNED]))
+    return PlanWriter() if header.settings.get(STOP_AT) == PLAN else _wait
 
 
 def _wait(request: Mapping[str, Any]) -> Any:

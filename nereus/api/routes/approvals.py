@@ -6,13 +6,12 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
-from pydantic import BaseModel
 
 from nereus.api.access import Reader, State, Writer
 from nereus.api.problems import documented
 from nereus.api.routes.runs import RunId, owned
+from nereus.api.views import ApprovalView
 from nereus.errors import NotFound, ResumeRefused
-from nereus.memory.approvals import Approval
 
 router = APIRouter(prefix="/api/runs", tags=["approvals"])
 
@@ -22,24 +21,6 @@ _FAULTS = (
     HTTPStatus.NOT_FOUND,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
-
-
-class ApprovalView(BaseModel):
-    """A question of a run."""
-
-    id: str
-    kind: str
-    """``objectives``, ``workflow``, ``tool`` or ``report``."""
-    status: str
-    request: dict[str, Any]
-    """What is asked: shown to the person."""
-    answer: dict[str, Any] | None
-    answered_by: str
-
-    @classmethod
-    def of(cls, approval: Approval) -> ApprovalView:
-        """What is told of a question."""
-        return cls(**approval.model_dump(include=set(cls.model_fields)))
 
 
 @router.get("/{run_id}/approvals", responses=documented(*_FAULTS))

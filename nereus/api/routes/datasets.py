@@ -12,29 +12,14 @@ from pydantic import BaseModel
 from nereus.api.access import Caller, Reader, State, Writer
 from nereus.api.incoming import kept
 from nereus.api.problems import documented
-from nereus.api.routes.jobs import JobView, Wait, waited
+from nereus.api.routes.jobs import Wait, waited
+from nereus.api.views import Dataset, JobView
 from nereus.memory.jobs import Job
-from nereus.memory.uploads import Upload
 
 router = APIRouter(prefix="/api/datasets", tags=["data sets"])
 
 DatasetId = Annotated[str, Path(pattern="^d[0-9a-f]{16}$")]
 _FAULTS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
-
-
-class Dataset(BaseModel):
-    """A file that was uploaded."""
-
-    id: str
-    name: str
-    size: int
-    """Bytes."""
-    created_at: str
-
-    @classmethod
-    def of(cls, upload: Upload) -> Dataset:
-        """What is told of an upload."""
-        return cls(id=upload.id, name=upload.name, size=upload.size, created_at=upload.created_at)
 
 
 @router.post(

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from nereus.api.access import Reader, State, Writer
 from nereus.api.example_files import EXAMPLES, Example
 from nereus.api.problems import documented
-from nereus.api.routes.datasets import Dataset
+from nereus.api.views import Dataset
 from nereus.errors import NotFound
 
 router = APIRouter(prefix="/api/examples", tags=["data sets"])

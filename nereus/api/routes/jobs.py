@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel
 
 from nereus.api.access import Caller, Reader, State, Writer
 from nereus.api.artifact_files import content
 from nereus.api.problems import documented
 from nereus.api.state import ServerState
+from nereus.api.views import JobView
 from nereus.errors import NotFound
 from nereus.memory.jobs import ENDED, Job
 from nereus.memory.records import ArtifactRef
@@ -25,36 +25,6 @@ JobId = Annotated[str, Path(pattern="^j[0-9a-f]{16}$")]
 Wait = Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the end before answering.")]
 _FAULTS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 _LOOK_S = 0.03
-
-
-class JobView(BaseModel):
-    """A piece of work."""
-
-    id: str
-    kind: str
-    status: str
-    """``queued``, ``running``, ``finished``, ``failed`` or ``cancelled``."""
-    run: str | None
-    created_at: str
-    ended_at: str | None
-    tool: str | None
-    """Of a tool call."""
-    result: dict[str, Any]
-    """What came out; of a failed one ``error`` with ``what``, ``where`` and ``mend``."""
-
-    @classmethod
-    def of(cls, job: Job) -> JobView:
-        """What is told of a job."""
-        return cls(
-            id=job.id,
-            kind=job.kind,
-            status=job.status,
-            run=job.run_id,
-            created_at=job.created_at,
-            ended_at=job.ended_at,
-            tool=job.request.get("tool"),
-            result=job.result,
-        )
 
 
 async def waited(state: ServerState, caller: Caller, job: Job, wait: float) -> JobView:

@@ -16,8 +16,9 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from nereus.api.access import Reader, State
 from nereus.api.problems import documented
-from nereus.api.routes.runs import RunId, shown_status
+from nereus.api.routes.runs import RunId
 from nereus.api.state import ServerState
+from nereus.api.views import shown_status
 from nereus.errors import NotFound
 from nereus.memory.records import RUN_ENDED, Event
 

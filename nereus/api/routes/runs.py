@@ -15,8 +15,10 @@ from nereus.api.artifact_files import content
 from nereus.api.problems import documented
 from nereus.api.served_runs import cancelled, forget_report, reports
 from nereus.api.state import ServerState
+from nereus.api.views import RunArtifact
+from nereus.api.views import RunView as RunView
 from nereus.errors import NotFound, ResumeRefused
-from nereus.memory.jobs import ENDED, JobStatus
+from nereus.memory.jobs import ENDED
 from nereus.memory.records import ArtifactRef, RunHeader
 from nereus.memory.runs import RESUMABLE
 
@@ -58,34 +60,8 @@ class RunRequest(BaseModel):
     """When the run asks before it goes on."""
     policy: Literal["rules", "llm"] | None = None
     """Who decides; the server's setting where it is not said."""
-
-
-class RunView(BaseModel):
-    """A run."""
-
-    id: str
-    status: str
-    stop_reason: str
-    question: str | None
-    inputs: dict[str, str]
-    """Role to file name."""
-    seed: int
-    policy: str
-    started: str
-    finished: str | None
-    wall_s: float
-    used: dict[str, float]
-    last_event: int
-
-    @classmethod
-    def of(cls, header: RunHeader, work: JobStatus | None, last_event: int = 0) -> RunView:
-        """What is told of a run. While its job is not ended, it has not: its report may still be written."""
-        return cls(
-            **header.model_dump(include=set(cls.model_fields) - {"inputs", "last_event", "status"}),
-            status=shown_status(header.status, work),
-            inputs={role: ref.name for role, ref in header.inputs.items()},
-            last_event=last_event,
-        )
+    stop_at: Literal["plan"] | None = None
+    """``plan``: read and prepare the data, and wait with a plan that can be edited (``runs/ID/plan-file``)."""
 
 
 @router.post("", status_code=HTTPStatus.ACCEPTED, responses=documented(*_ONE))
@@ -100,6 +76,8 @@ def create_run(asked: RunRequest, response: Response, state: State, caller: Writ
     ids |= named_files(asked.cohort, asked.cohort_samples, asked.layers)
     inputs = {role: state.uploads.get(str(one), caller.owner).artifact for role, one in ids.items()}
     settings: dict[str, Any] = {"seed": asked.seed, "approval": asked.approval}
+    if asked.stop_at is not None:
+        settings["approval"] = "always"  # a plan is written, and carried out, at the questions of the run
     if asked.policy is not None:
         settings["policy"] = asked.policy
     with state.workspace.database.write():
@@ -111,6 +89,7 @@ def create_run(asked: RunRequest, response: Response, state: State, caller: Writ
             question=asked.question,
             budget=asked.budget,
             load=asked.load,
+            told={} if asked.stop_at is None else {"stop_at": asked.stop_at},
             **settings,
         )
         state.jobs.add(caller.owner, "run", run_id=header.id)
@@ -220,12 +199,12 @@ def steps(run_id: RunId, state: State, caller: Reader) -> list[dict[str, Any]]:
 
 
 @router.get("/{run_id}/artifacts", responses=documented(*_ONE))
-def artifacts(run_id: RunId, state: State, caller: Reader) -> list[dict[str, Any]]:
+def artifacts(run_id: RunId, state: State, caller: Reader) -> list[RunArtifact]:
     """Everything that the run's steps made."""
     owned(state, caller, run_id)
     record = state.workspace.repository.load(run_id)
     return [
-        {"step": step.id, "tool": step.tool, "name": name, **ref.model_dump(mode="json", exclude={"name"})}
+        RunArtifact(step=step.id, tool=step.tool, name=name, **ref.model_dump(mode="json", exclude={"name"}))
         for step in record.steps()
         if step.call_key in record.calls
         for name, ref in record.calls[step.call_key].outputs.items()
@@ -275,19 +254,6 @@ def view(state: ServerState, caller: Caller, run_id: str) -> RunView:
     work = state.jobs.unended_runs(caller.owner).get(run_id)  # read first: a job ends after its run
     header = owned(state, caller, run_id)
     return RunView.of(header, work, state.workspace.events.last(run_id))
-
-
-def shown_status(status: str, work: JobStatus | None) -> str:
-    """Status of a run as those who wait for its end need it.
-
-    Parameters
-    ----------
-    status
-        As it is recorded.
-    work
-        Whether its job waits or is at work; None where it has none.
-    """
-    return status if work is None else work
 
 
 def owned(state: ServerState, caller: Caller, run_id: str) -> RunHeader:

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nereus.api.access import Caller, Reader, State, Writer
 from nereus.api.problems import Refused, documented
-from nereus.api.routes.jobs import JobView, Wait, waited
+from nereus.api.routes.jobs import Wait, waited
 from nereus.api.state import ServerState
+from nereus.api.views import JobView, ToolDetails, ToolInput, ToolView
 from nereus.errors import InputError, PlanError
 from nereus.memory.jobs import Job
 from nereus.memory.records import ArtifactRef
@@ -30,48 +31,6 @@ _FAULTS = (
 Inputs = dict[str, str | dict[str, str]]
 
 
-class ToolInput(BaseModel):
-    """One input of a tool."""
-
-    name: str
-    kind: str
-    required: bool
-
-
-class ToolView(BaseModel):
-    """A tool."""
-
-    name: str
-    version: str
-    summary: str
-    capability: str
-    """``read``, ``compute``, ``network`` or ``exec``; the last two can be called in approved runs only."""
-    inputs: list[ToolInput]
-    outputs: list[str]
-
-    @classmethod
-    def of(cls, tool: Tool) -> ToolView:
-        """What is told of a tool."""
-        return cls(
-            name=tool.name,
-            version=tool.version,
-            summary=tool.summary,
-            capability=tool.capability.value,
-            inputs=[
-                ToolInput(name=one.name, kind=one.kind, required=not one.optional) for one in tool.inputs
-            ],
-            outputs=list(tool.outputs),
-        )
-
-
-class ToolDetails(ToolView):
-    """A tool with its documentation and parameters."""
-
-    documentation: str
-    parameters: dict[str, Any]
-    """JSON schema."""
-
-
 class ToolCallRequest(BaseModel):
     """A call."""
 
@@ -87,7 +46,7 @@ class ToolCallRequest(BaseModel):
 def list_tools(caller: Reader) -> list[ToolView]:
     """All tools."""
     del caller
-    return [ToolView.of(registry.get(name)) for name in registry.names()]
+    return [tool_view(registry.get(name)) for name in registry.names()]
 
 
 @router.get("/{name}", responses=documented(*_FAULTS))
@@ -96,7 +55,7 @@ def get_tool(name: str, caller: Reader) -> ToolDetails:
     del caller
     tool = _known(name)
     return ToolDetails(
-        **ToolView.of(tool).model_dump(),
+        **tool_view(tool).model_dump(),
         documentation=tool.__doc__ or "",
         parameters=tool.params_model.model_json_schema(),
     )
@@ -127,6 +86,18 @@ async def call_tool(
         return state.jobs.add(caller.owner, "tool", request)
 
     return await waited(state, caller, await run_in_threadpool(queue), wait)
+
+
+def tool_view(tool: Tool) -> ToolView:
+    """What is told of a tool."""
+    return ToolView(
+        name=tool.name,
+        version=tool.version,
+        summary=tool.summary,
+        capability=tool.capability.value,
+        inputs=[ToolInput(name=one.name, kind=one.kind, required=not one.optional) for one in tool.inputs],
+        outputs=list(tool.outputs),
+    )
 
 
 def _known(name: str) -> Tool:

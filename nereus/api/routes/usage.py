@@ -6,24 +6,14 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
 
 from nereus.api.access import Admin, Reader, State
 from nereus.api.problems import documented
+from nereus.api.views import Usage
 
 router = APIRouter(prefix="/api", tags=["usage"])
 
 _FAULTS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
-
-
-class Usage(BaseModel):
-    """What one owner's runs have used."""
-
-    owner: str
-    runs: int
-    wall_s: float
-    used: dict[str, float]
-    """Steps, tool calls, calls and tokens of language models, money: by the names of a run's budget."""
 
 
 @router.get("/usage", responses=documented(*_FAULTS))
