@@ -95,13 +95,17 @@ def correlations(z: FloatArray) -> FloatArray:
         r = product / np.maximum(np.outer(size, size), 1e-300)
     else:
         n = seen.T @ seen
-        sums, squares = filled.T @ seen, (filled**2).T @ seen
+        sums, spread = filled.T @ seen, (filled**2).T @ seen
         count = np.maximum(n, 1.0)
-        covariance = filled.T @ filled - sums * sums.T / count
-        spread = np.maximum(squares - sums**2 / count, 0.0)
-        r = covariance / np.maximum(np.sqrt(spread * spread.T), 1e-12)
+        r = filled.T @ filled
+        r -= sums * sums.T / count
+        np.square(sums, out=sums)
+        sums /= count
+        spread -= sums
+        np.sqrt(np.maximum(spread, 0.0, out=spread), out=spread)
+        r /= np.maximum(spread * spread.T, 1e-12)
         r[n < _LEAST_SHARED] = 0.0
-    r = np.clip(r, -1.0, 1.0)
+    np.clip(r, -1.0, 1.0, out=r)
     np.fill_diagonal(r, 1.0)
     return np.asarray(r)
 
@@ -144,28 +148,20 @@ def topological_overlap(adjacency: FloatArray) -> FloatArray:
     half = np.triu(dsyrk(1.0, a))  # a is symmetric: a @ a for half of the work
     shared = half + np.triu(half, 1).T
     connectivity = a.sum(axis=1)
-    least = np.minimum(connectivity[:, None], connectivity[None, :])
-    overlap = (shared + a) / np.maximum(least + 1.0 - a, 1e-12)
-    np.fill_diagonal(overlap, 1.0)
-    return np.asarray(np.clip(overlap, 0.0, 1.0))
-
-
-def find_modules(z: FloatArray, power: int, sign: Sign, min_size: int) -> Modules:
-    """Modules of prepared values.
-
-    The tree of topological overlaps is cut where the modularity of the weighted network (Newman 2004, Phys Rev
-    E 70:056131) is largest; parts smaller than `min_size` are no modules.
-
-    Parameters
-    ----------
-    z
-        Of `prepared`, shape (samples, features).
-    """
-    return modules_of(correlations(z), power, sign, min_size)
+    most = np.minimum(connectivity[:, None], connectivity[None, :]) + 1.0
+    most -= a
+    shared += a
+    shared /= np.maximum(most, 1e-12, out=most)
+    np.fill_diagonal(shared, 1.0)
+    return np.asarray(np.clip(shared, 0.0, 1.0, out=shared))
 
 
 def modules_of(r: FloatArray, power: int, sign: Sign, min_size: int) -> Modules:
-    """`find_modules` for known correlations."""
+    """Modules of known correlations, shape (features, features).
+
+    The tree of topological overlaps is cut where the modularity of the weighted network (Newman 2004, Phys Rev
+    E 70:056131) is largest; parts smaller than `min_size` are no modules.
+    """
     alike = similarity(r, sign)
     adjacency = alike**power
     np.fill_diagonal(adjacency, 0.0)
@@ -216,12 +212,17 @@ def _numbered(labels: IntArray, alike: FloatArray, min_size: int) -> Modules:
     return Modules(label, np.array(density, dtype=np.float64))
 
 
-def settled(z: FloatArray, found: Modules, sign: Sign, min_size: int, level: float) -> Modules:
+def settled(z: FloatArray, r: FloatArray, found: Modules, sign: Sign, min_size: int, level: float) -> Modules:
     """Leave out of each module the features that do not follow its eigen-feature.
 
     Average linkage sweeps in features that follow a few members by chance. A feature stays when its correlation
     with the eigen-feature of its module, made without itself, is significant at `level` among all features
     (Benjamini-Hochberg, because each was chosen from all of them); repeated until nothing moves.
+
+    Parameters
+    ----------
+    z, r
+        Prepared values, shape (samples, features), and their correlations.
     """
     label = found.label.copy()
     n = np.maximum(np.isfinite(z).sum(axis=0), 3)
@@ -229,8 +230,8 @@ def settled(z: FloatArray, found: Modules, sign: Sign, min_size: int, level: flo
         p = np.ones(len(label))
         for at in np.unique(label[label >= 0]):
             members = label == at
-            r = _membership_without_self(z, members, sign)[members]
-            size = np.clip(r if sign == "signed" else np.abs(r), -1.0, 1.0)
+            follows = _membership_without_self(z[:, members], sign)
+            size = np.clip(follows if sign == "signed" else np.abs(follows), -1.0, 1.0)
             t = size * np.sqrt((n[members] - 2) / np.maximum(1 - size**2, 1e-12))
             sides = 1.0 if sign == "signed" else 2.0
             p[members] = np.minimum(sides * stats.t.sf(t, n[members] - 2), 1.0)
@@ -241,22 +242,18 @@ def settled(z: FloatArray, found: Modules, sign: Sign, min_size: int, level: flo
         if np.array_equal(chosen, label):
             break
         label = chosen
-    return _numbered(label, similarity(correlations(z), sign), min_size)
+    return _numbered(label, similarity(r, sign), min_size)
 
 
-def _membership_without_self(z: FloatArray, members: npt.NDArray[np.bool_], sign: Sign) -> FloatArray:
-    """Correlation of each feature with the eigen-feature of a module, members without their own part: (features,)."""
-    part = z[:, members]
-    _, loadings, _ = eigenfeature(part, sign)
+def _membership_without_self(z: FloatArray, sign: Sign) -> FloatArray:
+    """Correlation of each feature with the eigen-feature of all of them, made without its own part: (features,)."""
+    _, loadings, _ = eigenfeature(z, sign)
     seen = np.isfinite(z)
     filled = np.where(seen, z, 0.0)
-    inside = filled[:, members]
-    total, weight = inside @ loadings, seen[:, members].astype(np.float64) @ loadings**2
-    own, square = np.zeros(z.shape), np.zeros(z.shape)
-    own[:, members] = inside * loadings
-    square[:, members] = seen[:, members] * loadings**2
-    rest = weight[:, None] - square
-    scores = np.divide(total[:, None] - own, rest, out=np.zeros(z.shape), where=rest > 1e-9)
+    square = seen * loadings**2
+    rest = square.sum(axis=1)[:, None] - square
+    told = (filled @ loadings)[:, None] - filled * loadings
+    scores = np.divide(told, rest, out=np.zeros(z.shape), where=rest > 1e-9)
     both = seen & (rest > 1e-9)
     n = np.maximum(both.sum(axis=0), 1)
     x = np.where(both, filled - np.where(both, filled, 0.0).sum(axis=0) / n, 0.0)

@@ -72,7 +72,7 @@ class ModuleParams(Params):
 
 @tool(
     "coexpression_modules",
-    version="2",
+    version="3",
     summary="Modules of features that move together: tested against shuffled data, with eigen-features and hubs.",
     outputs=("table:modules", "table:module_table", "dataset:eigen"),
     seconds=20.0,
@@ -166,7 +166,7 @@ def coexpression_modules(dataset: AnnData, params: ModuleParams, *, seed: int) -
     p = (1 + (null[:, None] >= candidates.strength[None, :]).sum(axis=0)) / (1 + len(null))
     found = _kept(candidates, p <= params.level)
     n_dropped = len(candidates.density) - len(found.density)
-    found = settled(z, found, params.sign, params.min_size, params.level)
+    found = settled(z, r, found, params.sign, params.min_size, params.level)
     p = (1 + (null[:, None] >= found.strength[None, :]).sum(axis=0)) / (1 + len(null))
     preserved, held_out = _preservation(z[rows], found, power, params, rng)
     scores, explained = _eigen(X[:, used], values[:, used], found, params)
@@ -270,8 +270,9 @@ def _preservation(
     for half in range(params.n_halves):
         order = rng.permutation(len(z))
         first, second = order[: len(z) // 2], order[len(z) // 2 :]
-        again = modules_of(correlations(z[first]), power, params.sign, params.min_size)
-        again = settled(z[first], again, params.sign, params.min_size, params.level)
+        first_r = correlations(z[first])
+        again = modules_of(first_r, power, params.sign, params.min_size)
+        again = settled(z[first], first_r, again, params.sign, params.min_size, params.level)
         other = similarity(correlations(z[second]), params.sign)
         for module in range(n):
             mine = found.label == module

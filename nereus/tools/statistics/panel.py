@@ -65,7 +65,7 @@ class PanelParams(Params):
 
 @tool(
     "biomarker_panel",
-    version="4",
+    version="5",
     summary="A small panel that predicts an outcome: nested cross-validation by subject, AUROC, permutation p.",
     outputs=(
         "table:panel",

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from sklearn import config_context
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, enet_path
@@ -78,15 +79,22 @@ class Preparation:
             np.where(np.isfinite(c), (c - self.covariate_mean) / self.covariate_sd, 0.0), dtype=np.float64
         )
 
-    def features(self, x: FloatArray, c: FloatArray) -> FloatArray:
-        """Features filled, freed of covariates and scaled, shape (samples, kept)."""
-        values = np.where(np.isnan(x[:, self.kept]), self.fill, x[:, self.kept])
+    def features(self, x: FloatArray, c: FloatArray, columns: IntArray) -> FloatArray:
+        """Some of the kept features, filled, freed of covariates and scaled: shape (samples, columns)."""
+        some = x[:, self.kept[columns]]
+        values = np.where(np.isnan(some), self.fill[columns], some)
         design = np.column_stack([np.ones(len(values)), self.covariates(c)])
-        return np.asarray((values - design @ self.on_covariates) / self.sd)
+        return np.asarray((values - design @ self.on_covariates[:, columns]) / self.sd[columns])
 
 
-def prepare(x: FloatArray, c: FloatArray, options: PanelOptions) -> Preparation:
-    """Learn fills, scales and covariate effects from training samples, shapes (samples, features | covariates)."""
+def prepare(x: FloatArray, c: FloatArray, options: PanelOptions) -> tuple[Preparation, FloatArray]:
+    """Learn fills, scales and covariate effects from training samples, shapes (samples, features | covariates).
+
+    Returns
+    -------
+    tuple
+        What was learned, and the training samples under it, shape (samples, kept).
+    """
     known = np.isfinite(x)
     enough = known.mean(axis=0) >= max(1.0 - options.max_missing, 2.0 / max(len(x), 1))
     kept = np.flatnonzero(enough)
@@ -100,11 +108,13 @@ def prepare(x: FloatArray, c: FloatArray, options: PanelOptions) -> Preparation:
     spread = np.where(spread > 1e-12, spread, 1.0)
     scaled = np.where(np.isfinite(c), (c - mean) / spread, 0.0)
     design = np.column_stack([np.ones(len(values)), scaled])
-    coefficients = np.linalg.lstsq(design, values, rcond=None)[0]
+    coefficients = np.linalg.pinv(design) @ values
     left = values - design @ coefficients
-    sd = np.sqrt((left**2).mean(axis=0))
-    varies = sd > 1e-9 * np.maximum(1.0, np.abs(values).max(axis=0, initial=0.0))
-    return Preparation(kept[varies], fill[varies], coefficients[:, varies], sd[varies], mean, spread)
+    sd = np.sqrt(np.einsum("ij,ij->j", left, left) / len(left))
+    largest = np.maximum(values.max(axis=0, initial=0.0), -values.min(axis=0, initial=0.0))
+    varies = sd > 1e-9 * np.maximum(1.0, largest)
+    preparation = Preparation(kept[varies], fill[varies], coefficients[:, varies], sd[varies], mean, spread)
+    return preparation, (left if varies.all() else left[:, varies]) / sd[varies]
 
 
 def _medians(values: FloatArray) -> FloatArray:
@@ -194,10 +204,9 @@ def fit_panel(
     features
         False fits the covariates alone.
     """
-    preparation = prepare(x, c, options)
+    preparation, z = prepare(x, c, options)
     ordered = np.zeros(0, dtype=np.intp)
     if features and len(preparation.kept):
-        z = preparation.features(x, c)
         target = _target(y, preparation.covariates(c), options.outcome, n_classes)
         ordered = _ordered(z, y, target, options, seed)
         if options.model == "elastic_net":
@@ -211,7 +220,7 @@ def fit_panel(
 
 def _inputs(preparation: Preparation, x: FloatArray, c: FloatArray, columns: IntArray) -> FloatArray:
     """Chosen features, then covariates; a column of zeros where there is neither."""
-    chosen = preparation.features(x, c)[:, columns] if len(columns) else np.zeros((len(x), 0))
+    chosen = preparation.features(x, c, columns)
     inputs = np.column_stack([chosen, preparation.covariates(c)])
     return inputs if inputs.shape[1] else np.zeros((len(x), 1))
 
@@ -247,7 +256,7 @@ def _ordered(z: FloatArray, y: FloatArray, target: FloatArray, options: PanelOpt
     entered: list[int] = []
     start = None
     for alpha in _ALPHAS * largest:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), config_context(skip_parameter_validation=True):
             warnings.simplefilter("ignore", ConvergenceWarning)
             _, path, _ = enet_path(
                 part, goal, l1_ratio=_MIX, alphas=np.array([alpha]), coef_init=start, check_input=not single
@@ -278,18 +287,17 @@ def _best_size(
     losses = np.zeros(len(sizes))
     whole = _columns(y, options.outcome, n_classes)
     for train, test in folds_of(y, unit, _INNER_FOLDS, options.outcome, seed):
-        preparation = prepare(x[train], c[train], options)
-        z = preparation.features(x[train], c[train])
+        preparation, z = prepare(x[train], c[train], options)
         target = _target(y[train], preparation.covariates(c[train]), options.outcome, n_classes)
         ordered = _ordered(z, y[train], target, options, seed)
-        held = preparation.features(x[test], c[test])
+        held = preparation.features(x[test], c[test], ordered)
         own, other = preparation.covariates(c[train]), preparation.covariates(c[test])
         level = whole[train].mean(axis=0)
         for at, size in enumerate(sizes):
             columns = ordered[:size]
             inside, outside = (
                 np.column_stack([z[:, columns], own]),
-                np.column_stack([held[:, columns], other]),
+                np.column_stack([held[:, :size], other]),
             )
             gram = inside.T @ inside + _RIDGE * np.eye(inside.shape[1])
             weights = np.linalg.solve(gram, inside.T @ (whole[train] - level))
