@@ -15,6 +15,7 @@ from nereus.data_commands import data_app
 from nereus.errors import InputError
 from nereus.graph_commands import graph
 from nereus.judge_commands import judge, review_app
+from nereus.mcp_commands import mcp
 from nereus.memory_commands import memory_app
 from nereus.method_commands import methods_app
 from nereus.run_commands import runs_app
@@ -45,6 +46,7 @@ app.command("judge")(judge)
 app.command("graph")(graph)
 app.command("serve")(serve)
 app.command("worker")(worker)
+app.command("mcp")(mcp)
 
 Data = Annotated[
     Path,

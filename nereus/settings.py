@@ -18,6 +18,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,7 +27,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 import platformdirs
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources import EnvSettingsSource
 
@@ -38,6 +47,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _WEB = ("http", "https")
 _POLICIES = ("rules", "llm")
 _HYBRID = "hybrid:"
+_SERVER_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,18}[a-z0-9])?")
 
 
 def default_home() -> Path:
@@ -61,6 +71,39 @@ def _beside_the_database(values: dict[str, Any]) -> str:
 
 def _kind(url: str) -> str:
     return url.partition(":")[0].partition("+")[0]
+
+
+class McpServer(BaseModel):
+    """An external MCP server: a command on this machine, or an address."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    command: tuple[str, ...] = ()
+    """Program and arguments of a server on standard input and output."""
+    environment: tuple[str, ...] = ()
+    """Variables of our environment that the program may see, beside PATH, HOME and the like; none of ours else."""
+    url: str | None = None
+    """Address of a server over streamable HTTP."""
+    headers: dict[str, SecretStr] = {}
+    """Headers that are sent to the address: ``{"Authorization": "Bearer ..."}``."""
+    tools: tuple[str, ...] = ("*",)
+    """Which of its tools are offered, as patterns."""
+    allow: tuple[str, ...] = ()
+    """Tools that are called without asking, by exact name; all others ask before each call."""
+    timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    """Seconds that a call may take."""
+    output_kb: int = Field(default=64, ge=1, le=4096)
+    """Most of a result that is kept, in KiB; what was cut is said."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.command) == (self.url is not None):
+            raise ValueError("an MCP server has either a command or a url")
+        if self.url is not None and (
+            urlsplit(self.url).scheme not in _WEB or not urlsplit(self.url).hostname
+        ):
+            raise ValueError("the url of an MCP server is an address such as https://host/mcp")
+        return self
 
 
 class Settings(BaseSettings):
@@ -93,7 +136,9 @@ class Settings(BaseSettings):
     llm_base_url: str | None = None
     """OpenAI-compatible endpoint. Without one, `llm_api_key` is used at the provider's own address."""
     llm_model: str | None = None
-    """Name of the chat model at the endpoint."""
+    """Name of the chat model at the endpoint; or, without endpoint and key, a folder with a transformers model."""
+    llm_embedding_model: str | None = None
+    """Name of the embedding model at the endpoint."""
     llm_api_key: SecretStr | None = None
     """Key of the endpoint."""
     llm_form: Literal["auto", "tool", "text"] = "auto"
@@ -104,6 +149,8 @@ class Settings(BaseSettings):
     """Most tokens of one reply."""
     llm_timeout_s: float = Field(default=60.0, gt=0)
     """Seconds that one reply may take."""
+    llm_retries: int = Field(default=2, ge=0, le=10)
+    """How often a call is made again that failed for a passing reason, within `llm_timeout_s`."""
     llm_max_calls: int = Field(default=200, ge=1)
     """Calls of a run (a budget of llm_calls goes before it). The call that could pass a ceiling is not made."""
     llm_max_tokens: int = Field(default=300_000, ge=1)
@@ -136,10 +183,14 @@ class Settings(BaseSettings):
     """Seed of everything random in a run."""
     approval: Literal["never", "costly", "always"] = "never"
     """When a run asks before it goes on."""
+    chat_approval: Literal["never", "costly", "always"] = "costly"
+    """When chat asks before it acts: runs, training, and tools that take long or reach beyond their inputs are costly."""
     freeze: bool = False
     """Learn nothing from earlier runs and recall nothing of them: the same results whatever the database holds."""
     offline: bool = False
-    """Refuse every address outside this machine."""
+    """Refuse every address outside this machine, beside those of `offline_hosts`."""
+    offline_hosts: tuple[str, ...] = ()
+    """Hosts that may be reached with `offline`, as the name or the address of a server in the house."""
 
     serve_tokens: Literal["auto", "always"] = "auto"
     """Whether requests must show a token: ``auto`` asks for none where the server listens on loopback only."""
@@ -153,6 +204,11 @@ class Settings(BaseSettings):
     """Requests of one owner, as ``6000/minute``; beyond it the server answers 429. Not applied without tokens."""
     serve_slots: int = Field(default=2, ge=1, le=256)
     """Runs and tool calls that a worker works on side by side."""
+
+    mcp_tools: tuple[str, ...] = ()
+    """Tools that the MCP server offers, as patterns such as ``plot_*``; empty for all. Some clients take few."""
+    mcp_servers: dict[str, McpServer] = {}
+    """External MCP servers whose tools chat may ask for, by name (``docs/mcp.md``)."""
 
     @classmethod
     def settings_customise_sources(
@@ -182,6 +238,14 @@ class Settings(BaseSettings):
             raise ValueError("a SQLite database must be a file: write sqlite:///path/to/file")
         return url
 
+    @field_validator("mcp_servers", mode="after")
+    @classmethod
+    def _short_names(cls, servers: dict[str, McpServer]) -> dict[str, McpServer]:
+        wrong = [name for name in servers if not _SERVER_NAME.fullmatch(name)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no name of an MCP server: write up to 20 of a-z, 0-9 and -")
+        return servers
+
     @field_validator("policy", mode="before")
     @classmethod
     def _one_form(cls, policy: Any) -> str:
@@ -200,8 +264,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 "policy 'llm' needs llm_model (and llm_base_url, or llm_api_key for the provider's address)"
             )
-        if self.asks_model and self.llm_base_url is None and self.llm_api_key is None:
-            raise ValueError("policy 'llm' needs llm_base_url, or llm_api_key for the provider's own address")
+        own = Path(self.llm_model or "").expanduser().is_dir() and bool(self.llm_model)
+        if self.asks_model and self.llm_base_url is None and self.llm_api_key is None and not own:
+            raise ValueError(
+                "policy 'llm' needs llm_base_url, or llm_api_key for the provider's own address, or a folder as llm_model"
+            )
         if self.llm_reply_tokens > self.llm_context_tokens // 2:
             raise ValueError(
                 "llm_reply_tokens is more than half of llm_context_tokens: no room for a question"
@@ -228,11 +295,17 @@ class Settings(BaseSettings):
         if self.offline:
             for name in ("llm_base_url", "vector_url", "database_url", "checkpoint_url"):
                 host = urlsplit(getattr(self, name) or "").hostname
-                if host is not None and host not in _LOOPBACK:
+                if host is not None and host not in _LOOPBACK and host not in self.offline_hosts:
                     raise ValueError(
                         f"offline is set but {name} names the host {host!r}: unset one of the two"
                     )
-            if self.asks_model and self.llm_base_url is None:
+            for name, server in self.mcp_servers.items():
+                host = urlsplit(server.url or "").hostname
+                if host is not None and host not in _LOOPBACK and host not in self.offline_hosts:
+                    raise ValueError(
+                        f"offline is set but mcp_servers names the host {host!r} for {name!r}: unset one of the two"
+                    )
+            if self.asks_model and self.llm_base_url is None and self.llm_api_key is not None:
                 raise ValueError(
                     "offline is set but policy 'llm' without llm_base_url calls the provider: unset one"
                 )

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from nereus import __version__
 from nereus.api import page, problems
 from nereus.api.access import Gate
+from nereus.api.mcp import endpoint as mcp
 from nereus.api.openapi import described
 from nereus.api.protection import LOOPBACK, BodyLimit, KnownHosts, SecureHeaders
 from nereus.api.routes import (
@@ -51,6 +52,7 @@ ROUTERS = (
     tools,
     methods,
     usage,
+    mcp,
     page,
 )
 
