@@ -35,7 +35,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from nereus.errors import NereusError, StoreError
-from nereus.memory.database import server_tables  # noqa: F401  (so that `Base` knows all tables)
+from nereus.memory.database import chat_tables, server_tables  # noqa: F401  (so that `Base` knows all tables)
 from nereus.memory.database.models import Base
 from nereus.memory.database.unit import Unit, Write
 

@@ -1,0 +1,49 @@
+"""What an action is: typed arguments in, an `Outcome` out, and what it would take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nereus.agents.chat.turn import Cost, Outcome, Turn
+from nereus.errors import InputError
+
+
+class Args(BaseModel):
+    """Base of all arguments: unknown ones are an error."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that chat can do."""
+
+    name: str
+    about: str
+    """What it does, for people and models."""
+    args: type[Args]
+    do: Callable[[Turn, Any], Outcome]
+    cost: Callable[[Turn, Any], Cost] = lambda turn, args: Cost()
+
+    def read(self, given: Mapping[str, Any]) -> Args:
+        """Arguments as their type.
+
+        Raises
+        ------
+        InputError
+            One of them is wrong.
+        """
+        try:
+            return self.args.model_validate(dict(given))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(one) for one in first["loc"]) or "arguments"
+            raise InputError(
+                f"{place}: {first['msg']}",
+                where=f"action {self.name!r}",
+                mend=f"arguments are {', '.join(self.args.model_fields) or 'none'}",
+            ) from None

@@ -1,0 +1,60 @@
+"""Outcomes as messages: numbers filled in, evidence named, what was left out told."""
+
+from __future__ import annotations
+
+import hashlib
+
+from langchain_core.messages import AIMessage
+
+from nereus.agents.chat.turn import Outcome, Turn
+
+LONGEST_ANSWER = 12_000
+OMITTED_NOTICE = "A number without evidence was left out of this answer."
+CUT_NOTICE = "The answer was cut: it is longer than a message may be."
+
+
+def answer_of(turn: Turn, outcome: Outcome, why: str = "") -> AIMessage:
+    """An answer as everybody reads it.
+
+    Parameters
+    ----------
+    turn
+        The turn, whose book the numbers are filled in from.
+    outcome
+        What is to be said.
+    why
+        Why the grammar answers in place of a language model; empty where none was asked.
+    """
+    names = [*outcome.names, *quoted(turn.said)]
+    text, used, omitted = turn.book.said(outcome.text, names)
+    notices = list(outcome.notices)
+    if why:
+        notices.append(f"The language model did not answer ({why}); the built-in rules did.")
+    if omitted:
+        notices.append(OMITTED_NOTICE)
+    if len(text) > LONGEST_ANSWER:
+        text = text[:LONGEST_ANSWER].rstrip() + "\n\n(cut here)"
+        notices.append(CUT_NOTICE)
+    nereus = {
+        "run_id": outcome.run_id or turn.focus.run,
+        "evidence": [
+            {"run_id": one.run_id, "id": one.id, "label": one.label, "value": one.value} for one in used
+        ],
+        "artifacts": [one.model_dump(mode="json") for one in outcome.artifacts],
+        "notices": notices,
+    }
+    identity = hashlib.sha256(f"{turn.thread_id} {len(turn.messages)} {text}".encode()).hexdigest()[:24]
+    return AIMessage(content=text, id=f"nereus-{identity}", additional_kwargs={"nereus": nereus})
+
+
+def quoted(said: str) -> list[str]:
+    """Words of a question that may be repeated: names, but no bare numbers."""
+    return [
+        one.strip("?.,;:()'\"`") for one in said[:4000].split() if any(letter.isalpha() for letter in one)
+    ]
+
+
+def refused(name: str, said: str) -> Outcome:
+    """What is told of a call that was not allowed."""
+    reason = f": {said}" if said else ""
+    return Outcome(text=f"`{name}` was not done{reason}.", failed=True, names=(said,) if said else ())

@@ -1,0 +1,142 @@
+"""What chat may do for one person: the one door through which it reads, computes and remembers.
+
+`LocalDesk` works in this process's home; the server's desk queues work and asks the database for one owner's rows only.
+Everything that is not the owner's is answered as if it were not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from pydantic import Field
+
+from nereus.memory.records import ArtifactRef, Event, Record, RunHeader, RunRecord, ToolCall
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nereus.memory.threads import Note
+    from nereus.models.store import Entry
+    from nereus.settings import Settings
+
+
+class Dataset(Record):
+    """A file that can be analysed."""
+
+    id: str
+    name: str
+    artifact: ArtifactRef
+    samples: ArtifactRef | None = None
+    """Sample sheet that belongs to it."""
+
+
+class FollowUp(Record):
+    """A question that is asked again in another way, on the data of a run."""
+
+    run_id: str
+    """The run that is followed up."""
+    objective_id: str
+    """Its question."""
+    statement: str
+    """What is asked now, in words without numbers."""
+    covariates: tuple[str, ...] | None = None
+    """Columns to adjust for; None keeps those of the question."""
+    without: tuple[str, ...] = ()
+    """Tools whose steps are left out of the preparation."""
+    params: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Tool -> parameters that are set otherwise."""
+    exclude_samples: tuple[str, ...] = ()
+    """Samples that are left out."""
+    rows: tuple[str, ...] = ()
+    """Rows of the test's table that are to be cited."""
+
+
+@runtime_checkable
+class Desk(Protocol):
+    """Reads, computes and remembers for one owner."""
+
+    owner: str
+    settings: Settings
+
+    def for_owner(self, owner: str) -> Desk:
+        """The same for another owner; `NotFound` where this desk serves one person only."""
+
+    # ------------------------------------------------------------------ data sets
+
+    def datasets(self) -> list[Dataset]:
+        """Files that can be analysed, newest first."""
+
+    def dataset(self, dataset_id: str) -> Dataset:
+        """One of them; `NotFound` where there is none."""
+
+    def profile(self, dataset: Dataset) -> list[ToolCall]:
+        """Read a file and understand its design: the calls of `load_dataset`, `annotate_genes` and `profile_dataset`."""
+
+    # ------------------------------------------------------------------ runs
+
+    def runs(self, limit: int = 50) -> list[RunHeader]:
+        """The owner's runs, newest first."""
+
+    def header(self, run_id: str) -> RunHeader:
+        """A run's header; `NotFound` where there is none."""
+
+    def record(self, run_id: str) -> RunRecord:
+        """All about a run; `NotFound` where there is none."""
+
+    def start_run(
+        self, dataset: Dataset, question: str | None = None, budget: Sequence[str] = (), **settings: Any
+    ) -> str:
+        """Begin a run and return its id at once."""
+
+    def start_follow_up(self, asked: FollowUp) -> str:
+        """Begin to ask a question of a run in another way, as a run of its own; returns its id at once."""
+
+    def follow(self, run_id: str, after: int = 0, stop: Callable[[], bool] | None = None) -> Iterator[Event]:
+        """Events of a run above a number, until the run ends, waits for an answer, or `stop` says so."""
+
+    def cancel(self, run_id: str) -> None:
+        """End a run; what it found stays."""
+
+    def table(self, ref: ArtifactRef) -> pd.DataFrame:
+        """A table of one of the owner's runs or calls."""
+
+    def figure(self, ref: ArtifactRef) -> bytes:
+        """A drawing, as SVG."""
+
+    # ------------------------------------------------------------------ tools and methods
+
+    def keep_table(self, table: pd.DataFrame, name: str) -> ArtifactRef:
+        """Keep a small table that a tool is to be given."""
+
+    def call_tool(
+        self,
+        name: str,
+        inputs: Mapping[str, ArtifactRef | Mapping[str, ArtifactRef]],
+        params: Mapping[str, Any],
+        seed: int = 0,
+    ) -> ToolCall:
+        """One recorded tool call; an equal one is not computed again."""
+
+    def models(self) -> list[Entry]:
+        """Trained methods of the store."""
+
+    def model(self, name: str) -> ArtifactRef:
+        """A trained method of the store as an artifact, newest version."""
+
+    def keep_model(self, name: str, call: ToolCall, dataset: Dataset, columns: Mapping[str, str]) -> Entry:
+        """Keep what a `fit_...` call trained under a name."""
+
+    def actions(self) -> list[Mapping[str, Any]]:
+        """Learned actions: ``name``, ``summary``."""
+
+    # ------------------------------------------------------------------ long-term memory
+
+    def remember(self, text: str, thread_id: str = "") -> Note:
+        """Keep a note of the owner."""
+
+    def recall(self, text: str, n: int = 5) -> list[Note]:
+        """The owner's notes that are most like a text; all newest first where the text is empty."""
+
+    def forget(self, note_id: str) -> None:
+        """Remove a note; `NotFound` where the owner has none of this id."""

@@ -1,0 +1,156 @@
+"""One turn of a conversation: what is talked about, what may be cited, and what an action gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from nereus.agents.chat.book import Book
+from nereus.agents.reporter.sources import Sources
+from nereus.errors import InputError, NereusError
+from nereus.memory.records import ArtifactRef, Record, RunRecord
+
+if TYPE_CHECKING:
+    from nereus.agents.chat.desk import Dataset, Desk
+
+
+class Focus(Record):
+    """What a conversation is about now: follow-ups such as "and after adjusting for age?" are understood by it."""
+
+    dataset: str = ""
+    samples: str = ""
+    """Data set with the sample sheet."""
+    run: str = ""
+    earlier_run: str = ""
+    """The run that was talked about before: what `run` is compared with."""
+    objective: str = ""
+    entity: str = ""
+    """Key of a row of the test's table."""
+    entity_name: str = ""
+    molecule: str = ""
+    """SMILES."""
+    figure: str = ""
+
+
+class Shown(Record):
+    """An artifact that belongs to an answer."""
+
+    run_id: str = ""
+    id: str
+    kind: str
+    title: str
+
+
+class Outcome(Record):
+    """What an action gives back."""
+
+    text: str
+    """Markdown with references in place of numbers."""
+    artifacts: tuple[Shown, ...] = ()
+    notices: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    """Names in the text that hold digits."""
+    failed: bool = False
+    run_id: str = ""
+
+
+class Cost(Record):
+    """What an action would take."""
+
+    ask: bool = False
+    """Whether a person must say yes first."""
+    why: str = ""
+
+
+@dataclass
+class Turn:
+    """What actions work with."""
+
+    desk: Desk
+    book: Book
+    focus: Focus = field(default_factory=Focus)
+    thread_id: str = ""
+    tell: Callable[[Mapping[str, Any]], None] = lambda event: None
+    """Sends an event to whoever listens."""
+    stopped: Callable[[], bool] = lambda: False
+    patience_s: float = 600.0
+    """Longest that an answer waits for a run."""
+    said: str = ""
+    """The question, as it was asked."""
+    messages: list[Any] = field(default_factory=list)
+    _records: dict[str, RunRecord] = field(default_factory=dict)
+    _sources: dict[str, Sources] = field(default_factory=dict)
+
+    def move(self, **changes: str) -> None:
+        """Talk about something else from here on."""
+        if "run" in changes and changes["run"] != self.focus.run and self.focus.run:
+            changes.setdefault("earlier_run", self.focus.run)
+        self.focus = self.focus.model_copy(update=changes)
+
+    def run_id(self, given: str = "") -> str:
+        """The run that is meant: the one that is named, the one talked about, or the newest."""
+        if given:
+            return self.desk.header(given).id
+        if self.focus.run:
+            return self.focus.run
+        for header in self.desk.runs(limit=20):
+            if header.status in ("finished", "stopped"):
+                return header.id
+        raise InputError(
+            "there is no run yet that could be talked about",
+            mend="name a file and say `analyse it`",
+        )
+
+    def record(self, given: str = "") -> RunRecord:
+        """Record of the run that is meant."""
+        run_id = self.run_id(given)
+        if run_id not in self._records:
+            self._records[run_id] = self.desk.record(run_id)
+        return self._records[run_id]
+
+    def again(self, run_id: str) -> None:
+        """Forget what was read of a run: it has gone on."""
+        self._records.pop(run_id, None)
+        self._sources.pop(run_id, None)
+
+    def sources(self, given: str = "") -> Sources:
+        """Values of the run that is meant."""
+        record = self.record(given)
+        if record.header.id not in self._sources:
+            self._sources[record.header.id] = Sources(record, self.desk.table)
+        return self._sources[record.header.id]
+
+    def dataset(self, given: str = "") -> Dataset:
+        """The data set that is meant, with its sample sheet where one is known."""
+        identity = given or self.focus.dataset
+        if not identity:
+            known = self.desk.datasets()
+            if not known:
+                raise InputError(
+                    "no file was given yet",
+                    mend="in a terminal `nereus chat FILE`; on the page drop a file; over REST upload it first",
+                )
+            identity = known[0].id
+        found = self.desk.dataset(identity)
+        if found.samples is None and self.focus.samples and self.focus.samples != found.id:
+            found = found.model_copy(update={"samples": self.desk.dataset(self.focus.samples).artifact})
+        return found
+
+    def shown(self, ref: ArtifactRef, title: str = "", run_id: str = "") -> Shown:
+        """An artifact as an answer names it."""
+        return Shown(run_id=run_id, id=ref.id, kind=ref.kind.value, title=title or ref.summary or ref.name)
+
+
+def trouble(error: NereusError) -> Outcome:
+    """What is said where an action could not be done."""
+    text = error.what + (f" ({error.where})" if error.where else "")
+    text = text[0].upper() + text[1:] if text else "It could not be done"
+    if error.mend:
+        text += f". What helps: {error.mend}"
+    return Outcome(text=text + ".", failed=True)
+
+
+__all__ = ["Cost", "Field", "Focus", "Outcome", "Shown", "Turn", "trouble"]
