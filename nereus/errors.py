@@ -96,6 +96,10 @@ class EndpointError(NereusError):
         super().__init__(what, where=where, mend=mend)
 
 
+class ReplyTimeout(EndpointError, TimeoutError):
+    """A language model did not reply in time."""
+
+
 class ContextOverflow(EndpointError):
     """A prompt and the room for its reply are more than the model can read in one go."""
 

@@ -16,9 +16,9 @@ from nereus.agents.planner.discover import Run
 from nereus.agents.policies.aliases import Aliases
 from nereus.agents.policies.asking import ChatCaller
 from nereus.agents.policies.base import DecisionContext, HypothesisDraft
-from nereus.models.llm.ceilings import Usage
 from nereus.agents.policies.prompts import Block, PromptWriter
 from nereus.errors import PolicyError
+from nereus.models.llm.ceilings import Usage
 
 PASSES = 3
 _RULES = """You judge one hypothesis that an automated analysis of an omics data set wrote.

@@ -9,10 +9,10 @@ from nereus.agents.judge.model import judge_by_model
 from nereus.agents.judge.proxies import PROXY, judge_by_proxy
 from nereus.agents.judge.verdicts import Judgement, verdict_table
 from nereus.agents.planner.discover import Run
-from nereus.agents.policies import chat_model
+from nereus.agents.policies import deciding_model
 from nereus.agents.policies.asking import ChatCaller
-from nereus.models.llm.ceilings import Ceilings, Meter, Prices
 from nereus.agents.policies.prompts import PromptWriter
+from nereus.models.llm.ceilings import Ceilings, Meter, Prices
 from nereus.settings import Settings
 
 
@@ -44,7 +44,7 @@ def judge_run(
         )
         meter = Meter(ceilings, Prices(settings.llm_price_prompt, settings.llm_price_reply))
         caller = ChatCaller(
-            chat_model(settings),
+            deciding_model(settings),
             meter,
             timeout_s=settings.llm_timeout_s,
             reply_tokens=settings.llm_reply_tokens,

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from nereus.settings import Settings
 
 
+LEAST_CONTEXT = 4096
+"""Tokens below which no question of ours fits with its reply."""
+
+
 def make_policy(settings: Settings, budget: Budget, model: BaseChatModel | None = None) -> Policy:
     """The policy that the settings name.
 
@@ -42,12 +46,14 @@ def make_policy(settings: Settings, budget: Budget, model: BaseChatModel | None 
     rules = RulesPolicy()
     if not settings.asks_model:
         return rules
-    from nereus.models.llm.ceilings import Prices
     from nereus.agents.policies.hybrid import HybridPolicy
     from nereus.agents.policies.llm import LLMPolicy
+    from nereus.models.llm.ceilings import Prices
 
+    asked = model or deciding_model(settings)
+    window = getattr(asked, "window", lambda: None)()
     llm = LLMPolicy(
-        model or chat_model(settings),
+        asked,
         rules,
         max_calls=budget.llm_calls or settings.llm_max_calls,
         max_tokens=budget.llm_tokens or settings.llm_max_tokens,
@@ -55,46 +61,35 @@ def make_policy(settings: Settings, budget: Budget, model: BaseChatModel | None 
         max_seconds=settings.llm_max_s,
         prices=Prices(settings.llm_price_prompt, settings.llm_price_reply),
         timeout_s=settings.llm_timeout_s,
-        context_tokens=settings.llm_context_tokens,
+        # What the endpoint tells of itself goes before the setting; below the least that a question needs, calls tell so.
+        context_tokens=max(
+            min(settings.llm_context_tokens, window or settings.llm_context_tokens), LEAST_CONTEXT
+        ),
         reply_tokens=settings.llm_reply_tokens,
         form=settings.llm_form,
+        retries=settings.llm_retries,
     )
     if settings.policies == {"default": "llm"}:
         return llm
     return HybridPolicy({"rules": rules, "llm": llm}, settings.policies, settings.policy)
 
 
-def chat_model(settings: Settings) -> BaseChatModel:
-    """The chat model behind an OpenAI-compatible address.
+def deciding_model(settings: Settings) -> BaseChatModel:
+    """The chat model for decisions. Whoever asks it counts its calls and makes them again, so it does neither.
 
     Raises
     ------
     SettingsError
         No model is named, or the packages of the extra ``llm`` are not installed.
     """
-    if not settings.llm_model:
+    from nereus.models.llm import chat_model
+
+    model = chat_model(settings, metered=False, retries=0, tools_in_text=False)
+    if model is None:
         raise SettingsError(
             "no chat model is named", where="llm_model", mend="set NEREUS_LLM_MODEL and NEREUS_LLM_BASE_URL"
         )
-    try:
-        from langchain_openai import ChatOpenAI
-    except ImportError:
-        raise SettingsError(
-            "a chat model needs the packages of the extra 'llm'",
-            where="policy",
-            mend="pip install 'nereus[llm]'",
-        ) from None
-    model: BaseChatModel = ChatOpenAI(
-        model=settings.llm_model,
-        base_url=settings.llm_base_url,
-        api_key=settings.llm_api_key or "not-needed",
-        temperature=0,
-        timeout=settings.llm_timeout_s,
-        max_tokens=settings.llm_reply_tokens,
-        # The calls are counted: a client that tries again on its own would pass the ceilings.
-        max_retries=0,
-    )
     return model
 
 
-__all__ = ["Policy", "RulesPolicy", "chat_model", "make_policy"]
+__all__ = ["Policy", "RulesPolicy", "deciding_model", "make_policy"]

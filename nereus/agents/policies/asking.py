@@ -6,8 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from queue import Empty, Queue
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any, Literal
 
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -16,9 +15,13 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.json_schema import dereference_refs
 from pydantic import BaseModel, ValidationError
 
+from nereus.agents.policies.replies import Answer, explained, read_message
+from nereus.errors import EndpointError, PolicyError
 from nereus.models.llm.ceilings import Meter, Usage, size_of
-from nereus.agents.policies.replies import Answer, explained, read_message, text_of
-from nereus.errors import PolicyError
+from nereus.models.llm.chatml import text_of
+from nereus.models.llm.deadline import within
+from nereus.models.llm.faults import refuses_tools
+from nereus.models.llm.patience import retrying
 
 MAX_REPAIRS = 2
 SILENT = 3
@@ -52,6 +55,8 @@ class ChatCaller:
     form
         ``auto`` calls a tool where the model's class offers that; an endpoint that refuses tools is asked in text from
         then on.
+    retries
+        How often a call is made again that failed for a passing reason (never one that took too long); each counts.
     """
 
     def __init__(
@@ -62,11 +67,13 @@ class ChatCaller:
         timeout_s: float = 60.0,
         reply_tokens: int = 2048,
         form: Literal["auto", "tool", "text"] = "auto",
+        retries: int = 0,
     ) -> None:
         self.model = model
         self.meter = meter
         self.timeout_s = timeout_s
         self.reply_tokens = reply_tokens
+        self.retries = retries
         offers = type(model).bind_tools is not BaseChatModel.bind_tools
         self.form: Form = ("tool" if offers else "text") if form == "auto" else form
         self._may_change = form == "auto"
@@ -139,10 +146,16 @@ class ChatCaller:
 
     def _call(self, talk: list[BaseMessage], schema: type[BaseModel], usage: Usage) -> BaseMessage:
         try:
-            return self._once(talk, schema, usage)
+            return self._tried(talk, schema, usage)
         except _ToolsRefused:
             self.form = "text"
-            return self._once(talk, schema, usage)
+            return self._tried(talk, schema, usage)
+
+    def _tried(self, talk: list[BaseMessage], schema: type[BaseModel], usage: Usage) -> BaseMessage:
+        try:
+            return retrying(self.retries)(self._once, talk, schema, usage)
+        except EndpointError as error:
+            raise PolicyError(f"the model failed: {error.reason}") from error
 
     def _once(self, talk: list[BaseMessage], schema: type[BaseModel], usage: Usage) -> BaseMessage:
         shape = json.dumps(schema.model_json_schema(), sort_keys=True)
@@ -163,8 +176,9 @@ class ChatCaller:
         held = self.meter.reserve(size, self.reply_tokens, self.timeout_s)
         start = time.monotonic()
         reply: BaseMessage | None = None
+        refused = False
         try:
-            reply = _within(model, talk, held.seconds)
+            reply = within(lambda: model.invoke(talk), held.seconds)
             self._silent = 0
         except TimeoutError:
             with self._lock:
@@ -173,15 +187,22 @@ class ChatCaller:
                     self._left_alone = LEFT_ALONE * 2 ** (self._silent - SILENT)
             raise PolicyError(f"no reply within {held.seconds:g} s") from None
         except Exception as error:
-            if self.form == "tool" and self._may_change and _refuses_tools(error):
+            if self.form == "tool" and self._may_change and refuses_tools(error):
                 raise _ToolsRefused from error
+            if isinstance(error, EndpointError):
+                refused = error.status is not None
+                raise
             # The text of the error may hold an address or a key.
             raise PolicyError(f"the model failed: {type(error).__name__}") from error
         finally:
             told = getattr(reply, "usage_metadata", None)
             told = told if isinstance(told, dict) else {}
             spent = self.meter.settle(
-                held, time.monotonic() - start, told.get("input_tokens"), told.get("output_tokens")
+                held,
+                time.monotonic() - start,
+                told.get("input_tokens"),
+                told.get("output_tokens"),
+                refused,
             )
             usage.calls += spent.calls
             usage.tokens += spent.tokens
@@ -209,12 +230,6 @@ class _ToolsRefused(Exception):
     """The endpoint does not take tools."""
 
 
-def _refuses_tools(error: Exception) -> bool:
-    text = str(error).lower()
-    status = getattr(error, "status_code", None)
-    return isinstance(error, NotImplementedError) or (status in (400, 404, 422, 501) and "tool" in text)
-
-
 def _with_schema(message: BaseMessage, shape: str) -> BaseMessage:
     return message.model_copy(update={"content": f"{text_of(message)}\n\nSchema of the object:\n{shape}"})
 
@@ -224,23 +239,3 @@ def _said(reply: BaseMessage) -> str:
     calls = [*(getattr(reply, "tool_calls", None) or ()), *(getattr(reply, "invalid_tool_calls", None) or ())]
     said = text_of(reply) or "\n".join(str(call.get("args")) for call in calls)
     return said[:4000] or "(nothing)"
-
-
-def _within(model: Runnable[Any, BaseMessage], talk: list[BaseMessage], seconds: float) -> BaseMessage:
-    """The reply, or `TimeoutError`. The thread is a daemon: a reply that never comes does not keep a process alive."""
-    answer: Queue[BaseMessage | BaseException] = Queue()
-
-    def work() -> None:
-        try:
-            answer.put(model.invoke(talk))
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
-            answer.put(error)
-
-    Thread(target=work, daemon=True, name="nereus-chat-model").start()
-    try:
-        found = answer.get(timeout=seconds)
-    except Empty:
-        raise TimeoutError from None
-    if isinstance(found, BaseException):
-        raise found
-    return found

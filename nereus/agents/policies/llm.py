@@ -32,13 +32,13 @@ from nereus.agents.policies.base import (
     View,
     WorkflowDraft,
 )
-from nereus.models.llm.ceilings import Ceilings, Meter, Prices, Usage, size_of
 from nereus.agents.policies.guarded import filled_in, guarded_faults
 from nereus.agents.policies.prompts import TASKS, PromptWriter, blocks_of, short_draft, short_group
 from nereus.agents.policies.replies import read_reply
 from nereus.agents.policies.validation import faults
 from nereus.errors import PolicyError
 from nereus.memory.records import Atom, Decision, ObjectiveKind
+from nereus.models.llm.ceilings import Ceilings, Meter, Prices, Usage, size_of
 
 MOST_AT_ONCE = 8
 """Evidence groups or drafts in one prompt: weak models lose count of more, and a reply has an end."""
@@ -65,6 +65,8 @@ class LLMPolicy:
         What the model can read and write in one go, and what of it is kept for its reply.
     form
         ``auto``, ``tool`` or ``text``: how an object is asked for.
+    retries
+        How often a call is made again that failed for a passing reason; each counts.
     """
 
     id = "llm"
@@ -86,10 +88,16 @@ class LLMPolicy:
         context_tokens: int = 16_384,
         reply_tokens: int = 2048,
         form: Form | str = "auto",
+        retries: int = 0,
     ) -> None:
         self.meter = Meter(Ceilings(max_calls, max_tokens, max_usd, max_seconds), prices or Prices())
         self._caller = ChatCaller(
-            model, self.meter, timeout_s=timeout_s, reply_tokens=reply_tokens, form=cast(Any, form)
+            model,
+            self.meter,
+            timeout_s=timeout_s,
+            reply_tokens=reply_tokens,
+            form=cast(Any, form),
+            retries=retries,
         )
         self._writer = PromptWriter(context_tokens, reply_tokens)
         self._fallback = fallback

@@ -23,9 +23,9 @@ from nereus.agents.policies.base import (
     EvidenceGroup,
     HypothesisDraft,
 )
-from nereus.models.llm.ceilings import CHARACTERS_A_TOKEN, size_of
 from nereus.errors import PolicyError
 from nereus.memory.records import Objective, PlannedStep
+from nereus.models.llm.ceilings import CHARACTERS_A_TOKEN, size_of
 from nereus.tools import registry
 from nereus.tools.base import Capability, Tool
 

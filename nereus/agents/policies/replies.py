@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, ValidationError
 
+from nereus.models.llm.chatml import text_of
 from nereus.models.llm.loose_json import MOST_CHARACTERS, mended, objects, plain
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -55,14 +56,6 @@ def read_message(message: BaseMessage, schema: type[Answer]) -> tuple[Answer | N
             return answer, []
         problems = problems or wrong
     return None, problems or ["the reply is empty"]
-
-
-def text_of(message: BaseMessage) -> str:
-    """The text of a message, whose content may come in blocks."""
-    if isinstance(message.content, str):
-        return message.content
-    parts = [one if isinstance(one, str) else one.get("text", "") for one in message.content]
-    return "\n".join(part for part in parts if isinstance(part, str))
 
 
 def _called_with(message: BaseMessage) -> Iterator[dict[str, Any] | str]:

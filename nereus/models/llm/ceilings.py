@@ -114,22 +114,32 @@ class Meter:
             if limits.seconds is not None:
                 left = limits.seconds - self.used.seconds - self._held.seconds
                 if left < min(SHORTEST_WAIT_S, seconds):
-                    raise CeilingReached(f"the limit of {limits.seconds:g} s of waiting for replies is reached")
+                    raise CeilingReached(
+                        f"the limit of {limits.seconds:g} s of waiting for replies is reached"
+                    )
                 seconds = min(seconds, left)
             held = Reserved(prompt + reply_tokens, usd, seconds, size)
             self._add(self._held, 1, held.tokens, held.usd, held.seconds)
         return held
 
     def settle(
-        self, held: Reserved, seconds: float, prompt: int | None = None, reply: int | None = None
+        self,
+        held: Reserved,
+        seconds: float,
+        prompt: int | None = None,
+        reply: int | None = None,
+        refused: bool = False,
     ) -> Usage:
-        """Count what a call used; what the endpoint did not tell, or told as nothing, counts as all that was held."""
-        known = bool(prompt and prompt > 0 and reply is not None and reply >= 0)
+        """Count what a call used; what the endpoint did not tell, or told as nothing, counts as all that was held.
+
+        Of a call that was refused (an HTTP error) only the call and its time count.
+        """
+        known = refused or bool(prompt and prompt > 0 and reply is not None and reply >= 0)
         tokens = int(prompt or 0) + int(reply or 0) if known else held.tokens
         usd = self.prices.of(prompt or 0, reply or 0) if known else held.usd
         spent = Usage(1, tokens, usd, seconds)
         with self._lock:
-            if known and held.size:
+            if known and held.size and not refused:
                 self._density = max(self._density, int(prompt or 0) / held.size)
             self._add(self._held, -1, -held.tokens, -held.usd, -held.seconds)
             self._add(self.used, 1, tokens, usd, seconds)

@@ -1,0 +1,83 @@
+"""What went wrong at an endpoint, in words that name no address and no key, and whether it is worth another try."""
+
+from __future__ import annotations
+
+import json
+
+from nereus.errors import EndpointError, NereusError, ReplyTimeout
+
+_TRANSIENT = (408, 409, 425, 429)
+_REFUSES_TOOLS = (400, 404, 422, 501)
+
+
+def explained(error: BaseException, seconds: float, where: str | None = None) -> NereusError:
+    """An error of ours for whatever a call of an endpoint raised.
+
+    Parameters
+    ----------
+    error
+        What was raised.
+    seconds
+        What the call was allowed.
+    where
+        The endpoint, for the person who reads the message.
+    """
+    if isinstance(error, NereusError):
+        return error
+    kind = type(error).__name__
+    status = getattr(error, "status_code", None)
+    if isinstance(error, TimeoutError) or "Timeout" in kind:
+        return ReplyTimeout(
+            f"no reply within {seconds:g} s", where=where, mend="raise llm_timeout_s, or look at the server"
+        )
+    if isinstance(status, int):
+        return EndpointError(
+            f"{kind}: HTTP {status}{_words(status)}",
+            where=where,
+            mend=_mend(status),
+            status=status,
+            transient=status in _TRANSIENT or status >= 500,
+        )
+    if kind == "APIConnectionError":
+        cause = type(error.__cause__).__name__ if error.__cause__ is not None else kind
+        return EndpointError(
+            f"{kind}: the connection failed ({cause})",
+            where=where,
+            mend="see whether the server runs: `nereus llm check`",
+            transient=True,
+        )
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return EndpointError(
+            f"{kind}: the reply is no JSON", where=where, mend="is this a chat endpoint?", transient=True
+        )
+    return EndpointError(
+        f"{kind}: the reply is no chat completion",
+        where=where,
+        mend="is the address that of the OpenAI protocol (it mostly ends in /v1)?",
+        transient=True,
+    )
+
+
+def refuses_tools(error: BaseException) -> bool:
+    """Whether an endpoint says that it takes no tools."""
+    text = f"{error} {error.__cause__ or ''}".lower()
+    status = getattr(error, "status_code", getattr(error, "status", None))
+    return isinstance(error, NotImplementedError) or (status in _REFUSES_TOOLS and "tool" in text)
+
+
+def _words(status: int) -> str:
+    return {
+        401: ", the key is not accepted",
+        403: ", the key may not do this",
+        404: ", no such model or address",
+        413: ", the prompt is too large",
+        429: ", too many requests",
+    }.get(status, ", the server failed" if status >= 500 else ", the request is not accepted")
+
+
+def _mend(status: int) -> str:
+    if status in (401, 403):
+        return "set NEREUS_LLM_API_KEY"
+    if status == 404:
+        return "see NEREUS_LLM_MODEL and NEREUS_LLM_BASE_URL"
+    return "`nereus llm check` tells what the endpoint can do" if status < 500 else "look at the server's log"

@@ -1,0 +1,58 @@
+"""How many tokens a text or a conversation takes: by the model's tokenizer where it is at hand, else estimated with caution."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+
+from nereus.models.llm.ceilings import CHARACTERS_A_TOKEN, size_of
+from nereus.models.llm.chatml import text_of
+
+PER_MESSAGE = 8
+"""Tokens around a message: its role and its end, in any template known to us."""
+Counter = Callable[[str], int]
+
+
+def estimated(text: str) -> int:
+    """A cautious estimate, above the truth for prose in any script."""
+    return int(size_of(text) / CHARACTERS_A_TOKEN) + 1
+
+
+@lru_cache(maxsize=8)
+def counter(model: str) -> Counter:
+    """What counts the tokens of a text for a model.
+
+    Parameters
+    ----------
+    model
+        Name of a model; where it is a folder with ``tokenizer.json``, that counts.
+    """
+    file = Path(model) / "tokenizer.json"
+    if not file.is_file():
+        return estimated
+    try:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception:  # noqa: BLE001 - not installed, or a file it cannot read: the estimate always works
+        return estimated
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def of_messages(
+    messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, Any]] = (), count: Counter = estimated
+) -> int:
+    """Tokens of a conversation with its tools."""
+    total = sum(count(json.dumps(one)) for one in tools)
+    for message in messages:
+        total += PER_MESSAGE + count(text_of(message))
+        if isinstance(message, AIMessage):
+            total += sum(
+                PER_MESSAGE + count(json.dumps(dict(one), default=str)) for one in message.tool_calls
+            )
+    return total
