@@ -14,6 +14,7 @@ from nereus.models.config import TrainingOptions
 from nereus.models.training import Progress, Session, TrainingCancelled, train
 from nereus.models.training.batches import made, shuffled_rows
 from nereus.models.training.loop import _factor
+from nereus.models.training.running_statistics import settle_batch_norm
 
 
 class Line:
@@ -157,3 +158,32 @@ def test_networks_that_were_in_evaluation_stay_so() -> None:
     network.eval()
     train(network, Line(network), options, seed=0)
     assert not network.training
+
+
+def test_running_statistics_are_those_of_the_last_weights() -> None:
+    torch.manual_seed(0)
+    network = nn.ModuleDict(
+        {"a": nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5)), "b": nn.BatchNorm1d(2)}
+    )
+    x = torch.randn(64, 3) * 3 + 5
+    unseen = network["b"].running_var.fill_(7.0).clone()
+
+    class Read:
+        def batches(self, rng):
+            return [x[part] for part in np.array_split(rng.permutation(64), 4)]
+
+        def losses(self, batch):
+            return {"total": network["a"](batch).sum()}
+
+        def validate(self):
+            return None
+
+    weights = network["a"][0].weight.detach().clone()
+    network.train()
+    settle_batch_norm(network, Read(), seed=1)
+    norm = network["a"][1]
+    torch.testing.assert_close(norm.running_mean, network["a"][0](x).mean(0).detach())
+    assert norm.momentum == 0.1
+    assert network["a"][2].training
+    torch.testing.assert_close(network["a"][0].weight.detach(), weights, rtol=0, atol=0)
+    torch.testing.assert_close(network["b"].running_var, unseen)  # no batch came through it

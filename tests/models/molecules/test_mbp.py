@@ -245,7 +245,7 @@ def test_it_learns_by_heart(variant: str) -> None:
     X = complexes() if variant == "structure" else SMILES[:8]
     model = MBP(
         width=16, layers=2, dropout=0.0, ranking_weight=0, regression_weight=1,
-        training={"epochs": 120, "batch_size": 8, "learning_rate": 1e-2},
+        training={"epochs": 80, "batch_size": 8, "learning_rate": 1e-2},
     ).fit(X, affinities(), types=TYPES, assays=["x"] * 8)  # fmt: skip
     predicted = model.predict(X, types=TYPES)
     assert np.sqrt(np.mean((predicted - affinities()) ** 2)) < 0.3

@@ -51,6 +51,7 @@ from nereus.models.molecules.mbp.network import SEQUENCE_PAD, Head, MBPNetwork
 from nereus.models.molecules.mbp.structures import read_poses
 from nereus.models.training import Session, train
 from nereus.models.training.device import derive_seed
+from nereus.models.training.running_statistics import settle_batch_norm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,6 +195,7 @@ class MBP(RegressorMixin, Method[MBPConfig]):  # type: ignore[misc]
             session=session,
             identity=identity.hexdigest(),
         )
+        settle_batch_norm(network, objective, seed=self.config.random_state)
         self.history_.notes += [*notes, *known.notes]
         self.network_, self.variant_, self.proteins_, self.centres_ = network, variant, proteins, centres
         self.default_head_ = names[int(np.bincount(known.heads).argmax())]
