@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from nereus.agents.reporter.comparison.differences import Comparison
     from nereus.agents.reporter.comparison.files import compare
     from nereus.agents.reporter.verify import verify
-    from nereus.api.client import Client
+    from nereus.api.labs.lab import AsyncClient, AsyncLab, Client, Lab
     from nereus.tools.proteomics.load import read as load_dataset
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Client": "nereus.api.client:Client",
+    "AsyncClient": "nereus.api.labs.lab:AsyncClient",
+    "AsyncLab": "nereus.api.labs.lab:AsyncLab",
+    "Client": "nereus.api.labs.lab:Client",
     "Comparison": "nereus.agents.reporter.comparison.differences:Comparison",
+    "Lab": "nereus.api.labs.lab:Lab",
     "Run": "nereus.agents.planner.discover:Run",
     "compare": "nereus.agents.reporter.comparison.files:compare",
     "discover": "nereus.agents.planner.discover:discover",
@@ -40,8 +43,11 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "AsyncClient",
+    "AsyncLab",
     "Client",
     "Comparison",
+    "Lab",
     "Run",
     "__version__",
     "compare",

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from nereus.memory.approvals import Approval
 from nereus.memory.jobs import Job, JobStatus
-from nereus.memory.records import RunHeader
+from nereus.memory.records import Evidence, RunHeader, ToolCall
 from nereus.memory.uploads import Upload
 
 
@@ -114,6 +114,13 @@ class RunArtifact(BaseModel):
     """``table``, ``dataset``, ``figure``, ``model`` or ``file``."""
     size: int
     summary: str = ""
+
+
+class EvidenceView(BaseModel):
+    """A piece of evidence, and the call that recomputes it."""
+
+    evidence: Evidence
+    call: ToolCall | None
 
 
 class ApprovalView(BaseModel):

@@ -15,7 +15,7 @@ from nereus.api.artifact_files import content
 from nereus.api.problems import documented
 from nereus.api.served_runs import cancelled, forget_report, reports
 from nereus.api.state import ServerState
-from nereus.api.views import RunArtifact
+from nereus.api.views import EvidenceView, RunArtifact
 from nereus.api.views import RunView as RunView
 from nereus.errors import NotFound, ResumeRefused
 from nereus.memory.jobs import ENDED
@@ -168,18 +168,14 @@ def hypotheses(run_id: RunId, state: State, caller: Reader) -> list[dict[str, An
 
 
 @router.get("/{run_id}/evidence/{evidence_id}", responses=documented(*_ONE))
-def evidence(run_id: RunId, evidence_id: str, state: State, caller: Reader) -> dict[str, Any]:
+def evidence(run_id: RunId, evidence_id: str, state: State, caller: Reader) -> EvidenceView:
     """One piece of evidence, and the call that recomputes it."""
     owned(state, caller, run_id)
     record = state.workspace.repository.load(run_id)
     if evidence_id not in record.evidence:
         raise NotFound(f"there is no evidence {evidence_id!r}", mend="hypotheses name theirs")
     found = record.evidence[evidence_id]
-    call = record.calls.get(found.call_key)
-    return {
-        "evidence": found.model_dump(mode="json"),
-        "call": None if call is None else call.model_dump(mode="json"),
-    }
+    return EvidenceView(evidence=found, call=record.calls.get(found.call_key))
 
 
 @router.get("/{run_id}/steps", responses=documented(*_ONE))
@@ -196,6 +192,13 @@ def steps(run_id: RunId, state: State, caller: Reader) -> list[dict[str, Any]]:
         }
         for objective in record.objectives
     ]
+
+
+@router.get("/{run_id}/outputs", responses=documented(*_ONE))
+def outputs(run_id: RunId, state: State, caller: Reader) -> dict[str, str]:
+    """Well-known results (``claims``, ``profile`` ...) to the step and the name under which they are kept."""
+    owned(state, caller, run_id)
+    return state.workspace.repository.load(run_id).outputs
 
 
 @router.get("/{run_id}/artifacts", responses=documented(*_ONE))
