@@ -1,0 +1,78 @@
+import { BarChart, CustomChart, GraphChart, HeatmapChart, LineChart, ScatterChart } from "echarts/charts";
+import {
+  AriaComponent,
+  DataZoomComponent,
+  GridComponent,
+  LegendComponent,
+  MarkLineComponent,
+  ToolboxComponent,
+  TooltipComponent,
+  VisualMapComponent,
+} from "echarts/components";
+import * as echarts from "echarts/core";
+import { CanvasRenderer } from "echarts/renderers";
+import type { EChartsCoreOption } from "echarts/core";
+import { useEffect, useRef } from "react";
+import { useDark } from "../theme";
+import { palette, type Palette } from "./palette";
+
+echarts.use([
+  BarChart,
+  CustomChart,
+  GraphChart,
+  HeatmapChart,
+  LineChart,
+  ScatterChart,
+  AriaComponent,
+  DataZoomComponent,
+  GridComponent,
+  LegendComponent,
+  MarkLineComponent,
+  ToolboxComponent,
+  TooltipComponent,
+  VisualMapComponent,
+  CanvasRenderer,
+]);
+
+export type Option = EChartsCoreOption;
+export type Builder = (colours: Palette) => Option;
+
+export interface ChartProps {
+  /** What it shows, for those who do not see it. */
+  label: string;
+  build: Builder;
+  height?: number;
+  /** Called with the data of a mark that was clicked. */
+  onPick?: (data: unknown) => void;
+}
+
+/**
+ * A chart on a canvas. Tooltips are drawn on the canvas too (`richText`): text of files never becomes HTML.
+ */
+export default function Canvas({ label, build, height = 340, onPick }: ChartProps) {
+  const holder = useRef<HTMLDivElement>(null);
+  const dark = useDark();
+  const pick = useRef(onPick);
+  pick.current = onPick;
+  useEffect(() => {
+    const element = holder.current;
+    if (!element) return;
+    const chart = echarts.init(element, undefined, { renderer: "canvas" });
+    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const colours = palette();
+    chart.setOption({
+      animation: !still,
+      animationDuration: 250,
+      textStyle: { fontFamily: colours.font, color: colours.ink },
+      ...build(colours),
+    });
+    chart.on("click", (event) => pick.current?.(event.data));
+    const watch = new ResizeObserver(() => chart.resize());
+    watch.observe(element);
+    return () => {
+      watch.disconnect();
+      chart.dispose();
+    };
+  }, [build, dark]);
+  return <div className="chart" ref={holder} role="img" aria-label={label} style={{ height }} />;
+}

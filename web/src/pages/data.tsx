@@ -1,0 +1,343 @@
+import { useEffect, useMemo, useState } from "react";
+import { ended, send, upload } from "../api";
+import { missingness } from "../charts/builders";
+import { Chart } from "../charts/chart";
+import { Columns } from "../charts/columns";
+import { words } from "../format";
+import { problemFrom, useLoaded, useTitle } from "../hooks";
+import { Icon } from "../parts/icons";
+import { SheetEditor } from "../parts/sheet";
+import { Failure, Loading } from "../parts/states";
+import { go, to } from "../route";
+import type { Dataset, Job, Json, PlainTable, Problem, Run, Scalar, Session } from "../types";
+
+interface Props {
+  id: string;
+  samples: string | null;
+  question: string;
+  session: Session;
+}
+
+/** What a file is: told, corrected where it was taken wrongly, and then asked. */
+export function DataPage({ id, samples, question, session }: Props) {
+  const dataset = useLoaded<Dataset>(`datasets/${id}`);
+  const sheet = useLoaded<Dataset>(samples ? `datasets/${samples}` : null);
+  const [load, setLoad] = useState<Record<string, Json>>({});
+  const [job, setJob] = useState<Job | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [tries, setTries] = useState(0);
+  useTitle(dataset.value?.name ?? "Data");
+
+  const asked = JSON.stringify({ samples, load });
+  useEffect(() => {
+    const control = new AbortController();
+    setJob(null);
+    setProblem(null);
+    send<Job>(`datasets/${id}/profile`, JSON.parse(asked) as object)
+      .then((queued) => ended(queued, control.signal))
+      .then((done) => !control.signal.aborted && setJob(done))
+      .catch((error: unknown) => !control.signal.aborted && setProblem(problemFrom(error)));
+    return () => control.abort();
+  }, [id, asked, tries]);
+
+  return (
+    <>
+      <div className="page-head">
+        <div>
+          <p className="overline">Understood as</p>
+          <h1 className="file-name">{dataset.value?.name ?? id}</h1>
+          {sheet.value && <p className="muted">with the sample sheet {sheet.value.name}</p>}
+        </div>
+      </div>
+      {dataset.problem && <Failure problem={dataset.problem} />}
+      {problem && (
+        <>
+          <Failure problem={problem} again={() => setTries(tries + 1)} />
+          <Reading load={load} onLoad={setLoad} columns={[]} open />
+          <AddSheet id={id} has={samples !== null} />
+        </>
+      )}
+      {!job && !problem && <Loading what="Reading the file, and finding out what can be asked of it" />}
+      {job && <Understood job={job} id={id} samples={samples} load={load} onLoad={setLoad} question={question} session={session} />}
+    </>
+  );
+}
+
+interface UnderstoodProps extends Props {
+  job: Job;
+  load: Record<string, Json>;
+  onLoad: (load: Record<string, Json>) => void;
+}
+
+function Understood({ job, id, samples, load, onLoad, question, session }: UnderstoodProps) {
+  const output = (name: string) => (job.result.outputs?.[name] ? `jobs/${job.id}/outputs/${name}?form=json` : null);
+  const columns = useLoaded<PlainTable>(output("columns"));
+  const contrasts = useLoaded<PlainTable>(output("contrasts"));
+  const notices = useLoaded<PlainTable>(output("notices"));
+  const sheet = useLoaded<PlainTable>(output("sheet"));
+  const sampleTable = useLoaded<PlainTable>(output("samples"));
+  const values = job.result.values ?? {};
+  const missing = useMemo(() => (sampleTable.value ? missingness(sampleTable.value) : null), [sampleTable.value]);
+  const names = columns.value ? new Columns(columns.value).levels("column") : [];
+  return (
+    <>
+      <div className="tiles">
+        {tiles(values).map(([label, value, more]) => (
+          <div key={label} className="tile">
+            <span className="tile-label">{label}</span>
+            <strong>{value}</strong>
+            {more && <span className="muted">{more}</span>}
+          </div>
+        ))}
+      </div>
+      {notices.value && <Notices table={notices.value} />}
+      <div className="two-columns">
+        <div>
+          {contrasts.value && <Comparisons table={contrasts.value} />}
+          <Ask id={id} samples={samples} load={load} question={question} session={session} />
+        </div>
+        <div>
+          {missing && (
+            <section>
+              <h2>What is missing in each sample</h2>
+              <Chart label="Share of missing values of each sample" build={missing} height={210} />
+            </section>
+          )}
+        </div>
+      </div>
+      {columns.value && sheet.value && (
+        <SheetEditor
+          columns={columns.value}
+          sheet={sheet.value}
+          guessed={values.group_guessed === true}
+          hasSheet={samples !== null}
+          onCorrected={async (file) => {
+            const made = await upload(file, () => undefined);
+            go(`${to("data", id)}?samples=${made.id}&question=${encodeURIComponent(question)}`);
+          }}
+        />
+      )}
+      <AddSheet id={id} has={samples !== null} />
+      <Reading load={load} onLoad={onLoad} columns={names} open={false} />
+    </>
+  );
+}
+
+const percent = (value: Scalar | undefined) => (typeof value === "number" ? `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %` : "–");
+const count = (value: Scalar | undefined) => (typeof value === "number" ? value.toLocaleString("en") : "–");
+const text = (value: Scalar | undefined) => (value === null || value === undefined || value === "" ? "not told" : String(value));
+
+function tiles(v: Record<string, Scalar>): [string, string, string?][] {
+  const removed = ["n_removed_contaminant", "n_removed_reverse", "n_removed_only_by_site"].reduce(
+    (sum, name) => sum + (typeof v[name] === "number" ? Number(v[name]) : 0),
+    0,
+  );
+  const subjects = typeof v.n_subjects === "number" && v.n_subjects !== v.n_samples ? `of ${count(v.n_subjects)} subjects` : String(v.unit_why ?? "");
+  return [
+    ["Software", v.software === "generic" ? "any table" : text(v.software), `${text(v.level)} level`],
+    ["Organism", text(v.organism === "unknown" ? null : v.organism), v.n_with_gene ? `${count(v.n_with_gene)} with a gene name` : ""],
+    [v.data_kind ? words(String(v.data_kind)).replace(/^./, (one) => one.toUpperCase()) : "Features", count(v.n_features), removed ? `${removed} contaminants and decoys taken out` : "nothing taken out"],
+    ["Samples", count(v.n_samples), subjects],
+    ["Missing", percent(v.missing_rate), v.condition_linked_missingness === true ? "linked to the groups" : "not linked to the groups"],
+    ["Scale", v.already_log2 === true ? "log₂ already" : `${text(v.scale_found)} → log₂`, `quantity ${text(v.quantity)}`],
+    ["Batches", v.batch_columns ? String(v.batch_columns).split(";").join(", ") : "none seen", v.batch_covariates ? "will be modelled" : ""],
+    ["Outliers", count(v.n_outliers), v.outliers ? String(v.outliers).split(";").slice(0, 3).join(", ") : "samples"],
+  ];
+}
+
+function Notices({ table }: { table: PlainTable }) {
+  const t = new Columns(table);
+  const [all, setAll] = useState(false);
+  const shown = table.rows.map((_, row) => row).filter((row) => all || t.text(row, "severity") !== "info");
+  if (!table.rows.length) return null;
+  return (
+    <ul className="notices" aria-label="What to know">
+      {shown.slice(0, all ? undefined : 4).map((row) => (
+        <li key={row} className={t.text(row, "severity")}>
+          <Icon name={t.text(row, "severity") === "info" ? "info" : "warning"} size={16} />
+          <span>
+            {t.text(row, "text")}. <span className="muted">{t.text(row, "mend")}</span>
+          </span>
+        </li>
+      ))}
+      {table.rows.length > Math.min(4, shown.length) && (
+        <li>
+          <button type="button" className="quiet small" onClick={() => setAll(!all)}>
+            {all ? "Show fewer" : `Show all ${table.rows.length}`}
+          </button>
+        </li>
+      )}
+    </ul>
+  );
+}
+
+function Comparisons({ table }: { table: PlainTable }) {
+  const t = new Columns(table);
+  if (!table.rows.length) return null;
+  return (
+    <section>
+      <h2>What can be compared</h2>
+      <ul className="contrasts">
+        {table.rows.slice(0, 6).map((_, row) => (
+          <li key={t.text(row, "contrast")}>
+            <strong>
+              {t.text(row, "a")} <span className="muted">against</span> {t.text(row, "b")}
+            </strong>
+            <span className="muted">
+              {t.text(row, "n_a")} against {t.text(row, "n_b")}, by {t.text(row, "factor")}
+            </span>
+            {t.text(row, "refused") && <span className="bad-text">{t.text(row, "refused")}</span>}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+const DEPTHS: Record<string, { label: string; budget: string[] }> = {
+  quick: { label: "Quick look (4 questions)", budget: ["objectives=4", "steps=30"] },
+  usual: { label: "Usual (8 questions)", budget: [] },
+  deep: { label: "Thorough (16 questions)", budget: ["objectives=16", "steps=150", "wall=60m"] },
+};
+
+function Ask({ id, samples, load, question, session }: { id: string; samples: string | null; load: Record<string, Json>; question: string; session: Session }) {
+  const [asked, setAsked] = useState(question);
+  const [approval, setApproval] = useState("never");
+  const [depth, setDepth] = useState("usual");
+  const [policy, setPolicy] = useState("");
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [busy, setBusy] = useState(false);
+  const start = () => {
+    setBusy(true);
+    setProblem(null);
+    send<Run>("runs", {
+      data: id,
+      samples,
+      load,
+      question: asked.trim() || null,
+      approval,
+      budget: DEPTHS[depth]?.budget ?? [],
+      ...(policy ? { policy } : {}),
+    })
+      .then((run) => go(to("runs", run.id)))
+      .catch((error: unknown) => setProblem(problemFrom(error)))
+      .finally(() => setBusy(false));
+  };
+  return (
+    <section className="ask">
+      <h2>Ask</h2>
+      <label>
+        What do you want to know? <span className="muted">Leave it empty to see what is there.</span>
+        <textarea rows={2} maxLength={2000} value={asked} placeholder="Which proteins differ in treated cells?" onChange={(event) => setAsked(event.target.value)} />
+      </label>
+      <div className="ask-row">
+        <label>
+          How far
+          <select value={depth} onChange={(event) => setDepth(event.target.value)}>
+            {Object.entries(DEPTHS).map(([name, one]) => (
+              <option key={name} value={name}>
+                {one.label}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Ask me before
+          <select value={approval} onChange={(event) => setApproval(event.target.value)}>
+            <option value="never">nothing: go ahead</option>
+            <option value="costly">costly steps</option>
+            <option value="always">every plan</option>
+          </select>
+        </label>
+        {session.asks && (
+          <label>
+            Who decides
+            <select value={policy} onChange={(event) => setPolicy(event.target.value)}>
+              <option value="">as the server is set</option>
+              <option value="rules">rules, no language model</option>
+              <option value="llm">language model</option>
+            </select>
+          </label>
+        )}
+      </div>
+      {problem && <Failure problem={problem} />}
+      <button type="button" className="primary large" disabled={busy} onClick={start}>
+        <Icon name="play" size={17} /> Start
+      </button>
+    </section>
+  );
+}
+
+function AddSheet({ id, has }: { id: string; has: boolean }) {
+  const [problem, setProblem] = useState<Problem | null>(null);
+  return (
+    <section className="add-sheet">
+      <label className="button">
+        <Icon name="upload" size={16} /> {has ? "Give another sample sheet" : "Add a sample sheet"}
+        <input
+          type="file"
+          className="sr"
+          onChange={(event) => {
+            const file = event.target.files?.[0];
+            if (!file) return;
+            upload(file, () => undefined)
+              .then((made) => go(`${to("data", id)}?samples=${made.id}`))
+              .catch((error: unknown) => setProblem(problemFrom(error)));
+          }}
+        />
+      </label>
+      {problem && <Failure problem={problem} />}
+    </section>
+  );
+}
+
+const CHOICES: Record<string, string[]> = {
+  scale: ["auto", "raw", "log2", "ln", "log10"],
+  orientation: ["auto", "samples_in_rows", "samples_in_columns"],
+  zero_is_missing: ["auto", "yes", "no"],
+  quantity: ["auto", "lfq", "intensity", "ibaq", "top3", "reporter", "abundance", "value", "area", "ratio", "count"],
+  separator: ["auto", "tab", "comma", "semicolon", "space"],
+  decimal: ["auto", ".", ","],
+};
+
+/** What the reader should not decide alone. */
+function Reading({ load, onLoad, columns, open }: { load: Record<string, Json>; onLoad: (load: Record<string, Json>) => void; columns: string[]; open: boolean }) {
+  const [draft, setDraft] = useState(load);
+  const set = (name: string, value: string) => {
+    const { [name]: _, ...rest } = draft;
+    setDraft(value && value !== "auto" ? { ...rest, [name]: value } : rest);
+  };
+  return (
+    <details className="reading" open={open}>
+      <summary>Read it differently</summary>
+      <div className="gate-edit row">
+        {Object.entries(CHOICES).map(([name, choices]) => (
+          <label key={name}>
+            {words(name)}
+            <select value={String(draft[name] ?? "auto")} onChange={(event) => set(name, event.target.value)}>
+              {choices.map((one) => (
+                <option key={one} value={one}>
+                  {words(one)}
+                </option>
+              ))}
+            </select>
+          </label>
+        ))}
+        {columns.length > 0 && (
+          <label>
+            subject
+            <select value={String(draft.subject ?? "auto")} onChange={(event) => set("subject", event.target.value)}>
+              <option value="auto">auto</option>
+              {columns.map((one) => (
+                <option key={one}>{one}</option>
+              ))}
+            </select>
+          </label>
+        )}
+        <button type="button" disabled={JSON.stringify(draft) === JSON.stringify(load)} onClick={() => onLoad(draft)}>
+          Read again
+        </button>
+      </div>
+    </details>
+  );
+}

@@ -1,0 +1,249 @@
+import { useRef, useState, type DragEvent } from "react";
+import { send, upload } from "../api";
+import { size, when } from "../format";
+import { problemFrom, useLoaded, useTitle } from "../hooks";
+import { Icon } from "../parts/icons";
+import { Badge, Failure } from "../parts/states";
+import { go, to } from "../route";
+import type { Dataset, Example, Problem, Run, Session } from "../types";
+
+/** Where everybody starts: give a file, look at the example, or go on with something. */
+export function HomePage({ session }: { session: Session }) {
+  useTitle("");
+  const runs = useLoaded<Run[]>("runs?limit=5");
+  const datasets = useLoaded<Dataset[]>("datasets?limit=5");
+  const examples = useLoaded<Example[]>("examples");
+  return (
+    <div className="home">
+      <section className="hero">
+        <h1>From a raw table to ranked hypotheses</h1>
+        <p className="lead">
+          Nereus reads your proteomics data, plans the analysis, tests it, and questions its own results. Every number leads to the
+          row and the step it comes from.
+        </p>
+      </section>
+      <div className="home-columns">
+        <Drop />
+        <div className="home-side">
+          {(examples.value ?? []).map((one) => (
+            <ExampleCard key={one.name} example={one} runs={runs.value ?? []} />
+          ))}
+          <p className="assurance">
+            <Icon name={session.asks ? "globe" : "lock"} size={16} />
+            {session.asks
+              ? `Decisions of runs may be asked of the language model at ${session.asks}. It gets summaries and names, never the data.`
+              : "No key, no account, no language model: everything is computed on this server, and nothing is sent anywhere."}
+          </p>
+        </div>
+      </div>
+      {runs.problem && <Failure problem={runs.problem} again={runs.again} />}
+      {(runs.value ?? []).length > 0 && (
+        <section>
+          <h2>
+            Recent runs <a href={to("runs")}>all runs</a>
+          </h2>
+          <RunList runs={runs.value ?? []} />
+        </section>
+      )}
+      {(datasets.value ?? []).length > 0 && (
+        <section>
+          <h2>Your files</h2>
+          <ul className="list">
+            {(datasets.value ?? []).map((one) => (
+              <li key={one.id}>
+                <a href={to("data", one.id)} className="list-row">
+                  <Icon name="file" />
+                  <span className="list-main">{one.name}</span>
+                  <span className="muted">{size(one.size)}</span>
+                  <span className="muted">{when(one.created_at)}</span>
+                </a>
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
+    </div>
+  );
+}
+
+export function RunList({ runs }: { runs: Run[] }) {
+  return (
+    <ul className="list">
+      {runs.map((one) => (
+        <li key={one.id}>
+          <a href={to("runs", one.id)} className="list-row">
+            <Badge status={one.status} />
+            <span className="list-main">{one.question ?? one.inputs.data ?? one.id}</span>
+            <span className="muted wide">{one.inputs.data}</span>
+            <span className="muted">{when(one.started)}</span>
+          </a>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function ExampleCard({ example, runs }: { example: Example; runs: Run[] }) {
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [busy, setBusy] = useState(false);
+  const earlier = runs.find((one) => one.question === example.question && one.status === "finished");
+  const take = (start: boolean) => {
+    setBusy(true);
+    send<{ data: Dataset; samples: Dataset; question: string }>(`examples/${encodeURIComponent(example.name)}`)
+      .then(async (taken) => {
+        if (start) {
+          const run = await send<Run>("runs", { data: taken.data.id, samples: taken.samples.id, question: taken.question });
+          go(to("runs", run.id));
+        } else go(`${to("data", taken.data.id)}?samples=${taken.samples.id}&question=${encodeURIComponent(taken.question)}`);
+      })
+      .catch((error: unknown) => setProblem(problemFrom(error)))
+      .finally(() => setBusy(false));
+  };
+  return (
+    <section className="example" aria-labelledby={`example-${example.name}`}>
+      <p className="overline">Example</p>
+      <h2 id={`example-${example.name}`}>{example.title}</h2>
+      <p>{example.about}.</p>
+      <div className="actions">
+        <button type="button" className="primary" disabled={busy} onClick={() => take(true)}>
+          <Icon name="play" size={16} /> Run it
+        </button>
+        <button type="button" disabled={busy} onClick={() => take(false)}>
+          Look at the data first
+        </button>
+        {earlier && <a href={to("runs", earlier.id)}>See the finished run</a>}
+      </div>
+      {problem && <Failure problem={problem} />}
+      <p className="muted small-text">
+        {example.source}. {example.licence}. A minute or two on a laptop.
+      </p>
+    </section>
+  );
+}
+
+const SHEET = /sample|meta|clinic|design|annot|pheno|sheet|sdrf/i;
+
+/** The larger file is the data, unless a name says otherwise. */
+function sorted(files: File[]): { data: File | null; samples: File | null } {
+  const [first, second] = files;
+  if (!first || !second) return { data: first ?? null, samples: null };
+  if (SHEET.test(first.name) !== SHEET.test(second.name)) {
+    return SHEET.test(first.name) ? { data: second, samples: first } : { data: first, samples: second };
+  }
+  return first.size >= second.size ? { data: first, samples: second } : { data: second, samples: first };
+}
+
+function Drop() {
+  const [data, setData] = useState<File | null>(null);
+  const [samples, setSamples] = useState<File | null>(null);
+  const [over, setOver] = useState(false);
+  const [share, setShare] = useState<number | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const dataInput = useRef<HTMLInputElement>(null);
+  const sampleInput = useRef<HTMLInputElement>(null);
+
+  const drop = (event: DragEvent) => {
+    event.preventDefault();
+    setOver(false);
+    const files = [...event.dataTransfer.files];
+    if (files.length === 1 && data && files[0]) setSamples(files[0]);
+    else {
+      const found = sorted(files);
+      if (found.data) setData(found.data);
+      if (found.samples) setSamples(found.samples);
+    }
+  };
+  const start = async () => {
+    if (!data) return;
+    setProblem(null);
+    const all = data.size + (samples?.size ?? 0);
+    try {
+      setShare(0);
+      const table = await upload(data, (one) => setShare((one * data.size) / all));
+      const sheet = samples ? await upload(samples, (one) => setShare((data.size + one * samples.size) / all)) : null;
+      go(`${to("data", table.id)}${sheet ? `?samples=${sheet.id}` : ""}`);
+    } catch (error) {
+      setProblem(problemFrom(error));
+      setShare(null);
+    }
+  };
+  return (
+    <section className="drop-card" aria-label="Your data">
+      <div
+        className={`drop ${over ? "over" : ""}`}
+        onDragOver={(event) => {
+          event.preventDefault();
+          setOver(true);
+        }}
+        onDragLeave={() => setOver(false)}
+        onDrop={drop}
+      >
+        <Icon name="upload" size={30} />
+        <p className="drop-title">Drop your table here</p>
+        <p className="muted">
+          MaxQuant, DIA-NN, Spectronaut, FragPipe, Proteome Discoverer, Olink, mzTab, h5ad, FCS, or any wide table. The sample sheet may
+          come along.
+        </p>
+        <div className="slots">
+          <Slot label="Data" file={data} input={dataInput} onFile={setData} onClear={() => setData(null)} />
+          <Slot label="Sample sheet" hint="optional" file={samples} input={sampleInput} onFile={setSamples} onClear={() => setSamples(null)} />
+        </div>
+      </div>
+      {share !== null && <progress value={share} max={1} aria-label="Upload" />}
+      {problem && <Failure problem={problem} />}
+      <button type="button" className="primary large" disabled={!data || share !== null} onClick={() => void start()}>
+        {share === null ? "See what it is" : `Uploading ${Math.round(100 * share)} %`}
+      </button>
+    </section>
+  );
+}
+
+interface SlotProps {
+  label: string;
+  hint?: string;
+  file: File | null;
+  input: { current: HTMLInputElement | null };
+  onFile: (file: File) => void;
+  onClear: () => void;
+}
+
+function Slot({ label, hint, file, input, onFile, onClear }: SlotProps) {
+  return (
+    <div className={`slot ${file ? "filled" : ""}`}>
+      <input
+        ref={input}
+        type="file"
+        className="sr"
+        aria-label={label}
+        onChange={(event) => {
+          const found = event.target.files?.[0];
+          if (found) onFile(found);
+        }}
+      />
+      {file ? (
+        <>
+          <Icon name="file" />
+          <span className="slot-name" title={file.name}>
+            {file.name}
+          </span>
+          <span className="muted">{size(file.size)}</span>
+          <button
+            type="button"
+            className="quiet icon"
+            aria-label={`Remove ${label.toLowerCase()}`}
+            onClick={() => {
+              if (input.current) input.current.value = "";
+              onClear();
+            }}
+          >
+            <Icon name="close" size={15} />
+          </button>
+        </>
+      ) : (
+        <button type="button" className="slot-choose" onClick={() => input.current?.click()}>
+          <Icon name="plus" size={16} /> {label} {hint && <span className="muted">{hint}</span>}
+        </button>
+      )}
+    </div>
+  );
+}
