@@ -1,0 +1,1 @@
+"""Where actions are learned and tried: planning domains, and the tools of the platform."""
