@@ -41,8 +41,9 @@ def prompt(question: str, tools: Sequence[Mapping[str, Any]]) -> str:
 
 
 def rendered(call: ToolCall) -> str:
-    """A call as the model would write it: JSON on one line, so that no line of it reads as another part of the form."""
-    return f"{_ACTION} {call.name}{_INPUT} {json.dumps(call.arguments, ensure_ascii=False)}"
+    """A call as the model would write it: JSON on one line and without tags, so that nothing in it reads as another part."""
+    arguments = json.dumps(call.arguments, ensure_ascii=False).replace("<", "\\u003c")
+    return f"{_ACTION} {call.name}{_INPUT} {arguments}"
 
 
 def observed(text: str) -> str:
