@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.truth.results import RESULTS, store
+from benchmarks.stored_parts import StoredParts
 from nereus.models.sequences.alphabets import Biosequence
 from nereus.models.sequences.bsm import BSM
 from nereus.models.sequences.bsm.config import Mix, Round
@@ -29,7 +27,6 @@ from nereus.models.sequences.bsm.scoring import best_threshold
 from nereus.models.sequences.families import families, family_split
 from nereus.models.sequences.files import read_sequence_file
 
-NAME = "methods/bsm"
 SEEDS = (0, 1, 2)
 SCALES: dict[str, dict[str, Any]] = {
     "cpu": {
@@ -291,35 +288,21 @@ def main() -> None:
     given = parser.parse_args()
     scale = SCALES[given.scale]
     genes = genes_of(given.genome)
-    file = RESULTS / f"{NAME}.json"
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    figures, seconds = dict(known.get("figures", {})), dict(known.get("part_seconds", {}))
+    stored = StoredParts(
+        "bsm",
+        {"name": given.scale, **scale},
+        ("numpy", "scipy", "pandas", "torch", "transformers", "biopython", "pyrodigal"),
+        "genes of C. diphtheriae NCTC 11397 (RefSeq NZ_LN831026, public domain), called with pyrodigal",
+    ).read()
     for part in given.part:
-        started = time.perf_counter()
-        figures[part] = (
-            homology(genes)
-            if part == "homology"
-            else {"annealing": annealing, "pairs": pairs}[part](genes, scale, given.device)
-        )
-        seconds[part] = round(time.perf_counter() - started, 1)
-        packages = ("numpy", "scipy", "pandas", "torch", "transformers", "biopython", "pyrodigal")
-        content = {
-            "seeds": list(SEEDS),
-            "scale": {"name": given.scale, **scale},
-            "versions": {package: version(package) for package in packages},
-            "data": "genes of C. diphtheriae NCTC 11397 (RefSeq NZ_LN831026, public domain), called with pyrodigal",
-            "part_seconds": seconds,
-            "figures": figures,
-        }
-        file.parent.mkdir(parents=True, exist_ok=True)
-        store(
-            NAME,
-            content,
-            module="benchmarks.methods.bsm",
-            arguments=sys.argv[1:],
-            seconds=sum(seconds.values()),
-        )
-        print(json.dumps(figures[part], indent=1, default=float)[:3000], flush=True)
+        with stored.timed(part):
+            stored.figures[part] = (
+                homology(genes)
+                if part == "homology"
+                else {"annealing": annealing, "pairs": pairs}[part](genes, scale, given.device)
+            )
+        stored.write(SEEDS)
+        print(json.dumps(stored.figures[part], indent=1, default=float)[:3000], flush=True)
 
 
 if __name__ == "__main__":

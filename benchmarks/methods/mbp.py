@@ -19,10 +19,8 @@ import gzip
 import hashlib
 import json
 import re
-import sys
 import time
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +34,8 @@ from scipy.spatial.transform import Rotation
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 
-from benchmarks.truth.results import RESULTS, data_folder, store
+from benchmarks.stored_parts import StoredParts
+from benchmarks.truth.results import data_folder
 from nereus.errors import InputError
 from nereus.models.evaluation.baselines import fingerprints
 from nereus.models.evaluation.metrics import ranking, regression
@@ -48,7 +47,6 @@ from nereus.models.molecules.mbp.learning import AssayLearning
 from nereus.models.molecules.mbp.measurements import MOLAR, measurements
 from nereus.models.molecules.mbp.structures import read_pocket, read_poses
 
-NAME = "methods/mbp"
 SEEDS = (0, 1, 2)
 SCALES = {
     # width, layers, epochs without and with poses, epochs of overfitting, most compounds of a target, radius of a pocket
@@ -425,49 +423,27 @@ def main() -> None:
     for part, folder in (("plumbing", given.complexes), ("pose_free", given.assays)):
         if part in given.part and folder is None:
             parser.error(f"part {part} needs {'--complexes' if part == 'plumbing' else '--assays'}")
-    file = RESULTS / f"{NAME}.json"
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    figures, seconds = dict(known.get("figures", {})), dict(known.get("part_seconds", {}))
+    stored = StoredParts(
+        "mbp",
+        {"name": given.scale, **scale},
+        ("numpy", "scipy", "pandas", "scikit-learn", "torch", "torch-geometric", "rdkit", "biopython"),
+        "protein-ligand-benchmark (CC BY 4.0); overlapping_assays (MIT; ChEMBL CC BY-SA 3.0); toy set of GIGN (MIT; "
+        "terms of PDBbind). Neither PDBbind nor ChEMBL-Dock: the published evaluation was not run",
+    ).read()
+    figures = stored.figures
     for part in given.part:
-        started = time.perf_counter()
-        if part == "plumbing":
-            figures[part] = plumbing(given.complexes, given.index, scale, given.device)
-            print(figures[part], flush=True)
-        elif part == "pose_free":
-            figures[part] = pose_free(given.assays, scale, given.device)
-        else:
-            folder = data_folder(given.data) / "affinity_structures_plb"
-            figures[part] = posed(
-                folder, scale, given.device, given.seeds, given.arms, figures.get("posed", {})
-            )
-        seconds[part] = round(time.perf_counter() - started, 1)
-        packages = (
-            "numpy",
-            "scipy",
-            "pandas",
-            "scikit-learn",
-            "torch",
-            "torch-geometric",
-            "rdkit",
-            "biopython",
-        )
-        content_ = {
-            "seeds": list(SEEDS),
-            "scale": {"name": given.scale, **scale},
-            "versions": {package: version(package) for package in packages},
-            "data": "protein-ligand-benchmark (CC BY 4.0); overlapping_assays (MIT; ChEMBL CC BY-SA 3.0); toy set of GIGN (MIT; "
-            "terms of PDBbind). Neither PDBbind nor ChEMBL-Dock: the published evaluation was not run",
-            "part_seconds": seconds,
-            "figures": figures,
-        }
-        file.parent.mkdir(parents=True, exist_ok=True)
-        store(
-            NAME,
-            content_,
-            module="benchmarks.methods.mbp",
-            arguments=sys.argv[1:],
-            seconds=sum(seconds.values()),
-        )
+        with stored.timed(part):
+            if part == "plumbing":
+                figures[part] = plumbing(given.complexes, given.index, scale, given.device)
+                print(figures[part], flush=True)
+            elif part == "pose_free":
+                figures[part] = pose_free(given.assays, scale, given.device)
+            else:
+                folder = data_folder(given.data) / "affinity_structures_plb"
+                figures[part] = posed(
+                    folder, scale, given.device, given.seeds, given.arms, figures.get("posed", {})
+                )
+        stored.write(SEEDS)
     print(json.dumps({part: one.get("mean", one) for part, one in figures.items()}, indent=1, default=float))
 
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 import warnings
 from collections import Counter
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,8 @@ from rdkit import Chem, RDLogger
 from scipy.optimize import minimize
 from sklearn.ensemble import RandomForestClassifier
 
-from benchmarks.truth.results import RESULTS, data_folder, store
+from benchmarks.stored_parts import StoredParts
+from benchmarks.truth.results import data_folder
 from nereus.models.evaluation.baselines import fingerprints
 from nereus.models.evaluation.metrics import classification
 from nereus.models.evaluation.splits import scaffold_split
@@ -34,7 +33,6 @@ from nereus.models.molecules.mgssl import MGSSL
 from nereus.models.molecules.mgssl.motifs import cut_bonds, identities, motif_tree, remainders
 from nereus.models.molecules.mgssl.weighting import min_norm_weights
 
-NAME = "methods/mgssl"
 SEEDS = (0, 1, 2)
 SCALES = {
     # width, layers, molecules and epochs of pre-training, epochs of fine-tuning, labelled molecules (None: all)
@@ -260,38 +258,25 @@ def main() -> None:
     RDLogger.DisableLog("rdApp.*")
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     scale = SCALES[given.scale]
-    file = RESULTS / f"{NAME}.json"
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    figures, seconds = dict(known.get("figures", {})), dict(known.get("part_seconds", {}))
+    stored = StoredParts(
+        "mgssl",
+        {"name": given.scale, **scale},
+        ("numpy", "scipy", "pandas", "scikit-learn", "torch", "torch-geometric", "rdkit"),
+        "ZINC subset of icml18-jtnn (MIT); BACE, SIDER, Tox21 of MoleculeNet through deepchem (MIT)",
+    ).read()
+    figures = stored.figures
     for part in given.part:
-        started = time.perf_counter()
-        if part == "fragmentation":
-            figures[part] = fragmentation(given.zinc)
-        elif part == "generation":
-            figures[part] = generation(given.zinc, scale, given.device)
-        elif part == "weights":
-            figures[part] = weights()
-        else:
-            folder = data_folder(given.data) / "moleculenet"
-            figures[part] = transfer(given.zinc, folder, scale, given.device)
-        seconds[part] = round(time.perf_counter() - started, 1)
-        packages = ("numpy", "scipy", "pandas", "scikit-learn", "torch", "torch-geometric", "rdkit")
-        content = {
-            "seeds": list(SEEDS),
-            "scale": {"name": given.scale, **scale},
-            "versions": {package: version(package) for package in packages},
-            "data": "ZINC subset of icml18-jtnn (MIT); BACE, SIDER, Tox21 of MoleculeNet through deepchem (MIT)",
-            "part_seconds": seconds,
-            "figures": figures,
-        }
-        file.parent.mkdir(parents=True, exist_ok=True)
-        store(
-            NAME,
-            content,
-            module="benchmarks.methods.mgssl",
-            arguments=sys.argv[1:],
-            seconds=sum(seconds.values()),
-        )
+        with stored.timed(part):
+            if part == "fragmentation":
+                figures[part] = fragmentation(given.zinc)
+            elif part == "generation":
+                figures[part] = generation(given.zinc, scale, given.device)
+            elif part == "weights":
+                figures[part] = weights()
+            else:
+                folder = data_folder(given.data) / "moleculenet"
+                figures[part] = transfer(given.zinc, folder, scale, given.device)
+        stored.write(SEEDS)
     print(json.dumps(figures, indent=1, default=float)[:6000])
 
 

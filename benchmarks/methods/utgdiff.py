@@ -13,10 +13,8 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import sys
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +24,14 @@ from rdkit import Chem, DataStructs, RDLogger
 from rdkit.Chem import Fragments, rdChemReactions, rdFingerprintGenerator, rdMolDescriptors
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from benchmarks.truth.results import RESULTS, data_folder, store
+from benchmarks.stored_parts import StoredParts
+from benchmarks.truth.results import data_folder
 from nereus.models.evaluation.generation import diversity, fit_to_targets, flat
 from nereus.models.molecules.graphs.read import largest_fragment
 from nereus.models.molecules.utgdiff import UTGDiff
 from nereus.models.molecules.utgdiff.graphs import Generated
 from nereus.models.molecules.utgdiff.instructions import Instruction
 
-NAME = "methods/utgdiff"
 SEEDS = (0, 1, 2)
 SCALES: dict[str, dict[str, Any]] = {
     "cpu": {
@@ -345,39 +343,25 @@ def main() -> None:
     given = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
     folder, scale = data_folder(given.data), SCALES[given.scale]
-    file = RESULTS / f"{NAME}.json"
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    if known.get("scale", {}).get("settings") != scale["settings"]:
-        known = {}
-    figures, seconds = dict(known.get("figures", {})), dict(known.get("part_seconds", {}))
-    packages = ("numpy", "pandas", "scikit-learn", "torch", "transformers", "tokenizers", "rdkit")
+    stored = StoredParts(
+        "utgdiff",
+        {"name": given.scale, **scale},
+        ("numpy", "pandas", "scikit-learn", "torch", "transformers", "tokenizers", "rdkit"),
+        "QM8 of chemprop (MIT); validation and test file of ChEBI-20 in MolT5 (BSD-3)",
+    ).read(where={"settings": scale["settings"]})
+    figures = stored.figures
     for part in given.part:
         before = figures.get(part, {})
         same = before.get("setting") == scale[part]
         runs = [one for one in before.get("runs", []) if same and one["seed"] not in given.seeds]
-        spent = seconds.get(part, 0.0) if runs else 0.0
-        started = time.perf_counter()
+        spent = stored.seconds.get(part, 0.0) if runs else 0.0
         for seed in given.seeds:
-            runs += PARTS[part](folder, scale, given.device, seed)
+            with stored.timed(part, since=spent):
+                runs += PARTS[part](folder, scale, given.device, seed)
+            spent = stored.seconds[part]
             figures[part] = {"setting": scale[part], **summary(runs)}
-            seconds[part] = round(spent + time.perf_counter() - started, 1)
             print(part, seed, json.dumps(figures[part]["arms"], indent=1), flush=True)
-            content = {
-                "seeds": sorted({one["seed"] for part in figures.values() for one in part["runs"]}),
-                "scale": {"name": given.scale, **scale},
-                "versions": {package: version(package) for package in packages},
-                "data": "QM8 of chemprop (MIT); validation and test file of ChEBI-20 in MolT5 (BSD-3)",
-                "part_seconds": seconds,
-                "figures": figures,
-            }
-            file.parent.mkdir(parents=True, exist_ok=True)
-            store(
-                NAME,
-                content,
-                module="benchmarks.methods.utgdiff",
-                arguments=sys.argv[1:],
-                seconds=sum(seconds.values()),
-            )
+            stored.write(sorted({one["seed"] for known in figures.values() for one in known["runs"]}))
 
 
 if __name__ == "__main__":
