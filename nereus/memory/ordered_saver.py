@@ -32,7 +32,10 @@ ON CONFLICT (thread_id) DO UPDATE SET events = excluded.events, decisions = excl
 """
 _CHECKPOINTS = "checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
 _WRITES = "checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
-_OF_RUN = "SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints WHERE json_extract(CAST(metadata AS TEXT), '$.run_id') = ?"
+_OF_RUN = """
+SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints
+WHERE json_extract(CAST(metadata AS TEXT), '$.run_id') = ?
+"""
 _OLDER = """
 DELETE FROM {table} WHERE thread_id = ? AND checkpoint_id < (
     SELECT MAX(newest.checkpoint_id) FROM checkpoints AS newest

@@ -35,11 +35,16 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from nereus.errors import NereusError, StoreError
-from nereus.memory.database import action_tables, chat_tables, server_tables  # noqa: F401  (so that `Base` knows all tables)
+from nereus.memory.database import (  # noqa: F401  (so that `Base` knows all tables)
+    action_tables,
+    chat_tables,
+    langgraph_tables,
+    server_tables,
+)
 from nereus.memory.database.models import Base
 from nereus.memory.database.unit import Unit, Write
 
-SCHEMA = "0006"
+SCHEMA = "0008"
 """Revision of the newest migration: what this version of Nereus reads and writes."""
 
 BUSY_S = 60.0

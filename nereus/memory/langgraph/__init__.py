@@ -1,0 +1,1 @@
+"""What the LangGraph protocol keeps: assistants, threads, runs with what they streamed, and items; all by owner."""
