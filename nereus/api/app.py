@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
 from nereus import __version__
 from nereus.api import page, problems
+from nereus.api import langgraph as langgraph_protocol
 from nereus.api.access import Gate
+from nereus.api.langgraph.service import open_graphs
 from nereus.api.mcp import endpoint as mcp
 from nereus.api.openapi import described
-from nereus.api.protection import LOOPBACK, BodyLimit, KnownHosts, SecureHeaders
+from nereus.api.protection import CROSS_ORIGIN, LOOPBACK, BodyLimit, KnownHosts, SecureHeaders
 from nereus.api.routes import (
     approvals,
     comparisons,
@@ -53,6 +56,7 @@ ROUTERS = (
     methods,
     usage,
     mcp,
+    *langgraph_protocol.ROUTERS,
     page,
 )
 
@@ -70,8 +74,9 @@ def create_app(settings: Settings, host: str = "127.0.0.1") -> FastAPI:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        with open_state(settings) as state:
+        with open_state(settings) as state, open_graphs(state) as graphs:
             app.state.nereus = state
+            app.state.graphs = graphs
             yield
 
     app = FastAPI(
@@ -89,6 +94,8 @@ def create_app(settings: Settings, host: str = "127.0.0.1") -> FastAPI:
     for module in ROUTERS:
         app.include_router(module.router)
     app.add_middleware(BodyLimit, upload_bytes=settings.serve_upload_mb * 2**20)
+    if settings.serve_origins:
+        app.add_middleware(CORSMiddleware, **CROSS_ORIGIN, allow_origins=list(settings.serve_origins))
     known = {*settings.serve_hosts, host, *(LOOPBACK if local else ())}
     app.add_middleware(KnownHosts, hosts=known, origins=settings.serve_origins)
     app.add_middleware(SecureHeaders)

@@ -1,0 +1,25 @@
+"""The rows of the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from nereus.memory.database.engine import Database
+from nereus.memory.langgraph.assistants import Assistants
+from nereus.memory.langgraph.runs import ProtocolRuns
+from nereus.memory.langgraph.threads import ProtocolThreads
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Assistants, threads and runs."""
+
+    assistants: Assistants
+    threads: ProtocolThreads
+    runs: ProtocolRuns
+
+    @classmethod
+    def of(cls, database: Database, graphs: Collection[str]) -> Kept:
+        """Those of a database."""
+        return cls(Assistants(database, graphs), ProtocolThreads(database), ProtocolRuns(database))
