@@ -70,6 +70,12 @@ class Desk(Protocol):
     def dataset(self, dataset_id: str) -> Dataset:
         """One of them; `NotFound` where there is none."""
 
+    def columns(self, dataset: Dataset) -> list[str]:
+        """Names in the first line of a text table; empty where it is none."""
+
+    def read_table(self, dataset: Dataset) -> pd.DataFrame:
+        """A text table as it is, one row an object."""
+
     def profile(self, dataset: Dataset) -> list[ToolCall]:
         """Read a file and understand its design: the calls of `load_dataset`, `annotate_genes` and `profile_dataset`."""
 

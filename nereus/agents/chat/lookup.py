@@ -107,31 +107,31 @@ class Entities:
 
     Parameters
     ----------
-    sources
-        The run.
+    rows
+        Keys of rows with the names of their genes.
     """
 
-    def __init__(self, sources: Sources) -> None:
-        self._by_name: dict[str, list[str]] = {}
+    def __init__(self, rows: Iterable[tuple[str, str]]) -> None:
+        self._by_name: dict[str, dict[str, None]] = {}
         self._shown: dict[str, str] = {}
-        for objective, _, table in tests(sources):
-            key = str(table.columns[0])
-            genes = table["gene"].astype(str) if "gene" in table.columns else table[key].astype(str)
-            for row, gene in zip(table[key].astype(str), genes, strict=True):
-                label = gene if gene and gene not in ("nan", "None", "") else row
-                self._shown.setdefault(row, label.split(";")[0])
-                for name in {*row.split(";"), *label.split(";"), row.split("-")[0]}:
-                    places = self._by_name.setdefault(folded(name), [])
-                    if row not in places:
-                        places.append(row)
-            del objective
+        for row, gene in rows:
+            label = gene if gene not in ("nan", "None", "") else row
+            self._shown.setdefault(row, label.split(";")[0])
+            for name in (*row.split(";"), *label.split(";"), row.split("-")[0]):
+                if name:
+                    self._by_name.setdefault(folded(name), {})[row] = None
+
+    @classmethod
+    def of(cls, sources: Sources) -> Entities:
+        """What a run tested."""
+        return cls(pair for _, _, table in tests(sources) for pair in _rows(table))
 
     def __len__(self) -> int:
         return len(self._shown)
 
     def find(self, word: str) -> list[Found]:
         """Rows that a word names: exactly where any does, else those that it may be a typo of."""
-        rows = self._by_name.get(folded(word))
+        rows = list(self._by_name.get(folded(word), ()))
         if rows:
             return [Found(row, self._shown[row], word) for row in rows]
         return [
@@ -145,11 +145,16 @@ class Entities:
         import difflib
 
         close = difflib.get_close_matches(folded(word), self._by_name, n=n, cutoff=0.6)
-        return list(dict.fromkeys(self._shown[self._by_name[one][0]] for one in close))
+        return list(dict.fromkeys(self._shown[next(iter(self._by_name[one]))] for one in close))
 
     def name_of(self, row: str) -> str:
         """How a row is called."""
         return self._shown.get(row, row)
+
+
+def _rows(table: pd.DataFrame) -> Iterable[tuple[str, str]]:
+    keys = table.iloc[:, 0].astype(str)
+    return zip(keys, table["gene"].astype(str) if "gene" in table.columns else keys, strict=True)
 
 
 def tests(sources: Sources) -> list[tuple[Objective, str, pd.DataFrame]]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ENDED = ("finished", "stopped", "cancelled", "refused", "failed")
 _POLL_S = 0.05
+_LONGEST_LINE = 1 << 16
+_LARGEST_TABLE = 64 << 20
 
 
 class RecordedDesk:
@@ -60,6 +62,30 @@ class RecordedDesk:
     def dataset(self, dataset_id: str) -> Dataset:
         """See `Desk`."""
         return _dataset(self._uploads.get(dataset_id, self.owner))
+
+    def columns(self, dataset: Dataset) -> list[str]:
+        """See `Desk`."""
+        with self.workspace.artifacts.path(dataset.artifact).open("rb") as stream:
+            line = stream.readline(_LONGEST_LINE)
+        if b"\0" in line or line.startswith((b"PK", b"\x1f\x8b")):
+            return []
+        first = line.decode("utf-8", "replace").strip("\r\n\ufeff")
+        separator = max(("\t", ",", ";"), key=first.count)
+        return [one.strip().strip('"') for one in first.split(separator)]
+
+    def read_table(self, dataset: Dataset) -> pd.DataFrame:
+        """See `Desk`."""
+        import pandas as pd
+
+        if not self.columns(dataset) or dataset.artifact.size > _LARGEST_TABLE:
+            raise InputError(
+                f"{dataset.name} is no text table of a size that can be read here", mend="give a CSV"
+            )
+        path = self.workspace.artifacts.checked_path(dataset.artifact)
+        try:
+            return pd.read_csv(path, sep=None, engine="python")
+        except (ValueError, UnicodeDecodeError) as error:
+            raise InputError(f"it cannot be read as a table: {error}", where=dataset.name) from None
 
     def profile(self, dataset: Dataset) -> list[ToolCall]:
         """See `Desk`."""

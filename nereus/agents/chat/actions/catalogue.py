@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from nereus.agents.chat.actions.again import AGAIN
 from nereus.agents.chat.actions.base import Action
+from nereus.agents.chat.actions.comparing import COMPARING
+from nereus.agents.chat.actions.entities import ENTITIES
+from nereus.agents.chat.actions.figures import FIGURES
+from nereus.agents.chat.actions.molecules import MOLECULES
 from nereus.agents.chat.actions.runs import RUNS
 from nereus.agents.chat.actions.things import THINGS
+from nereus.agents.chat.actions.tools import TOOLS
 
-ACTIONS: dict[str, Action] = {one.name: one for one in (*THINGS, *RUNS)}
+ACTIONS: dict[str, Action] = {
+    one.name: one for one in (*THINGS, *RUNS, *ENTITIES, *AGAIN, *FIGURES, *COMPARING, *MOLECULES, *TOOLS)
+}
 """Name to action."""

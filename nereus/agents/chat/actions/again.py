@@ -1,0 +1,257 @@
+"""A question asked again in another way: adjusted, prepared otherwise, or without some samples. Computed, not guessed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import Field
+
+from nereus.agents.chat.actions.base import Action, Args
+from nereus.agents.chat.actions.entities import EntityArgs, found_entity, question_for, row_text
+from nereus.agents.chat.actions.runs import event_of
+from nereus.agents.chat.desk import FollowUp
+from nereus.agents.chat.follow_up import is_follow_up, planned
+from nereus.agents.chat.lookup import columns_named, columns_of, tests
+from nereus.agents.chat.turn import Cost, Outcome, Turn
+from nereus.agents.planner.questions import TESTED
+from nereus.agents.reporter.render import known_names
+from nereus.errors import InputError
+from nereus.memory.records import Objective
+from nereus.tools import registry
+
+COSTLY_S = 60.0
+"""Estimated seconds from which a person is asked first."""
+LEVEL = 0.05
+
+
+class AgainArgs(Args):
+    """What is asked again, and how."""
+
+    adjust_for: list[str] = Field(default_factory=list, max_length=12)
+    """Columns to adjust for beside those that were; as the person wrote them."""
+    not_for: list[str] = Field(default_factory=list, max_length=12)
+    """Columns not to adjust for any more; ``all`` for none at all."""
+    without: list[str] = Field(default_factory=list, max_length=6)
+    """Tools whose steps are left out: ``impute``, ``correct_batch``, ``normalise`` ..."""
+    params: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Tool -> parameters to set otherwise: ``{"normalise": {"method": "vsn"}}``."""
+    exclude_samples: list[str] = Field(default_factory=list, max_length=200)
+    """Samples to leave out."""
+    entity: str = Field(default="", max_length=200)
+    """Gene or protein that is asked about; empty: the one talked about, where there is one."""
+    about: str = Field(default="", max_length=300)
+    """Groups or variable that are meant, or the id of a question."""
+    run: str = ""
+    """Id of the run; empty: the one talked about."""
+
+
+def _request(turn: Turn, args: AgainArgs) -> tuple[FollowUp, Objective, str, list[str]]:
+    """What is to be computed, the question behind it, the entity, and what is to be told beside."""
+    run = turn.run_id(args.run)
+    sources = turn.sources(run)
+    row = name = ""
+    if args.entity or turn.focus.entity:
+        found = found_entity(turn, EntityArgs(entity=args.entity, run=run))
+        row, name = found.key, found.name
+    objective, _, _ = question_for(turn, row, args.about, run)
+    origin_run = run
+    columns = columns_of(_first(turn, run), turn.sources(_first_id(turn, run)))
+    told: list[str] = []
+    covariates: tuple[str, ...] | None = None
+    before = objective.contrast.covariates if objective.contrast is not None else objective.covariates
+    if args.adjust_for or args.not_for:
+        kept = [] if "all" in args.not_for else list(before)
+        for written in args.not_for:
+            if written == "all":
+                continue
+            hits = columns_named(written, kept)
+            if not hits:
+                raise InputError(
+                    f"it was not adjusted for {written!r}",
+                    mend=f"it was adjusted for {', '.join(kept) or 'nothing'}",
+                )
+            kept = [one for one in kept if one not in {hit.key for hit in hits}]
+        for written in args.adjust_for:
+            hits = columns_named(written, columns)
+            if not hits:
+                raise InputError(
+                    f"the samples have no column {written[:60]!r}",
+                    mend=f"they have {', '.join(columns)}" if columns else "give a sample sheet with one",
+                )
+            for hit in hits[:1]:
+                if hit.key in _asked_about(objective):
+                    raise InputError(
+                        f"{hit.key!r} is what is asked about: adjusted for it, nothing would be left",
+                        mend="name another column",
+                    )
+                if hit.key in kept:
+                    told.append(
+                        f"It was adjusted for {hit.key} before; it is computed again as it was asked."
+                    )
+                else:
+                    kept.append(hit.key)
+        covariates = tuple(kept)
+    statement = _statement(objective, name, covariates, args)
+    follow = FollowUp(
+        run_id=origin_run,
+        objective_id=objective.id,
+        statement=statement,
+        covariates=covariates,
+        without=tuple(args.without),
+        params=args.params,
+        exclude_samples=tuple(args.exclude_samples),
+        rows=(row,) if row else (),
+    )
+    return follow, objective, name, told
+
+
+def _first_id(turn: Turn, run: str) -> str:
+    """The run that profiled the data: a follow-up has no profile of its own."""
+    header = turn.record(run).header
+    while is_follow_up(header):
+        header = turn.record(header.forked_from).header
+    return header.id
+
+
+def _first(turn: Turn, run: str) -> Any:
+    return turn.record(_first_id(turn, run))
+
+
+def _asked_about(objective: Objective) -> set[str]:
+    contrast = objective.contrast
+    return {contrast.factor} if contrast is not None else {objective.variable or ""}
+
+
+def _statement(objective: Objective, name: str, covariates: tuple[str, ...] | None, args: AgainArgs) -> str:
+    how = []
+    if covariates is not None:
+        how.append(f"adjusted for {', '.join(covariates)}" if covariates else "not adjusted for anything")
+    how += [f"without {tool}" for tool in args.without]
+    how += [
+        f"with {tool} {', '.join(f'{key} = {value}' for key, value in params.items())}"
+        for tool, params in args.params.items()
+    ]
+    if args.exclude_samples:
+        how.append(
+            f"without {', '.join(args.exclude_samples[:3])}"
+            + (" ..." if len(args.exclude_samples) > 3 else "")
+        )
+    return f"{name or objective.about} in {objective.about}, {'; '.join(how) or 'once more'}"
+
+
+def _again(turn: Turn, args: AgainArgs) -> Outcome:
+    follow, objective, name, told = _request(turn, args)
+    origin = follow.run_id
+    before = next(one for one in tests(turn.sources(origin)) if one[0].id == objective.id)
+    run_id = turn.desk.start_follow_up(follow)
+    ends = time.monotonic() + turn.patience_s
+    for event in turn.desk.follow(run_id, stop=lambda: turn.stopped() or time.monotonic() > ends):
+        turn.tell(event_of(event))
+    turn.again(run_id)
+    header = turn.desk.header(run_id)
+    if header.status != "finished":
+        reason = header.stop_reason.replace("\n  mend: ", " What helps: ") or header.status
+        return Outcome(
+            text=f"The re-analysis `{run_id}` did not finish: {reason}",
+            names=(run_id, reason),
+            failed=True,
+            run_id=run_id,
+        )
+    after = tests(turn.sources(run_id))[0]
+    row = follow.rows[0] if follow.rows else ""
+    turn.move(run=run_id, objective=after[0].id, entity=row, entity_name=name)
+    names = [
+        origin,
+        run_id,
+        name,
+        row,
+        follow.statement,
+        *known_names(turn.record(origin)),
+        *known_names(turn.record(run_id)),
+    ]
+    lines = [*told, f"I computed it again as run `{run_id}`: {follow.statement}.\n"]
+    if row:
+        lines.append(f"- before: {row_text(turn, origin, *before, row, name)}")
+        if not (after[2].iloc[:, 0].astype(str) == row).any():
+            lines.append(f"- now: {name} is no longer tested (too few values are left).")
+        else:
+            lines.append(f"- now: {row_text(turn, run_id, *after, row, name)}")
+            lines.append("\n" + _verdict(before[2], after[2], row, name))
+    sources = turn.sources(run_id)
+    if "q" in after[2].columns:
+        now_significant = turn.book.cite(
+            run_id, "rows with q at most the level", "significant now", int((after[2]["q"] <= LEVEL).sum())
+        )
+        was = turn.book.cite(
+            origin, f"rows of {objective.id} with q at most the level", "significant before",
+            int((before[2]["q"] <= LEVEL).sum()),
+        )  # fmt: skip
+        lines.append(f"\nIn all, {now_significant} are significant in this test alone; before it were {was}.")
+    lines += [f"\nNote: {notice}" for notice in sources.record.notices[:2]]
+    names += sources.record.notices[:2]
+    notices = (
+        "This is one test. Claims of a whole run hold over all its tests, and are checked for stability as well.",
+    )
+    return Outcome(text="\n".join(lines), names=tuple(dict.fromkeys(names)), notices=notices, run_id=run_id)
+
+
+def _verdict(before: Any, after: Any, row: str, name: str) -> str:
+    """Whether it is still there, in words."""
+
+    def value(table: Any, column: str) -> float | None:
+        found = table.loc[table.iloc[:, 0].astype(str) == row, column] if column in table.columns else []
+        values = [float(one) for one in found if one == one]
+        return values[0] if values else None
+
+    was, now_ = value(before, "effect"), value(after, "effect")
+    q_was, q_now = value(before, "q"), value(after, "q")
+    if was is None or now_ is None or q_now is None:
+        return f"{name} cannot be judged: a value is missing."
+    if (was > 0) != (now_ > 0):
+        return f"**No.** {name} turns the other way."
+    if q_now <= LEVEL:
+        size = "about as large" if abs(now_) >= 0.75 * abs(was) else "smaller"
+        if q_was is not None and q_was > LEVEL:
+            return f"**It is there now** and was not before; the direction is the same."
+        return f"**Yes.** {name} still goes the same way and is significant; the effect is {size}."
+    if q_was is not None and q_was > LEVEL:
+        return f"**It was not there before, and is not now**: {name} is significant in neither."
+    return f"**Not any more.** {name} keeps its direction but is no longer significant."
+
+
+def _again_cost(turn: Turn, args: AgainArgs) -> Cost:
+    follow, objective, _, _ = _request(turn, args)
+    _, workflow, _ = planned(turn.record(follow.run_id), follow)
+    known = turn.record(follow.run_id).calls
+    seconds = sum(
+        max(
+            [one.wall_s for one in known.values() if one.spec.tool == step.tool]
+            or [registry.get(step.tool).seconds]
+        )
+        for step in workflow.steps[-2:]
+    )
+    tested = TESTED[objective.kind].tool
+    return Cost(
+        ask=seconds >= COSTLY_S,
+        why=f"Compute again: {follow.statement} ({tested}, about {seconds:.0f} s).",
+    )
+
+
+def methods_of(tool: str, field: str = "method") -> tuple[str, ...]:
+    """The choices that a tool's parameter has."""
+    found = registry.get(tool).params_model.model_fields.get(field)
+    annotation = None if found is None else found.annotation
+    return tuple(str(one) for one in get_args(annotation)) if get_origin(annotation) is Literal else ()
+
+
+AGAIN = (
+    Action(
+        "reanalyse",
+        "Compute a question of a run again: other covariates, another preparation, or without some samples; "
+        "gives new evidence beside the old.",
+        AgainArgs,
+        _again,
+        _again_cost,
+    ),
+)
