@@ -18,6 +18,7 @@ from nereus.api.mcp import endpoint as mcp
 from nereus.api.openapi import described
 from nereus.api.protection import CROSS_ORIGIN, LOOPBACK, BodyLimit, KnownHosts, SecureHeaders
 from nereus.api.routes import (
+    actions,
     approvals,
     comparisons,
     datasets,
@@ -54,6 +55,7 @@ ROUTERS = (
     jobs,
     tools,
     methods,
+    actions,
     usage,
     mcp,
     *langgraph_protocol.ROUTERS,

@@ -302,12 +302,16 @@ export function strips(table: PlainTable): Builder | null {
           : {
               min: -0.6,
               max: levels.length - 0.4,
-              interval: 1,
-              axisLabel: { show: true, color: colours.ink, formatter: (value: number) => (Number.isInteger(value) ? clipped(levels[value] ?? "", 22) : "") },
+              axisLabel: {
+                color: colours.ink,
+                fontSize: 12,
+                customValues: levels.map((_, place) => place),
+                formatter: (value: number) => clipped(levels[value] ?? "", 26),
+              },
               splitLine: { show: false },
             }),
       }),
-      yAxis: axis(colours, "log₂ abundance", { type: "value", scale: true, nameGap: 34 }),
+      yAxis: axis(colours, "log₂ abundance", { type: "value", scale: true, nameGap: 34, axisLine: { onZero: false, lineStyle: { color: colours.line } } }),
       series: [
         { type: "scatter", data: points, symbolSize: 7, itemStyle: { opacity: 0.7 } },
         {

@@ -81,7 +81,7 @@ function Understood({ job, id, samples, load, onLoad, question, session }: Under
   const names = columns.value ? new Columns(columns.value).levels("column") : [];
   return (
     <>
-      <div className="tiles">
+      <div className="tiles four">
         {tiles(values).map(([label, value, more]) => (
           <div key={label} className="tile">
             <span className="tile-label">{label}</span>
@@ -90,7 +90,6 @@ function Understood({ job, id, samples, load, onLoad, question, session }: Under
           </div>
         ))}
       </div>
-      {notices.value && <Notices table={notices.value} />}
       <div className="two-columns">
         <div>
           {contrasts.value && <Comparisons table={contrasts.value} />}
@@ -100,7 +99,13 @@ function Understood({ job, id, samples, load, onLoad, question, session }: Under
           {missing && (
             <section>
               <h2>What is missing in each sample</h2>
-              <Chart label="Share of missing values of each sample" build={missing} height={210} />
+              <Chart label="Share of missing values of each sample" build={missing} height={230} />
+            </section>
+          )}
+          {notices.value && notices.value.rows.length > 0 && (
+            <section>
+              <h2>What to know</h2>
+              <Notices table={notices.value} />
             </section>
           )}
         </div>
@@ -149,7 +154,6 @@ function Notices({ table }: { table: PlainTable }) {
   const t = new Columns(table);
   const [all, setAll] = useState(false);
   const shown = table.rows.map((_, row) => row).filter((row) => all || t.text(row, "severity") !== "info");
-  if (!table.rows.length) return null;
   return (
     <ul className="notices" aria-label="What to know">
       {shown.slice(0, all ? undefined : 4).map((row) => (

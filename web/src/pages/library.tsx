@@ -245,7 +245,7 @@ function Actions({ actions }: { actions: CardFields[] }) {
         <li key={place}>
           <details className="method-card">
             <summary>
-              <strong>{String(one.name ?? one.id)}</strong> <span className="muted">{String(one.usage ?? one.summary ?? "")}</span>
+              <strong>{String(one.name ?? one.id)}</strong> <span className="muted">{String(one.description ?? "")}</span>
             </summary>
             <Fields fields={one} />
           </details>

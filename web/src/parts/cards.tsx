@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { Figure } from "../charts/figure";
 import { relation, words } from "../format";
 import type { Card, Plan } from "../types";
@@ -23,10 +23,7 @@ export function Cards({ run, cards, plan, onLook }: { run: string; cards: Card[]
       (!kind || one.relation === kind) &&
       (!text || [one.title, one.contrast, one.context, ...one.entities].some((part) => part.toLowerCase().includes(text))),
   );
-  const reach = Math.max(
-    0.1,
-    ...pool.flatMap((one) => one.numbers.filter((number) => ["effect", "ci_low", "ci_high"].includes(number.name)).map((number) => Math.abs(number.value))).filter((value) => value < 8),
-  );
+  const reaches = useMemo(() => reachOf(cards), [cards]);
   return (
     <div className="findings">
       <div className="filters" role="group" aria-label="Which findings">
@@ -58,12 +55,25 @@ export function Cards({ run, cards, plan, onLook }: { run: string; cards: Card[]
       ) : (
         <ol className="cards">
           {shown.map((card, place) => (
-            <Finding key={card.id} run={run} card={card} plan={plan} reach={reach} first={place === 0 && wanted === "held" && !text && !kind} onLook={onLook} />
+            <Finding key={card.id} run={run} card={card} plan={plan} reach={reaches.get(card.unit) ?? 1} first={place === 0 && wanted === "held" && !text && !kind} onLook={onLook} />
           ))}
         </ol>
       )}
     </div>
   );
+}
+
+/** How far the axis of each unit reaches, so that intervals of one unit can be compared by eye. */
+function reachOf(cards: Card[]): Map<string, number> {
+  const made = new Map<string, number>();
+  for (const card of cards) {
+    for (const number of card.numbers) {
+      if (["effect", "ci_low", "ci_high"].includes(number.name)) {
+        made.set(card.unit, Math.max(made.get(card.unit) ?? 0.1, Math.abs(number.value)));
+      }
+    }
+  }
+  return made;
 }
 
 function Finding({ run, card, plan, reach, first, onLook }: { run: string; card: Card; plan: Plan | null; reach: number; first: boolean; onLook: (look: Look) => void }) {
@@ -210,7 +220,7 @@ function Number({ label, text, onClick }: { label: string; text: string; onClick
 function Interval({ card, reach }: { card: Card; reach: number }) {
   const value = (name: string) => card.numbers.find((one) => one.name === name)?.value;
   const effect = value("effect");
-  if (effect === undefined || Math.abs(effect) > reach) return <span className="interval" />;
+  if (effect === undefined) return <span className="interval" />;
   const width = 120;
   const x = (at: number) => width / 2 + (Math.max(-reach, Math.min(reach, at)) / reach) * (width / 2 - 4);
   const low = value("ci_low") ?? effect;
