@@ -20,11 +20,11 @@ from nereus.agents.planner.discover import (
     header_of,
     header_parts,
     read_once,
-    settings_as_started,
 )
 from nereus.agents.planner.fork import open_fork
 from nereus.agents.planner.plan_file import Plan, PlanAnswers, PlanWriter, checked_plan
 from nereus.agents.policies import make_policy
+from nereus.agents.policies.base import Policy
 from nereus.errors import InputError, NereusError, ResumeRefused
 from nereus.memory.fingerprint import check_resume
 from nereus.memory.records import ArtifactRef, RunHeader, RunStatus
@@ -34,6 +34,7 @@ from nereus.settings import load_settings
 
 QUEUED = "run_queued"
 """Event that a run which waits for a worker begins with."""
+_ASKED = ("seed", "policy", "embedder", "freeze", "approval")
 STOP_AT = "stop_at"
 """Among the settings of a run: where it stops, and waits."""
 PLAN, PLANNED = "plan", "planned"
@@ -104,9 +105,8 @@ def work_on(workspace: Workspace, run_id: str) -> Run:
     header = workspace.repository.header(run_id)
     if header.status not in ("queued", *RESUMABLE):
         return Run(workspace.repository.load(run_id), workspace.artifacts)
-    settings, policy = settings_as_started(header, workspace.settings, None, None, {"freeze": True})
-    own = workspace.with_settings(settings)
-    check_resume(header, header_parts(header, settings, policy, header.inputs))
+    own, policy = _as_asked(workspace, header)
+    check_resume(header, header_parts(header, own.settings, policy, header.inputs))
     try:
         if header.status == "queued":
             read_once(own, header.inputs, header.settings.get("load", {}), header.seed)
@@ -143,13 +143,18 @@ def queue_fork(
         Version, settings or data differ from those of the run.
     """
     origin = workspace.repository.header(run_id)
-    same, policy = settings_as_started(origin, workspace.settings, None, None, {"freeze": True})
-    check_resume(origin, header_parts(origin, same, policy))
-    header = open_fork(workspace.with_settings(same), origin, at, edit, None, owner)
-    settings = {
-        name: value for name, value in header.settings.items() if name not in (PLAN, PLANNED, STOP_AT)
-    }
-    return workspace.repository.update_header(header.id, out_dir=str(reports / header.id), settings=settings)
+    own, policy = _as_asked(workspace, origin)
+    check_resume(origin, header_parts(origin, own.settings, policy))
+    header = open_fork(own, origin, at, edit, None, owner)
+    return workspace.repository.update_header(header.id, out_dir=str(reports / header.id))
+
+
+def _as_asked(workspace: Workspace, header: RunHeader) -> tuple[Workspace, Policy]:
+    """The stores under the settings that were asked for with a run, whatever the server's own are; and its policy."""
+    own = workspace.settings.model_dump(exclude_unset=True)
+    asked = {name: header.settings[name] for name in _ASKED if name in header.settings}
+    settings = load_settings(**{**own, **asked})
+    return workspace.with_settings(settings), make_policy(settings, header.budget)
 
 
 def plan_of(header: RunHeader) -> Plan | None:
