@@ -39,12 +39,13 @@ from nereus.memory.database import (  # noqa: F401  (so that `Base` knows all ta
     action_tables,
     chat_tables,
     langgraph_tables,
+    reasoner_tables,
     server_tables,
 )
 from nereus.memory.database.models import Base
 from nereus.memory.database.unit import Unit, Write
 
-SCHEMA = "0008"
+SCHEMA = "0009"
 """Revision of the newest migration: what this version of Nereus reads and writes."""
 
 BUSY_S = 60.0

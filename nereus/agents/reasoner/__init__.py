@@ -1,0 +1,1 @@
+"""CPL: search over plan steps, and learning from what was searched; see `reasoner.Reasoner`."""

@@ -1,0 +1,206 @@
+"""Search over plan steps: all trees advance together, one selection a tree at a time, so that models are asked in batches.
+
+One simulation of a tree: select a prefix, ask the value what it is worth, ask the policy what may follow, take each of
+these steps (which executes tools where steps are tool calls), and tell upwards. Ends are told when they are found; a prefix that
+does not end is told with its value at the moment when it is expanded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zlib import crc32
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from nereus.agents.reasoner.policy import PrefixValue, Proposal, Request, StepPolicy
+from nereus.agents.reasoner.problem import Turn
+from nereus.agents.reasoner.tree import EXPLORATION, Node, Tree, Unvisited, close, select, tell
+from nereus.errors import InputError
+
+WHERE = "reasoner"
+SHOWN = 200
+"""Characters of a step that are shown in an error."""
+
+
+class SearchOptions(BaseModel):
+    """How a tree grows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    simulations: int = Field(default=40, ge=1)
+    """Simulations of each tree."""
+    max_calls: int | None = Field(default=None, ge=1)
+    """Steps of the problem that may be taken in each tree; searches are compared at equal numbers of these."""
+    root_children: int = Field(default=5, ge=1)
+    """Steps that are tried after the question."""
+    children: int = Field(default=3, ge=1)
+    """Steps that are tried after every other prefix."""
+    exploration: float = Field(default=EXPLORATION, ge=0)
+    """The constant c of PUCT."""
+    unvisited: Unvisited = "zero"
+    """What a prefix counts as before it is visited: 0 as in the paper, its parent's mean, or what the value says of it (which
+    asks the value more often, but takes no step more)."""
+    stop_when_solved: bool = True
+    """Whether a tree that has an end with the full reward is left."""
+
+
+def search(
+    trees: Sequence[Tree],
+    policy: StepPolicy,
+    options: SearchOptions,
+    *,
+    value: PrefixValue | None = None,
+    simulations: int | None = None,
+) -> None:
+    """Grow trees in place.
+
+    Parameters
+    ----------
+    trees
+        Trees of any questions, each at any stage.
+    policy
+        Proposes next steps.
+    options
+        Of the search.
+    value
+        Tells what prefixes are worth; without one, only ends tell anything.
+    simulations
+        How many to make now, where not all of the options.
+
+    Raises
+    ------
+    InputError
+        There is neither a checker nor a value, the budget does not cover the first expansion, or no reply has the right form.
+    """
+    if options.max_calls is not None and options.max_calls < options.root_children:
+        raise InputError(
+            f"{options.max_calls} steps do not cover the {options.root_children} that follow the question",
+            where=WHERE,
+            mend="raise the budget or lower root_children",
+        )
+    for _ in range(options.simulations if simulations is None else simulations):
+        active = [tree for tree in trees if not finished(tree, options)]
+        if not active:
+            return
+        nodes = [select(tree, options.exploration, options.unvisited) for tree in active]
+        estimates = _estimates(active, nodes, value)
+        requests = [
+            Request(
+                tree.problem,
+                node.state,
+                _count(tree, node, options),
+                (tree.seed, crc32(tree.id.encode()), node.id),
+            )
+            for tree, node in zip(active, nodes, strict=True)
+        ]
+        proposals = policy.propose(requests)
+        for tree, node, estimate, proposed in zip(active, nodes, estimates, proposals, strict=True):
+            expand(tree, node, proposed, estimate, value)
+        if value is not None and options.unvisited == "value":
+            fresh = [
+                (t, child)
+                for t, node in zip(active, nodes, strict=True)
+                for child in node.children
+                if not child.ended
+            ]
+            told = value.values([(t.problem, child.state) for t, child in fresh])
+            for (_, child), v in zip(fresh, told, strict=True):
+                child.value = float(v)
+
+
+def expand(
+    tree: Tree,
+    node: Node,
+    proposals: Sequence[Proposal],
+    estimate: float | None,
+    value: PrefixValue | None = None,
+) -> None:
+    """Add the proposed steps below a node, take each, and tell upwards. A node is expanded once."""
+    if node.expanded or node.ended:
+        raise ValueError(f"node {node.id} of tree {tree.id} was expanded before")
+    node.expanded, node.value = True, estimate
+    tree.simulations += 1
+    ties = np.random.default_rng((tree.seed, crc32(tree.id.encode()), node.id, 1)).random(len(proposals))
+    for proposal, tie in zip(_distinct(proposals), ties, strict=False):
+        turn = tree.problem.play(node.state, proposal.step)
+        tree.calls += 1
+        depth = node.depth + 1
+        child = Node(
+            len(tree.nodes),
+            node,
+            proposal.step,
+            proposal.prior,
+            float(tie),
+            depth,
+            turn.state,
+            solution=turn.solution,
+        )
+        if not turn.ended and depth >= tree.problem.max_depth:
+            turn = Turn(turn.state, True, -1.0, f"no end after {depth} steps")
+        if turn.ended:
+            child.reward = _reward(tree, child, turn, value)
+            child.closed, child.violation = True, turn.violation
+            if turn.violation:
+                tree.sample = tree.sample or proposal.step
+        node.children.append(child)
+        tree.nodes.append(child)
+    tell(node, 0.0 if estimate is None else estimate)
+    for child in node.children:
+        if child.reward is not None:
+            tell(child, child.reward)
+    close(node)
+    if node is tree.root:
+        _require_form(tree)
+
+
+def finished(tree: Tree, options: SearchOptions) -> bool:
+    """Whether nothing is left to do: everything is closed, the budget is used, or it is solved and that is enough."""
+    if tree.closed or tree.simulations >= options.simulations:
+        return True
+    if options.max_calls is not None and tree.calls >= options.max_calls:
+        return True
+    return options.stop_when_solved and tree.solved is not None
+
+
+def _count(tree: Tree, node: Node, options: SearchOptions) -> int:
+    count = options.root_children if node is tree.root else options.children
+    return count if options.max_calls is None else min(count, options.max_calls - tree.calls)
+
+
+def _estimates(trees: Sequence[Tree], nodes: Sequence[Node], value: PrefixValue | None) -> list[float | None]:
+    if value is None:
+        return [None] * len(nodes)
+    found = value.values([(tree.problem, node.state) for tree, node in zip(trees, nodes, strict=True)])
+    return [float(v) for v in found]
+
+
+def _reward(tree: Tree, child: Node, turn: Turn, value: PrefixValue | None) -> float:
+    if turn.reward is not None:
+        return float(min(max(turn.reward, -1.0), 1.0))
+    if value is None:
+        raise InputError(
+            "nothing to back up: the problem has no checker and no value was fitted",
+            where=f"{WHERE}, question {tree.problem.question[:SHOWN]!r}",
+            mend="give `checker` or a fitted value",
+        )
+    return float(value.values([(tree.problem, child.state)])[0])
+
+
+def _distinct(proposals: Sequence[Proposal]) -> list[Proposal]:
+    """Proposals with different texts; of equal ones the first."""
+    found: dict[str, Proposal] = {}
+    for one in proposals:
+        found.setdefault(one.step, one)
+    return list(found.values())
+
+
+def _require_form(tree: Tree) -> None:
+    if tree.root.children and all(child.violation and child.ended for child in tree.root.children):
+        first = tree.root.children[0]
+        if tree.problem.max_depth > 1:
+            raise InputError(
+                f"all {len(tree.root.children)} steps have a wrong form ({first.violation}), for example {first.step[:SHOWN]!r}",
+                where=f"{WHERE}, question {tree.problem.question[:SHOWN]!r}",
+                mend="show the policy worked examples, or train it on solved paths first",
+            )

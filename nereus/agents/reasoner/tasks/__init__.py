@@ -1,0 +1,1 @@
+"""Problems with exact checkers: countdown, word problems, tool plans; and questions in words."""
