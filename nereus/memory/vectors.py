@@ -5,9 +5,9 @@ and proposes candidates; similarities, order and what is returned are computed f
 lost, damaged or owned by another process, and what is recalled stays the same. Where there are no more texts than
 it would propose, it is not asked: all of them are candidates.
 
-One process at a time owns the folder of the embedded index: it holds a lock that the operating system frees
-when the process dies. Any other process searches the texts of SQL exactly, with the same embedder, and does
-not touch the folder. What it remembers meanwhile enters the index when the owner looks next.
+One process at a time owns the folder of the embedded index (`nereus.memory.index_owner`). Any other process searches
+the texts of SQL exactly, with the same embedder, and does not touch the folder. What it remembers meanwhile enters the
+index when the owner looks next.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
-import re
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,14 +24,15 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from filelock import FileLock, Timeout
 from sqlalchemy import Table, bindparam, delete, func, select
 
 from nereus.errors import StoreError
 from nereus.memory.database.engine import now
 from nereus.memory.database.models import MemoryRow, RunRow
 from nereus.memory.embedding import Embedder, HashedEmbedder
+from nereus.memory.index_owner import Owner, Ownership
 from nereus.memory.records import Record, RunRecord, Scalar
+from nereus.memory.remembered import memories_of
 from nereus.memory.rows import natural_order
 from nereus.memory.runs import RunRepository
 
@@ -65,7 +64,6 @@ _WANTED = (
 _CANDIDATES = 64  # asked of Chroma at least; the exact order is found among them
 _ANSWER_S = 5.0
 _DIGITS = 6  # similarities are equal when they agree to this many decimals; ties go by the text's hash
-_REFERENCE = re.compile(r"\{\{[^{}]*\}\}")
 
 T = TypeVar("T")
 
@@ -82,14 +80,6 @@ class Memory(Record):
     """Cosine of the two texts' vectors, at most 1."""
     metadata: dict[str, Scalar]
     """Columns of the record, and `times`: how many runs have this text."""
-
-
-class Owner(Record):
-    """The process that owns the folder of the embedded index."""
-
-    pid: int
-    host: str
-    started: str
 
 
 class VectorIndex:
@@ -116,7 +106,7 @@ class VectorIndex:
         self._url = url
         self._embedder = embedder or HashedEmbedder()
         self._lock = threading.RLock()
-        self._owned: FileLock | None = None
+        self._ownership = Ownership(path, self._note)
         self._process = os.getpid()
         self._client: Any = None
         self._collections: dict[str, Any] = {}
@@ -184,8 +174,8 @@ class VectorIndex:
             Another process owns the index; the message names it.
         """
         with self._lock:
-            if self._url is None and not self._own():
-                raise self._owned_elsewhere()
+            if self._url is None and not self._ownership.take():
+                raise self._ownership.refusal()
             count, ended = 0, []
             for header in reversed(self._repository.list_runs()):
                 if header.status in ("finished", "stopped"):
@@ -208,12 +198,7 @@ class VectorIndex:
     def owner(self) -> Owner | None:
         """Who owns the embedded index now; None when nobody does."""
         with self._lock:
-            if self._url is not None:
-                return None
-            if self._owned is None and self._try_lock() is not None:
-                self._release()
-                return None
-            return self._written_owner()
+            return self._ownership.owner() if self._url is None else None
 
     def count(self) -> int:
         """Count the texts that can be recalled."""
@@ -235,7 +220,7 @@ class VectorIndex:
         """Let go of the index, so that another process can own it."""
         with self._lock:
             self._let_go()
-            self._release()
+            self._ownership.release()
 
     def __enter__(self) -> Self:
         """Use as a context manager; nothing is opened before it is needed."""
@@ -345,7 +330,7 @@ class VectorIndex:
 
     def _with_collection(self, name: str, use: Callable[[Any], T], in_step: bool = True) -> T | None:
         """Use a collection that holds the texts of SQL; None when the index is not ours or beyond repair."""
-        if os.getpid() != self._process or self._away or (self._url is None and not self._own()):
+        if os.getpid() != self._process or self._away or (self._url is None and not self._ownership.take()):
             return None
         for attempt in (1, 2):
             try:
@@ -490,59 +475,6 @@ class VectorIndex:
             except Exception as error:  # noqa: BLE001 - a damaged index may fail to close; it is given up anyway
                 self._note(f"the vector index did not close: {type(error).__name__}")
 
-    # ------------------------------------------------------------------ one owner
-
-    def _own(self) -> bool:
-        """Own the folder, if nobody else does."""
-        if self._owned is None:
-            self._owned = self._try_lock()
-            if self._owned is not None:
-                me = Owner(pid=os.getpid(), host=platform.node(), started=now())
-                partial = self._owner_file().with_suffix(f".{os.getpid()}")
-                partial.write_text(me.model_dump_json())
-                partial.replace(self._owner_file())
-        return self._owned is not None
-
-    def _try_lock(self) -> FileLock | None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self._path.with_name(f"{self._path.name}.lock"), thread_local=False)
-            lock.acquire(blocking=False)
-        except Timeout:
-            return None
-        except OSError as error:
-            self._note(f"the vector index cannot be locked ({error.strerror}); the database is searched")
-            return None
-        return lock
-
-    def _release(self) -> None:
-        lock, self._owned = self._owned, None
-        if lock is not None and os.getpid() == self._process:
-            self._owner_file().unlink(missing_ok=True)
-            lock.release()
-
-    def _owner_file(self) -> Path:
-        return self._path.with_name(f"{self._path.name}.owner.json")
-
-    def _written_owner(self) -> Owner | None:
-        try:
-            return Owner.model_validate_json(self._owner_file().read_text())
-        except (OSError, ValueError):
-            return None
-
-    def _owned_elsewhere(self) -> StoreError:
-        owner = self._written_owner()
-        who = (
-            "another process"
-            if owner is None
-            else f"process {owner.pid} on {owner.host} since {owner.started}"
-        )
-        return StoreError(
-            f"the vector index is in use by {who}",
-            where=str(self._path),
-            mend="wait until it has ended, or end it",
-        )
-
 
 @contextmanager
 def open_vectors(settings: Settings, repository: RunRepository) -> Iterator[VectorIndex]:
@@ -552,57 +484,6 @@ def open_vectors(settings: Settings, repository: RunRepository) -> Iterator[Vect
         yield index
     finally:
         index.close()
-
-
-def memories_of(record: RunRecord) -> Iterator[tuple[str, str, str, dict[str, Scalar]]]:
-    """List what a run leaves for later ones: (collection, id, text, columns to show with it)."""
-    header = record.header
-    common: dict[str, Scalar] = {
-        "data": header.inputs["data"].name if "data" in header.inputs else None,
-        "data_id": header.inputs["data"].id if "data" in header.inputs else None,
-    }
-    objectives = {one.id: one for one in record.objectives}
-    for objective in record.objectives:
-        columns: dict[str, Scalar] = {
-            "kind": objective.kind.value,
-            "status": objective.status,
-            "outcome": _plain(objective.outcome),
-            "contrast": objective.contrast.label if objective.contrast else None,
-            "variable": objective.variable,
-        }
-        yield "objectives", objective.id, _plain(objective.statement), {**common, **columns}
-    for workflow in record.workflows:
-        done = [step.tool for step in workflow.steps if step.status == "done"]
-        asked = objectives.get(workflow.objective_id)
-        if not done:
-            continue
-        columns = {
-            "objective_id": workflow.objective_id,
-            "kind": asked.kind.value if asked else None,
-            "template": workflow.template,
-            "version": workflow.version,
-            "n_steps": len(workflow.steps),
-            "n_done": len(done),
-            "n_edits": len(workflow.edits),
-            "outcome": _plain(asked.outcome) if asked else None,
-        }
-        statement = _plain(asked.statement) if asked else workflow.objective_id
-        yield "workflows", workflow.id, f"{statement}: {', '.join(done)}", {**common, **columns}
-    for hypothesis in record.hypotheses:
-        columns = {
-            "status": hypothesis.status,
-            "key": hypothesis.key,
-            "rank": hypothesis.rank,
-            "confidence": hypothesis.confidence,
-            "contrast": hypothesis.claim.contrast,
-            "entities": ", ".join(entity.name for entity in hypothesis.claim.entities[:20]),
-        }
-        yield "hypotheses", hypothesis.id, _plain(hypothesis.statement), {**common, **columns}
-
-
-def _plain(text: str) -> str:
-    """Leave out references to evidence: numbers of one run say nothing to another."""
-    return " ".join(_REFERENCE.sub("", text).split())
 
 
 def _batches(items: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:

@@ -14,8 +14,9 @@ from nereus.errors import StoreError
 from nereus.memory.database import Database, DatabaseLedger
 from nereus.memory.embedding import HashedEmbedder
 from nereus.memory.records import RunHeader
+from nereus.memory.remembered import memories_of
 from nereus.memory.runs import RunRepository
-from nereus.memory.vectors import Memory, VectorIndex, memories_of
+from nereus.memory.vectors import Memory, VectorIndex
 from tests.memory.factories import call, evidence, header, hypothesis, objective, workflow
 
 WORDS = (
