@@ -192,6 +192,13 @@ class Settings(BaseSettings):
     offline_hosts: tuple[str, ...] = ()
     """Hosts that may be reached with `offline`, as the name or the address of a server in the house."""
 
+    log_format: Literal["text", "json"] = "text"
+    """How servers and workers write what they log: lines for people, or an object of JSON a line."""
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    """From which weight on servers and workers log."""
+    telemetry: str | None = None
+    """Address of a collector of traces and metrics (OTLP over gRPC), as ``http://127.0.0.1:4317``; none are made without one."""
+
     serve_tokens: Literal["auto", "always"] = "auto"
     """Whether requests must show a token: ``auto`` asks for none where the server listens on loopback only."""
     serve_origins: tuple[str, ...] = ()
@@ -293,7 +300,7 @@ class Settings(BaseSettings):
                 "checkpoint_url is PostgreSQL but database_url is a SQLite file: put both into PostgreSQL"
             )
         if self.offline:
-            for name in ("llm_base_url", "vector_url", "database_url", "checkpoint_url"):
+            for name in ("llm_base_url", "vector_url", "database_url", "checkpoint_url", "telemetry"):
                 host = urlsplit(getattr(self, name) or "").hostname
                 if host is not None and host not in _LOOPBACK and host not in self.offline_hosts:
                     raise ValueError(
@@ -326,7 +333,7 @@ class Settings(BaseSettings):
     def public(self) -> dict[str, Any]:
         """All settings as JSON values, for records and reports: secrets and passwords in URLs are masked."""
         shown = self.model_dump(mode="json")
-        for name in ("database_url", "checkpoint_url", "vector_url", "llm_base_url"):
+        for name in ("database_url", "checkpoint_url", "vector_url", "llm_base_url", "telemetry"):
             if shown[name] is not None:
                 shown[name] = mask_password(shown[name])
         return shown

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
@@ -39,6 +41,9 @@ from nereus.api.routes import (
 from nereus.api.state import open_state
 from nereus.settings import Settings
 
+if TYPE_CHECKING:
+    from nereus.api.telemetry.signals import Signals
+
 ROUTERS = (
     health,
     session,
@@ -63,7 +68,7 @@ ROUTERS = (
 )
 
 
-def create_app(settings: Settings, host: str = "127.0.0.1") -> FastAPI:
+def create_app(settings: Settings, host: str = "127.0.0.1", signals: Signals | None = None) -> FastAPI:
     """The application.
 
     Parameters
@@ -72,6 +77,8 @@ def create_app(settings: Settings, host: str = "127.0.0.1") -> FastAPI:
         Where everything is.
     host
         Address on which it is going to listen; on loopback, requests need no token unless the settings say so.
+    signals
+        What measures it; where the setting `telemetry` names a collector, one that sends there.
     """
 
     @asynccontextmanager
@@ -80,6 +87,13 @@ def create_app(settings: Settings, host: str = "127.0.0.1") -> FastAPI:
             app.state.nereus = state
             app.state.graphs = graphs
             yield
+        if signals is not None:
+            await run_in_threadpool(signals.close)
+
+    if signals is None and settings.telemetry is not None:
+        from nereus.api.telemetry.signals import open_signals
+
+        signals = open_signals(settings, "nereus-server")
 
     app = FastAPI(
         title="Nereus",
@@ -101,6 +115,10 @@ def create_app(settings: Settings, host: str = "127.0.0.1") -> FastAPI:
     known = {*settings.serve_hosts, host, *(LOOPBACK if local else ())}
     app.add_middleware(KnownHosts, hosts=known, origins=settings.serve_origins)
     app.add_middleware(SecureHeaders)
+    if signals is not None:  # without, nothing of it is imported or stands in between
+        from nereus.api.telemetry.signals import MeasuredRequests
+
+        app.add_middleware(MeasuredRequests, signals=signals)
     app.openapi = described(app)  # type: ignore[method-assign]
     return app
 

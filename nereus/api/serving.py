@@ -17,6 +17,7 @@ import uvicorn
 
 from nereus.api.app import create_app
 from nereus.api.protection import LOOPBACK
+from nereus.api.telemetry.logs import write_logs
 from nereus.errors import SettingsError
 from nereus.memory.database import Database
 from nereus.memory.tokens import Tokens
@@ -46,11 +47,12 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
     SettingsError
         The server would listen to others, and nobody has a token.
     """
+    write_logs(settings)
     if host not in LOOPBACK:
         _refuse_without_tokens(settings, host)
     app = create_app(settings, host)
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3, server_header=False
+        app, host=host, port=port, log_config=None, timeout_graceful_shutdown=3, server_header=False
     )
     with beside(settings, workers):
         uvicorn.Server(config).run()

@@ -79,9 +79,6 @@ def test_a_run_whose_job_is_another_worker_s_by_now_is_left_alone(workspace: Wor
 
 def perform_as(monkeypatch: pytest.MonkeyPatch, task: Callable[[Workspace, Job], dict[str, Any]]) -> None:
     monkeypatch.setitem(tasks._TASKS, "run", task)
-    monkeypatch.setattr(child.os, "setsid", lambda: None)
-    monkeypatch.setattr(child.ctypes, "CDLL", lambda name: None)
-    monkeypatch.setattr(child.signal, "signal", lambda *given: None)
 
 
 def test_a_defect_is_told_once_and_not_blamed_on_memory(
@@ -94,7 +91,7 @@ def test_a_defect_is_told_once_and_not_blamed_on_memory(
     job = leased(workspace, run)
     perform_as(monkeypatch, breaks)
     with caplog.at_level(logging.ERROR):
-        child.work(workspace.settings, job)
+        child.do(workspace.settings, job)
     ended = Jobs(workspace.database).get(job.id)
     assert (ended.status, ended.attempts) == ("failed", 1)
     assert ended.result["error"]["what"] == "a defect of the server"
@@ -122,7 +119,7 @@ def test_a_question_that_is_answered_before_its_process_has_ended_is_gone_on_wit
     run = made_run(workspace)
     job = leased(workspace, run)
     perform_as(monkeypatch, waits)
-    child.work(workspace.settings, job)
+    child.do(workspace.settings, job)
     assert jobs.get(job.id).status == "finished"
     assert [one.status for one in jobs.of_run(run, unended=True)] == ["queued"]
 

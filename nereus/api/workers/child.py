@@ -9,14 +9,18 @@ import os
 import signal
 import sys
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nereus.api.served_runs import goes_on, tell_run
+from nereus.api.telemetry.logs import write_logs
 from nereus.api.workers.tasks import error_document, perform
 from nereus.errors import NereusError
 from nereus.memory.jobs import Job, Jobs, JobStatus
 from nereus.memory.workspace import Workspace, open_workspace
 from nereus.settings import Settings
+
+if TYPE_CHECKING:
+    from nereus.api.telemetry.signals import Signals
 
 log = logging.getLogger("nereus.worker")
 
@@ -26,15 +30,32 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def work(settings: Settings, job: Job) -> None:
-    """Do a job and record how it ended. Runs in a process group of its own, which dies with the worker."""
+    """Do a job in a process group of its own, which dies with the worker."""
     os.setsid()
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides what an interrupt means
+    write_logs(settings)
+    signals = None
+    if settings.telemetry is not None:  # without one, nothing of it is imported
+        from nereus.api.telemetry.signals import open_signals
+
+        signals = open_signals(settings, "nereus-worker")
+    try:
+        do(settings, job, signals)
+    finally:
+        if signals is not None:
+            signals.close()
+
+
+def do(settings: Settings, job: Job, signals: Signals | None = None) -> None:
+    """Do a job and record how it ended."""
     with open_workspace(settings) as workspace:
+        measured = contextlib.nullcontext() if signals is None else signals.job(workspace, job)
         try:
-            result = perform(workspace, job)
+            with measured:
+                result = perform(workspace, job)
         except NereusError as error:
             _end(workspace, job, "failed", error_document(error))
         except MemoryError:  # as if the system had ended the process: another attempt may find more room

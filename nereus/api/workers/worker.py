@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from nereus.api.served_runs import tell_run
+from nereus.api.telemetry.logs import write_logs
 from nereus.api.workers import child
 from nereus.api.workers.tasks import KINDS
 from nereus.errors import NereusError
@@ -180,6 +181,7 @@ def kill(process: ForkServerProcess) -> None:
 
 def main(settings: Settings, slots: int | None = None) -> None:
     """Work on the queue of a home until SIGTERM or SIGINT."""
+    write_logs(settings)
     with open_workspace(settings) as workspace:
         worker = Worker(workspace, slots or settings.serve_slots)
         for number in (signal.SIGTERM, signal.SIGINT):
