@@ -15,6 +15,7 @@ from nereus.data_commands import data_app
 from nereus.errors import InputError
 from nereus.graph_commands import graph
 from nereus.judge_commands import judge, review_app
+from nereus.llm_commands import llm_app
 from nereus.mcp_commands import mcp
 from nereus.memory_commands import memory_app
 from nereus.method_commands import methods_app
@@ -42,6 +43,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(review_app, name="review")
 app.add_typer(token_app, name="token")
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(llm_app, name="llm")
 app.command("judge")(judge)
 app.command("graph")(graph)
 app.command("serve")(serve)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field, PrivateAttr
 
 from nereus.errors import ContextOverflow, EndpointError, SettingsError
-from nereus.models.llm import chatml, hermes, tokens
+from nereus.models.llm import chatml, hermes, plain_calls, tokens
 from nereus.models.llm.ceilings import Ceilings, Meter, Prices, Reserved, size_of
 from nereus.models.llm.deadline import AsyncBoundedTransport, BoundedTransport, stream_within, within
 from nereus.models.llm.faults import explained, refuses_tools
@@ -491,13 +491,8 @@ def _require_end(finished: bool) -> None:
 def _in_text(
     messages: Sequence[BaseMessage], options: Mapping[str, Any]
 ) -> tuple[list[BaseMessage], dict[str, Any]]:
-    """The same question with the tools in its text."""
-    kinds: dict[str, Callable[[str], BaseMessage]] = {
-        "system": SystemMessage,
-        "user": HumanMessage,
-        "assistant": AIMessage,
-    }
-    told = [kinds[one.role](one.content) for one in chatml.turns(messages, options.get("tools") or ())]
+    """The same question with the tools in its text, in a form that no server reads."""
+    told = plain_calls.conversation(messages, options.get("tools") or ())
     return told, {name: value for name, value in options.items() if name not in _ABOUT_TOOLS}
 
 

@@ -25,8 +25,9 @@ def explained(error: BaseException, seconds: float, where: str | None = None) ->
     if isinstance(error, NereusError):
         return error
     kind = type(error).__name__
+    kinds = {one.__name__ for one in type(error).__mro__}  # without loading the client for it
     status = getattr(error, "status_code", None)
-    if isinstance(error, TimeoutError) or "Timeout" in kind:
+    if isinstance(error, TimeoutError) or "APITimeoutError" in kinds or "TimeoutException" in kinds:
         return ReplyTimeout(
             f"no reply within {seconds:g} s", where=where, mend="raise llm_timeout_s, or look at the server"
         )
@@ -38,10 +39,12 @@ def explained(error: BaseException, seconds: float, where: str | None = None) ->
             status=status,
             transient=status in _TRANSIENT or status >= 500,
         )
-    if kind == "APIConnectionError":
-        cause = type(error.__cause__).__name__ if error.__cause__ is not None else kind
+    if "APIConnectionError" in kinds:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
         return EndpointError(
-            f"{kind}: the connection failed ({cause})",
+            f"{kind}: the connection failed ({type(cause).__name__})",
             where=where,
             mend="see whether the server runs: `nereus llm check`",
             transient=True,

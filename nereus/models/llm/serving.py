@@ -126,7 +126,11 @@ def plan(
     name = str(folder.resolve())
     start = "from transformers.cli.transformers import main; main()"
     listen = ("--host", host, "--port", str(port))
-    device = () if "--device" in further else ("--device", "auto" if gpu or (gpu is None and _has_gpu()) else "cpu")
+    device = (
+        ()
+        if "--device" in further
+        else ("--device", "auto" if gpu or (gpu is None and _has_gpu()) else "cpu")
+    )
     return Plan(
         "transformers",
         (sys.executable, "-c", start, "serve", *listen, *device, *further, name),
@@ -224,7 +228,8 @@ class Served:
             recent = [one for one in self._deaths if one > time.monotonic() - WITHIN_S]
             if len(recent) > MOST_RESTARTS:
                 raise ToolError(
-                    f"the server died {len(recent)} times in {WITHIN_S:g} s\n{self.tail()}", where=str(self.log)
+                    f"the server died {len(recent)} times in {WITHIN_S:g} s\n{self.tail()}",
+                    where=str(self.log),
                 )
             self._tell(f"the server died ({_died(status)}); starting it again")
             self._stopped.wait(min(0.5 * 2 ** len(recent), 10.0))
@@ -261,7 +266,9 @@ class Served:
         except OSError:
             return
         raise ToolError(
-            f"something already listens on port {self.plan.port}", where=self.plan.host, mend="give another --port"
+            f"something already listens on port {self.plan.port}",
+            where=self.plan.host,
+            mend="give another --port",
         )
 
     def _wait(self) -> None:
@@ -271,7 +278,8 @@ class Served:
             status = self._process.poll()
             if status is not None:
                 raise ToolError(
-                    f"the server ended before it was ready ({_died(status)})\n{self.tail()}", where=str(self.log)
+                    f"the server ended before it was ready ({_died(status)})\n{self.tail()}",
+                    where=str(self.log),
                 )
             if self.healthy():
                 return

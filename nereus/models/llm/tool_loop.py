@@ -150,13 +150,18 @@ class _Loop:
         talk = self.result.messages = [first, *messages[_is_system(messages) :]]
         while True:
             reply = self._ask(talk)
-            read = hermes.parse(text_of(reply), self.offered, finished=not _cut_off(reply))
+            read = _read_native(reply, self.offered)  # some servers read calls that they were not told of
             if not (read.calls or read.broken or read.partial):
                 self._answer(read.text.strip())
+            said = (
+                "\n".join([text_of(reply), *map(hermes.rendered, read.calls)])
+                if reply.tool_calls
+                else text_of(reply)
+            )
             told = [hermes.response(self._observe(call)) for call in read.calls]
             if broken := self._told_broken(read):
                 told.append(hermes.response(broken))
-            talk += [AIMessage(text_of(reply)), HumanMessage("\n".join(told))]
+            talk += [AIMessage(said.strip()), HumanMessage("\n".join(told))]
 
     def react(self, messages: list[BaseMessage]) -> None:
         """Everything stands in one text, which grows by thoughts, actions and observations."""

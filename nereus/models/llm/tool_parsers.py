@@ -44,5 +44,5 @@ def chat_template(folder: Path) -> str:
 
 
 def parser_of(template: str) -> str | None:
-    """vLLM's name of the parser for a chat template; None where it shows no tool calls that are known."""
+    """VLLM's name of the parser for a chat template; None where it shows no tool calls that are known."""
     return next((parser for marks, parser in _MARKS if all(one in template for one in marks)), None)

@@ -36,8 +36,8 @@ def tagged(body: str) -> str:
 MEANT = {
     "as it should be": tagged(GOOD),
     "thinking before": f"<think>add or not?</think>{tagged(GOOD)}",
-    "another call while thinking": f'<think>{tagged(GOOD.replace("1", "9"))}</think>\n{tagged(GOOD)}',
-    "a thought that only ends": f'{tagged(GOOD.replace("1", "9"))} no</think>{tagged(GOOD)}',
+    "another call while thinking": f"<think>{tagged(GOOD.replace('1', '9'))}</think>\n{tagged(GOOD)}",
+    "a thought that only ends": f"{tagged(GOOD.replace('1', '9'))} no</think>{tagged(GOOD)}",
     "text around": f"I shall add.\n{tagged(GOOD)}\nDone.",
     "no closing tag": f"<tool_call>\n{GOOD}",
     "doubled in one tag": tagged(f"{GOOD}\n{GOOD}"),
@@ -56,7 +56,9 @@ MEANT = {
     "arguments as a text of a text": tagged(
         json.dumps({"name": "add", "arguments": json.dumps(json.dumps({"x": 1}))})
     ),
-    "OpenAI's own form": tagged('{"type": "function", "function": {"name": "add", "arguments": "{\\"x\\": 1}"}}'),
+    "OpenAI's own form": tagged(
+        '{"type": "function", "function": {"name": "add", "arguments": "{\\"x\\": 1}"}}'
+    ),
     "a list of one": tagged(f"[{GOOD}]"),
     "one brace too many": tagged(GOOD + "}"),
     "pretty": tagged(json.dumps(json.loads(GOOD), indent=4)),
@@ -172,7 +174,7 @@ def test_several_calls_keep_their_order_and_ids() -> None:
     read = hermes.parse(text, [TOOL])
     assert [one.arguments["x"] for one in read.calls] == [1, 2, 1]
     assert len({one.id for one in read.calls}) == 3
-    two = hermes.parse(tagged(f'{GOOD}\n{GOOD.replace("1", "2")}'), [TOOL])
+    two = hermes.parse(tagged(f"{GOOD}\n{GOOD.replace('1', '2')}"), [TOOL])
     assert [one.arguments["x"] for one in two.calls] == [1, 2]
 
 
@@ -212,7 +214,13 @@ hard = st.one_of(
     st.lists(st.sampled_from(["</tool_call>", '"', "\\", "<code>", "a", "\n", "{"]), max_size=8).map("".join),
 )  # fmt: skip
 values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-(10**12), 10**12), st.floats(allow_nan=False, allow_infinity=False), hard),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(10**12), 10**12),
+        st.floats(allow_nan=False, allow_infinity=False),
+        hard,
+    ),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(hard, inner, max_size=3)),
     max_leaves=8,
 )
@@ -234,7 +242,10 @@ def test_a_rendered_call_is_read_as_it_was(call: ToolCall) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(plain.filter(lambda text: "</code>" not in text and "\r" not in text), st.dictionaries(plain, values, max_size=2))
+@given(
+    plain.filter(lambda text: "</code>" not in text and "\r" not in text),
+    st.dictionaries(plain, values, max_size=2),
+)
 def test_code_behind_the_object_is_read_as_it_was(code: str, rest: dict[str, Any]) -> None:
     call = ToolCall("code_interpreter", {**rest, "code": code}, "call_0")
     assert hermes.parse(hermes.rendered(call, code_mode=True)).calls == (call,)
@@ -258,7 +269,9 @@ def test_a_stream_reads_what_the_whole_text_reads(text: str, random: Any, finish
         stream.feed(left[:size])
         left = left[size:]
     assert stream.close(finished=finished) == whole
-    if "</think>" not in text and "<tool_call>" in text:  # nothing that was shown is taken back, or read at the end
+    if (
+        "</think>" not in text and "<tool_call>" in text
+    ):  # nothing that was shown is taken back, or read at the end
         assert whole.text.startswith(stream.shown)
 
 
@@ -278,14 +291,26 @@ def test_a_stream_reads_what_the_whole_text_reads(text: str, random: Any, finish
         ),
         ('Thought: a\nAction: `add`\nAction Input: {\n  "x":\n  1\n}', "add", {"x": 1}),
         ("Action: add\nAction Input: {'x': 1}", "add", {"x": 1}),
-        ('<think>Action: add\nAction Input: {"x": 9}</think>\nAction: add\nAction Input: {"x": 1}', "add", {"x": 1}),
+        (
+            '<think>Action: add\nAction Input: {"x": 9}</think>\nAction: add\nAction Input: {"x": 1}',
+            "add",
+            {"x": 1},
+        ),
         (
             "Action: code_interpreter\nAction Input: ```python\nx = 1\nprint(x)\n```",
             "code_interpreter",
             {"code": "x = 1\nprint(x)"},
         ),
-        ("Action: code_interpreter\nAction Input: print(6 * 7)", "code_interpreter", {"code": "print(6 * 7)"}),
-        ('Action: code_interpreter\nAction Input: {"code": "print(1)"}', "code_interpreter", {"code": "print(1)"}),
+        (
+            "Action: code_interpreter\nAction Input: print(6 * 7)",
+            "code_interpreter",
+            {"code": "print(6 * 7)"},
+        ),
+        (
+            'Action: code_interpreter\nAction Input: {"code": "print(1)"}',
+            "code_interpreter",
+            {"code": "print(1)"},
+        ),
     ],
 )
 def test_the_last_action_is_read(text: str, name: str, arguments: dict[str, Any]) -> None:
@@ -324,7 +349,8 @@ def test_an_action_that_was_cut_off_is_not_carried_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "runs"), [("{'x': 1}", True), ('{"x": 1,}', True), ('{"x": 1', False), (None, False), ("", False)]
+    ("arguments", "runs"),
+    [("{'x': 1}", True), ('{"x": 1,}', True), ('{"x": 1', False), (None, False), ("", False)],
 )
 def test_what_the_server_could_not_read_is_read_or_told(arguments: Any, runs: bool) -> None:
     bad = {"name": "add", "args": arguments, "id": "a", "error": "", "type": "invalid_tool_call"}
@@ -349,5 +375,7 @@ def test_calls_that_the_server_read_get_ids_of_their_own_and_arguments_that_are_
 
 def test_the_last_call_of_a_reply_at_its_limit_is_not_carried_out() -> None:
     message = AIMessage("", response_metadata={"finish_reason": "length"})
-    message.tool_calls = [{"name": "add", "args": {"x": n}, "id": str(n), "type": "tool_call"} for n in (1, 2)]
+    message.tool_calls = [
+        {"name": "add", "args": {"x": n}, "id": str(n), "type": "tool_call"} for n in (1, 2)
+    ]
     assert ran_by(message, "native")[0] == [1]

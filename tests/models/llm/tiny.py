@@ -14,7 +14,11 @@ TOOL = {
     "function": {
         "name": "count_proteins",
         "description": "How many proteins were found.",
-        "parameters": {"type": "object", "properties": {"tissue": {"type": "string"}}, "required": ["tissue"]},
+        "parameters": {
+            "type": "object",
+            "properties": {"tissue": {"type": "string"}},
+            "required": ["tissue"],
+        },
     },
 }
 QUESTION = "How many proteins are there in plasma?"
