@@ -193,8 +193,9 @@ async def join_thread_run_stream(
     """Follow a run, from its beginning or after the last event that you have."""
     run = await run_in_threadpool(graphs.kept.runs.get, run_id, caller.owner, thread_id)
     cancels = cancel_on_disconnect and "write" in caller.scopes
+    modes = [one for one in stream_mode or () if one]  # a client that wants all sends an empty one
     return event_stream(
-        run_stream(graphs, run.run_id, caller.owner, number(last_event_id), stream_mode, cancels),
+        run_stream(graphs, run.run_id, caller.owner, number(last_event_id), modes, cancels),
         _place(run),
     )
 

@@ -41,7 +41,7 @@ async def join_thread_stream(
     with ``state_update`` only states. ``Last-Event-ID`` goes on after the last event that you have.
     """
     await run_in_threadpool(graphs.kept.threads.get, thread_id, caller.owner)
-    modes = set(stream_mode or ["run_modes"])
+    modes = {one for one in stream_mode or () if one} or {"run_modes"}
     return event_stream(_stream(graphs, thread_id, caller.owner, modes, last_event_id))
 
 
