@@ -12,7 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nereus.agents.learner.environments.base import Call
-from nereus.agents.learner.environments.operators import Operator, apply, composed, ground, missing
+from nereus.agents.learner.environments.operators import (
+    Operator,
+    apply,
+    composed,
+    ground,
+    groundings,
+    missing,
+)
 from nereus.agents.learner.environments.planning import Domain, PlanningTask
 from nereus.agents.learner.traces import Trace, TraceStep
 
@@ -111,6 +118,53 @@ def mine(traces: Iterable[Trace], options: Mining | None = None) -> list[Macro]:
     return sorted(whole, key=lambda one: (-one.gain, one.key))
 
 
+def chosen(macros: Sequence[Macro], traces: Iterable[Trace], keep: int) -> list[Macro]:
+    """Up to `keep` macros that complement each other: each saves most of what those before it leave.
+
+    Loops and fixed sequences are counted apart, since a list takes the place of several calls.
+    """
+    good = [one for one in traces if one.solved]
+    places = {macro.key: _places(macro, good) for macro in macros}
+    covered: set[tuple[str, int]] = set()
+    found: list[Macro] = []
+    while len(found) < keep:
+        best: tuple[float, Macro] | None = None
+        for macro in macros:
+            if macro in found or any(one.steps == macro.steps and one.loop == macro.loop for one in found):
+                continue
+            saved = 0.0
+            own: set[tuple[str, int]] = set()
+            for name, start in places[macro.key]:
+                window = {(name, start + i) for i in range(len(macro.steps))}
+                if not window & (covered | own):
+                    own |= window
+                    saved += len(macro.steps) - 1
+            saved *= macro.successes * (1.5 if macro.loop else 1.0)
+            if saved > 0 and (best is None or saved > best[0]):
+                best = (saved, macro)
+        if best is None:
+            break
+        found.append(best[1])
+        if not best[1].loop:
+            covered |= {
+                (name, start + i) for name, start in places[best[1].key] for i in range(len(best[1].steps))
+            }
+    return found
+
+
+def _places(macro: Macro, traces: Sequence[Trace]) -> list[tuple[str, int]]:
+    found = []
+    for trace in traces:
+        calls = trace.calls
+        for start in range(len(calls) - len(macro.steps) + 1):
+            window = calls[start : start + len(macro.steps)]
+            if [a.name for a in window] == [b.name for b in macro.steps] and lifted(window, trace.task)[
+                0
+            ] == macro.steps:
+                found.append((trace.task.name, start))
+    return found
+
+
 def useful(steps: Sequence[Call], kinds: Sequence[str], domain: Domain) -> bool:
     """Whether a macro can be carried out and leaves something changed."""
     operator = composed("macro", steps, kinds, domain.operators)
@@ -171,12 +225,12 @@ def _bound(steps: Sequence[Call], call: Call) -> dict[str, str] | None:
 
 def _follows(steps: Sequence[Call], binding: dict[str, str], first: TraceStep, trace: Trace) -> bool:
     """Whether the rest can be done after the first step, for any objects for the variables that are still free."""
-    from nereus.agents.learner.environments.operators import groundings
-
     terms = [*dict.fromkeys(str(t) for step in steps for t in step.arguments if str(t)[0] == "?")]
-    kinds = {}
+    kinds: dict[str, str] = {}
     for step in steps:
-        for term, kind in zip(map(str, step.arguments), trace.task.domain.operators[step.name].kinds, strict=True):
+        for term, kind in zip(
+            map(str, step.arguments), trace.task.domain.operators[step.name].kinds, strict=True
+        ):
             kinds.setdefault(term, kind)
     operator = composed("macro", steps, [kinds[one] for one in terms], trace.task.domain.operators)
     if operator is None:
@@ -282,6 +336,12 @@ def _part(one: Macro, other: Macro) -> bool:
 def _renamed(steps: Sequence[Call]) -> tuple[tuple[str, ...], ...]:
     order: dict[str, str] = {}
     return tuple(
-        (step.name, *(order.setdefault(str(one), f"?{len(order)}") if str(one)[0] == "?" else str(one) for one in step.arguments))
+        (
+            step.name,
+            *(
+                order.setdefault(str(one), f"?{len(order)}") if str(one)[0] == "?" else str(one)
+                for one in step.arguments
+            ),
+        )
         for step in steps
     )

@@ -35,6 +35,8 @@ class Operator:
     """What a macro consists of, over the same variables; empty for a primitive."""
     unequal: tuple[tuple[str, str], ...] = ()
     """Variables or constants that must be different."""
+    loop: str = ""
+    """The variable that runs over a list: the operator is one round."""
 
     @property
     def length(self) -> int:
@@ -75,9 +77,9 @@ def groundings(operator: Operator, world: World, state: State, facts: Facts) -> 
     waiting = list(operator.positive)
     allowed = [frozenset(world.of_kind.get(kind, ())) for kind in operator.kinds]
     for binding in _joined(operator, world, facts, bound, waiting, allowed):
-        if any(
-            ground(literal, binding) in state for literal in operator.negative
-        ) or any(_of(a, binding) == _of(b, binding) for a, b in operator.unequal):
+        if any(ground(literal, binding) in state for literal in operator.negative) or any(
+            _of(a, binding) == _of(b, binding) for a, b in operator.unequal
+        ):
             continue
         yield binding
 
@@ -115,7 +117,9 @@ def _joined(
             number = int(wanted[1:])
             if bound[number] is not None:
                 fits = bound[number] == got
-            elif got not in allowed[number] or (operator.distinct and (got in bound or got in operator.constants)):
+            elif got not in allowed[number] or (
+                operator.distinct and (got in bound or got in operator.constants)
+            ):
                 fits = False
             else:
                 bound[number] = got
@@ -173,7 +177,9 @@ def missing(operator: Operator, binding: Sequence[str], state: State) -> list[Li
     return lacking
 
 
-def composed(name: str, steps: Sequence[Call], kinds: Sequence[str], primitives: Mapping[str, Operator]) -> Operator | None:
+def composed(
+    name: str, steps: Sequence[Call], kinds: Sequence[str], primitives: Mapping[str, Operator]
+) -> Operator | None:
     """One operator that does what a sequence of primitives does; None where a step undoes what a later one needs.
 
     Parameters
@@ -191,12 +197,12 @@ def composed(name: str, steps: Sequence[Call], kinds: Sequence[str], primitives:
         operator = primitives[step.name]
         terms = [str(one) for one in step.arguments]
         for literal in (ground(one, terms) for one in operator.positive):
-            if true.get(literal) is False or literal in needs_not and literal not in true:
+            if true.get(literal) is False or (literal in needs_not and literal not in true):
                 return None
             if literal not in true and literal not in needs:
                 needs.append(literal)
         for literal in (ground(one, terms) for one in operator.negative):
-            if true.get(literal) is True or literal in needs and literal not in true:
+            if true.get(literal) is True or (literal in needs and literal not in true):
                 return None
             if literal not in true and literal not in needs_not:
                 needs_not.append(literal)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from nereus.agents.learner.environments.base import (
@@ -59,7 +60,12 @@ class PlanningTask:
 
     def facts(self, state: State) -> dict[str, list[Literal]]:
         """All facts by predicate, those that never change too."""
-        return {**self.world.fixed, **by_predicate(state)}
+        return {**{name: list(facts) for name, facts in self.world.fixed.items()}, **by_predicate(state)}
+
+    @cached_property
+    def constant_facts(self) -> State:
+        """Facts that no action changes."""
+        return frozenset(one for facts in self.world.fixed.values() for one in facts)
 
     def unmet(self, state: State) -> int:
         """Goals that do not hold."""
@@ -88,7 +94,7 @@ class PlanningEnvironment:
         self.task = task.name
         self.state = task.initial
         self.calls = 0
-        self._fixed = frozenset(one for facts in task.world.fixed.values() for one in facts)
+        self._fixed = task.constant_facts
 
     @property
     def primitives(self) -> tuple[Primitive, ...]:
@@ -172,7 +178,10 @@ class PlanningEnvironment:
 
     def goal_text(self) -> str:
         """See `Environment`."""
-        return "; ".join([shown(one) for one in self.plan_task.goal] + [f"not {shown(one)}" for one in self.plan_task.goal_not])
+        return "; ".join(
+            [shown(one) for one in self.plan_task.goal]
+            + [f"not {shown(one)}" for one in self.plan_task.goal_not]
+        )
 
     def state_text(self) -> str:
         """See `Environment`."""
@@ -221,7 +230,9 @@ def parsed(domain: str, problem: str) -> Problem:
         return PDDLReader().parse_problem_string(domain, problem)
     except (UPException, AssertionError, ValueError, KeyError, SyntaxError) as error:
         raise InputError(
-            f"the problem cannot be read: {str(error) or type(error).__name__}", where="PDDL", mend="check domain and problem"
+            f"the problem cannot be read: {str(error) or type(error).__name__}",
+            where="PDDL",
+            mend="check domain and problem",
         ) from error
 
 
@@ -241,9 +252,14 @@ class TaskReader:
         self.name = name
 
     @cached_property
-    def shipped(self) -> Domain:
-        """The domain, from a problem that has no objects of its own."""
-        return _domain(parsed(self.text, _EMPTY.format(name=re.search(r"\(\s*domain\s+([^\s)]+)", self.text)[1])), self.name)  # type: ignore[index]
+    def domain(self) -> Domain:
+        """The domain, read with a problem that has no objects of its own."""
+        named = re.search(r"\(\s*domain\s+([^\s)]+)", self.text)
+        if named is None:
+            raise InputError(
+                "the text names no domain", where="PDDL", mend="begin with (define (domain NAME)"
+            )
+        return _domain(parsed(self.text, _EMPTY.format(name=named[1])), self.name)
 
     def read(self, problem: str, name: str) -> PlanningTask:
         """A task of a problem in PDDL.
@@ -253,14 +269,14 @@ class TaskReader:
         InputError
             The text is no problem of this domain.
         """
-        return _task(parsed(self.text, problem), self.shipped, name, problem)
+        return _task(parsed(self.text, problem), self.domain, name, problem)
 
 
 _EMPTY = "(define (problem none) (:domain {name}) (:init) (:goal (and)))"
 
 
 def _python(name: str) -> str:
-    return name.replace("-", "_")
+    return f"{name}_" if iskeyword(name) else name.replace("-", "_")
 
 
 def _domain(problem: Problem, name: str) -> Domain:
@@ -278,13 +294,24 @@ def _domain(problem: Problem, name: str) -> Domain:
         added = [_literal(one.fluent, terms) for one in action.effects if one.value.is_true()]
         removed = [_literal(one.fluent, terms) for one in action.effects if one.value.is_false()]
         if any(one.is_conditional() or one.is_forall() for one in action.effects):
-            raise InputError(f"action {action.name!r} has conditional effects", where="PDDL", mend="use STRIPS")
+            raise InputError(
+                f"action {action.name!r} has conditional effects", where="PDDL", mend="use STRIPS"
+            )
         called = _python(action.name)
         operators[called] = Operator(
-            called, kinds, tuple(positive), tuple(negative), tuple(added), tuple(removed), unequal=tuple(unequal)
+            called,
+            kinds,
+            tuple(positive),
+            tuple(negative),
+            tuple(added),
+            tuple(removed),
+            unequal=tuple(unequal),
         )
         doc = "Needs " + (", ".join(_told(one, names) for one in positive) or "nothing") + ". Makes "
-        doc += ", ".join([_told(one, names) for one in added] + [f"not {_told(one, names)}" for one in removed]) + "."
+        doc += (
+            ", ".join([_told(one, names) for one in added] + [f"not {_told(one, names)}" for one in removed])
+            + "."
+        )
         primitives.append(Primitive(called, tuple(zip(map(_python, names), kinds, strict=True)), doc))
     constants = frozenset(one.name for one in problem.all_objects)
     return Domain(name, operators, tuple(primitives), constants)
@@ -316,7 +343,9 @@ def _gather(
     elif node.is_not() and node.arg(0).is_equals():
         unequal.append((_term(node.arg(0).arg(0), terms), _term(node.arg(0).arg(1), terms)))
     elif not node.is_true():
-        raise InputError(f"{where!r} has a condition that is no list of facts: {node}", where="PDDL", mend="use STRIPS")
+        raise InputError(
+            f"{where!r} has a condition that is no list of facts: {node}", where="PDDL", mend="use STRIPS"
+        )
 
 
 def _literal(node: Any, terms: Mapping[str, str]) -> Literal:
@@ -337,7 +366,11 @@ def _task(problem: Problem, domain: Domain, name: str, text: str) -> PlanningTas
         while type_ is not None:
             of_kind.setdefault(_kind(type_), []).append(one.name)
             type_ = type_.father
-    changing = {literal[0] for operator in domain.operators.values() for literal in (*operator.added, *operator.removed)}
+    changing = {
+        literal[0]
+        for operator in domain.operators.values()
+        for literal in (*operator.added, *operator.removed)
+    }
     initial: set[Literal] = set()
     fixed: dict[str, list[Literal]] = {}
     for fact, value in problem.explicit_initial_values.items():
