@@ -26,7 +26,8 @@ const INTERACTIVE = new Set([
 
 /** A figure of a step: interactive where there is such a form, and as it was drawn for the report. */
 export function Figure({ run, step, tool, name, title, height, onPick, onStep }: Props) {
-  const [drawn, setDrawn] = useState(!INTERACTIVE.has(tool));
+  const [asked, setDrawn] = useState<boolean | null>(null);
+  const drawn = asked ?? !INTERACTIVE.has(tool);
   const picture = api(artifactPath(run, step, name));
   const data = useLoaded<PlainTable>(drawn ? null : `${artifactPath(run, step, `${name}_data`)}?form=json`);
   const build = useMemo(() => (data.value ? builderOf(tool, data.value) : null), [data.value, tool]);

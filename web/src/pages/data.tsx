@@ -99,7 +99,11 @@ function Understood({ job, id, samples, load, onLoad, question, session }: Under
           {missing && (
             <section>
               <h2>What is missing in each sample</h2>
-              <Chart label="Share of missing values of each sample" build={missing} height={230} />
+              {values.missing_rate ? (
+                <Chart label="Share of missing values of each sample" build={missing} height={230} />
+              ) : (
+                <p className="muted">Nothing: every feature was measured in every sample.</p>
+              )}
             </section>
           )}
           {notices.value && notices.value.rows.length > 0 && (
@@ -143,7 +147,7 @@ function tiles(v: Record<string, Scalar>): [string, string, string?][] {
     ["Organism", text(v.organism === "unknown" ? null : v.organism), v.n_with_gene ? `${count(v.n_with_gene)} with a gene name` : ""],
     [v.data_kind ? words(String(v.data_kind)).replace(/^./, (one) => one.toUpperCase()) : "Features", count(v.n_features), removed ? `${removed} contaminants and decoys taken out` : "nothing taken out"],
     ["Samples", count(v.n_samples), subjects],
-    ["Missing", percent(v.missing_rate), v.condition_linked_missingness === true ? "linked to the groups" : "not linked to the groups"],
+    ["Missing", v.missing_rate === 0 ? "none" : percent(v.missing_rate), v.missing_rate === 0 ? "" : v.condition_linked_missingness === true ? "linked to the groups" : "not linked to the groups"],
     ["Scale", v.already_log2 === true ? "log₂ already" : `${text(v.scale_found)} → log₂`, `quantity ${text(v.quantity)}`],
     ["Batches", v.batch_columns ? String(v.batch_columns).split(";").join(", ") : "none seen", v.batch_covariates ? "will be modelled" : ""],
     ["Outliers", count(v.n_outliers), v.outliers ? String(v.outliers).split(";").slice(0, 3).join(", ") : "samples"],

@@ -7,6 +7,7 @@ import { duration, when, words } from "../format";
 import { problemFrom, useEvents, useLoaded, useMedia, useTitle, type Followed } from "../hooks";
 import { Approvals } from "../parts/approvals";
 import { Cards } from "../parts/cards";
+import { withEvents } from "../live";
 import { ChatPanel, useChat } from "../parts/chat";
 import { Icon } from "../parts/icons";
 import { PlanTree } from "../parts/plan";
@@ -44,9 +45,14 @@ export function RunPage({ id, tab }: { id: string; tab: string }) {
   const count = followed.events.length;
   const calm = useCalm(count + (followed.connection === "ended" ? 1 : 0));
   const run = useLoaded<Run>(`runs/${id}`, `${calm} ${version}`);
-  const plan = useLoaded<Plan>(`runs/${id}/plan`, `${calm} ${version}`);
+  const stored = useLoaded<Plan>(`runs/${id}/plan`, `${calm} ${version}`);
   const found = followed.events.filter((one) => one.type.startsWith("hypothesis_")).length;
   const cards = useLoaded<Card[]>(`runs/${id}/cards`, `${useCalm(found)} ${followed.connection === "ended"} ${version}`);
+  const ended = followed.connection === "ended" && followed.status !== "running";
+  const plan = useMemo(
+    () => ({ value: ended ? stored.value : withEvents(stored.value, followed.events) }),
+    [stored.value, followed.events, ended],
+  );
   const [look, setLook] = useState<Look | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [talk, setTalk] = useState(false);
