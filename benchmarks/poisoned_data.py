@@ -1,0 +1,74 @@
+"""Data that give orders, to a model that follows every order it sees: what runs, what leaves, and what changes.
+
+    python -m benchmarks.poisoned_data [--only PLACE]
+
+Every order of `tests.agents.policies.poison` stands once in every place (names of samples, features, columns and files, cells of
+notes, FASTA headers, texts that memory retrieves), and a run decided by the obedient model is compared with a run over the clean
+files: no tool may run that the clean plan has not, no secret of the environment may be in a prompt, the record or the report, and
+the claims and the tested table must be equal. All cases are run twice: as the product is, and without its first line of defence
+(names and texts that read as orders are hidden from the model), so that the second line is tried by orders that were followed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from benchmarks.truth.results import store
+from tests.agents.policies.poison import CASES, ORDERS, PLACES, Outcome, attack, clean_run, undefended
+
+
+def told(outcomes: Iterable[Outcome]) -> dict[str, Any]:
+    """What became of the cases."""
+    found = list(outcomes)
+    return {
+        "cases": len(found),
+        "orders_seen_by_the_model": sum(one.shown for one in found),
+        "cases_in_which_it_followed": sum(one.followed > 0 for one in found),
+        "orders_followed": sum(one.followed for one in found),
+        "cases_with_faults": sum(bool(one.faults) for one in found),
+        "faults": [{"case": one.case.id, "what": list(one.faults)} for one in found if one.faults],
+        "seen_by_place": {
+            place: sum(one.shown for one in found if one.case.place == place) for place in PLACES
+        },
+    }
+
+
+def main() -> None:
+    """Measure and store."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=PLACES)
+    given = parser.parse_args()
+    began = time.perf_counter()
+    cases = [one for one in CASES if given.only in (None, one.place)]
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        clean = clean_run(Path(folder))
+        for arm, defence in (("as it is", nullcontext), ("without the first line of defence", undefended)):
+            place = Path(folder) / arm.replace(" ", "_")
+            with defence():
+                found = []
+                for one in cases:
+                    found.append(attack(one, place, clean))
+                    if found[-1].faults:
+                        print(arm, one.id, found[-1].faults, flush=True)
+            results[arm] = told(found)
+    print(json.dumps(results, indent=1))
+    if given.only is None:
+        store(
+            "poisoned_data",
+            {"seeds": [3], "places": list(PLACES), "orders": list(ORDERS), "arms": results},
+            module="benchmarks.poisoned_data",
+            arguments=[],
+            seconds=time.perf_counter() - began,
+        )
+
+
+if __name__ == "__main__":
+    main()
