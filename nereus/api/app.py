@@ -35,6 +35,7 @@ from nereus.api.routes import (
     run_views,
     runs,
     session,
+    threads,
     tools,
     usage,
 )
@@ -57,12 +58,14 @@ ROUTERS = (
     comparisons,
     run_events,
     approvals,
+    threads,
     jobs,
     tools,
     methods,
     actions,
     usage,
     mcp,
+    *openai.ROUTERS,
     *langgraph_protocol.ROUTERS,
     page,
 )
@@ -87,6 +90,8 @@ def create_app(settings: Settings, host: str = "127.0.0.1", signals: Signals | N
             app.state.nereus = state
             app.state.graphs = graphs
             yield
+            if (turns := getattr(app.state, "chat_turns", None)) is not None:
+                turns.close()
         if signals is not None:
             await run_in_threadpool(signals.close)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from langchain_core.messages import AIMessage
 
 from nereus.agents.chat.turn import Outcome, Turn
 
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_LINK = re.compile(r"\]\(")
 LONGEST_ANSWER = 12_000
 OMITTED_NOTICE = "A number without evidence was left out of this answer."
 CUT_NOTICE = "The answer was cut: it is longer than a message may be."
@@ -32,6 +35,7 @@ def answer_of(turn: Turn, outcome: Outcome, why: str = "") -> AIMessage:
         notices.append(f"The language model did not answer ({why}); the built-in rules did.")
     if omitted:
         notices.append(OMITTED_NOTICE)
+    text = inert(text)
     if len(text) > LONGEST_ANSWER:
         text = text[:LONGEST_ANSWER].rstrip() + "\n\n(cut here)"
         notices.append(CUT_NOTICE)
@@ -42,9 +46,16 @@ def answer_of(turn: Turn, outcome: Outcome, why: str = "") -> AIMessage:
         ],
         "artifacts": [one.model_dump(mode="json") for one in outcome.artifacts],
         "notices": notices,
+        "template": outcome.text,
     }
     identity = hashlib.sha256(f"{turn.thread_id} {len(turn.messages)} {text}".encode()).hexdigest()[:24]
     return AIMessage(content=text, id=f"nereus-{identity}", additional_kwargs={"nereus": nereus})
+
+
+def inert(text: str) -> str:
+    """A text in which nothing is markup of a page or a link: names from data and texts of models may hold either."""
+    text = _TAG.sub("&lt;", text)
+    return _LINK.sub(r"]\\(", text)
 
 
 def quoted(said: str) -> list[str]:
@@ -54,7 +65,9 @@ def quoted(said: str) -> list[str]:
     ]
 
 
-def refused(name: str, said: str) -> Outcome:
-    """What is told of a call that was not allowed."""
+def refused(name: str, said: str, wrong: bool = False) -> Outcome:
+    """What is told of a call that was not allowed, or could not be made."""
+    if wrong:
+        return Outcome(text=said, failed=True, names=(said,))
     reason = f": {said}" if said else ""
     return Outcome(text=f"`{name}` was not done{reason}.", failed=True, names=(said,) if said else ())

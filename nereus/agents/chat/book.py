@@ -13,7 +13,7 @@ from typing import Any
 from nereus.agents.reporter.formats import format_value
 from nereus.agents.reporter.render import interval_sources, uncovered_numbers
 from nereus.agents.reporter.sources import Sources
-from nereus.errors import UnresolvedNumber
+from nereus.errors import UnresolvedNumber, on_one_line
 from nereus.memory.records import Record, Scalar, ToolCall
 
 REFERENCE = re.compile(r"\{\{\s*(c\d+)\s*(?:\|([^{}|]*))?\}\}")
@@ -71,6 +71,10 @@ class Book:
             label = " ".join(one for one in (found.quantity, found.row or "") if one)
         return self.cite(sources.record.header.id, source, label or source, sources.value(source), form)
 
+    def told(self, run_id: str, source: str, label: str, text: str) -> str:
+        """A reference to a recorded text that may hold numbers: a warning, a notice, a reason."""
+        return self.cite(run_id, source, label, on_one_line(text))
+
     def of_call(self, call: ToolCall, name: str, label: str = "", form: str = "") -> str:
         """A reference to a named value of a recorded tool call that belongs to no run."""
         source = f"call:{call.key[:16]}/{name}"
@@ -93,6 +97,7 @@ class Book:
 
     def faults(self, text: str, names: Iterable[str] = ()) -> list[str]:
         """What is wrong with a text; empty where all its numbers are references that can be filled in."""
+        names = spoken(names)
         wrong = []
         for match in REFERENCE.finditer(text):
             name, form = match[1], (match[2] or "").strip()
@@ -110,7 +115,7 @@ class Book:
 
     def said(self, text: str, names: Iterable[str] = ()) -> tuple[str, list[Cited], list[str]]:
         """A text with its numbers, what it cites, and the numbers that were left out because nothing covers them."""
-        names = list(names)
+        names = spoken(names)
         used: dict[str, Cited] = {}
         out: list[str] = []
         omitted: list[str] = []
@@ -143,6 +148,11 @@ class Book:
                 return match[0]
 
         return REFERENCE.sub(shown, text)
+
+
+def spoken(names: Iterable[str]) -> list[str]:
+    """Names that may hold digits: what is nothing but a number is no name, whatever column it stands in."""
+    return [one for one in names if any(letter.isalpha() for letter in one)]
 
 
 def _without_numbers(text: str, names: list[str], omitted: list[str]) -> str:

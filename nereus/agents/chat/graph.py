@@ -31,7 +31,7 @@ from nereus.agents.chat.approving import Request, decided, request_for
 from nereus.agents.chat.book import Book
 from nereus.agents.chat.desk import Desk
 from nereus.agents.chat.files import heard_files
-from nereus.agents.chat.model_turn import ModelTurn
+from nereus.agents.chat.model_turn import ModelTurn, results_of
 from nereus.agents.chat.router import route
 from nereus.agents.chat.turn import Focus, Outcome, Turn, trouble
 from nereus.errors import InputError, NereusError
@@ -141,7 +141,7 @@ class _Nodes:
 
     def _by_grammar(self, turn: Turn, state: ChatState, why: str) -> dict[str, Any]:
         messages = state["messages"]
-        results = _results(messages)
+        results = results_of(messages)
         if results:
             return self._update(turn, [answer_of(turn, _joined(results), why)], fallback=why)
         try:
@@ -169,7 +169,7 @@ class _Nodes:
             try:
                 request = request_for(turn, call["name"], call["args"], _rule(turn, config))
             except NereusError as error:
-                approved[call["id"]] = {"run": False, "said": trouble(error).text}
+                approved[call["id"]] = {"run": False, "said": trouble(error).text, "wrong": True}
                 continue
             if request is None:
                 approved[call["id"]] = {"run": True, "args": call["args"]}
@@ -191,7 +191,7 @@ class _Nodes:
                 turn.tell({"type": "progress", "text": call["name"].replace("_", " "), "call": call["id"]})
                 outcome = perform(turn, call["name"], answer["args"])
             else:
-                outcome = refused(call["name"], str(answer.get("said", "")))
+                outcome = refused(call["name"], str(answer.get("said", "")), bool(answer.get("wrong")))
             done.append(
                 ToolMessage(
                     content=turn.book.with_values(outcome.text),
@@ -264,17 +264,6 @@ def _calls(state: ChatState) -> list[dict[str, Any]]:
         if isinstance(message, AIMessage):
             return [dict(one) for one in message.tool_calls]
     return []
-
-
-def _results(messages: list[AnyMessage]) -> list[Outcome]:
-    """What the actions of this turn gave."""
-    found: list[Outcome] = []
-    for message in reversed(messages):
-        if isinstance(message, HumanMessage):
-            break
-        if isinstance(message, ToolMessage):
-            found.append(Outcome.model_validate(message.additional_kwargs["nereus"]))
-    return found[::-1]
 
 
 def _joined(results: list[Outcome]) -> Outcome:

@@ -1,14 +1,37 @@
-"""A language model that chooses actions and answers; what it gets wrong is left to the grammar, with a notice."""
+"""A language model that chooses actions and answers; what it gets wrong is left to the grammar, with a notice.
+
+Its reply is checked before anybody sees it: known actions, few at once, every number a reference. Numbers without one go
+back to it once; then the built-in rules answer.
+"""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.utils.json_schema import dereference_refs
 
-from nereus.agents.chat.turn import Turn
+from nereus.agents.chat.actions import ACTIONS
+from nereus.agents.chat.answering import answer_of, quoted
+from nereus.agents.chat.context import prompt_of
+from nereus.agents.chat.turn import Outcome, Turn
+from nereus.errors import NereusError
+from nereus.models.llm.loose_json import objects, without_thoughts
+
+MOST_CALLS = 6
+"""Calls that one reply may make."""
+_NO_STREAM = {"tags": ["nostream"]}
+"""Unchecked words are shown to nobody."""
+_TEXT_FORM = """
+
+You have no function calling. Answer with ONE JSON object and nothing else:
+{"action": "<name>", "args": {...}} to use a tool, or {"answer": "<markdown>"} to answer. Tools:
+"""
+_ANSWER_NOW = "You have looked up enough. Answer now with what you have, without further tools."
 
 
 @dataclass(frozen=True)
@@ -20,11 +43,165 @@ class Said:
 
 
 class ModelTurn:
-    """Asks one chat model."""
+    """Asks one chat model.
+
+    Parameters
+    ----------
+    model
+        Any LangChain chat model; without function calling it is asked for JSON in text.
+    """
 
     def __init__(self, model: BaseChatModel) -> None:
         self._model = model
+        self._text_form = type(model).bind_tools is BaseChatModel.bind_tools
+        self._tools = [_tool(name) for name in ACTIONS]
 
-    def next(self, turn: Turn, messages: list[Any], steps: int, most: int) -> Said:
+    def next(self, turn: Turn, messages: Sequence[BaseMessage], steps: int, most: int) -> Said:
         """The next calls, or the answer."""
-        return Said(None, "it is not asked yet")
+        settings = turn.desk.settings
+        try:
+            prompt = prompt_of(turn, messages, settings.llm_context_tokens, settings.llm_reply_tokens)
+            last = steps >= most
+            if last:
+                prompt.append(HumanMessage(_ANSWER_NOW))
+            reply = self._ask(prompt, with_tools=not last)
+            if reply.tool_calls and not last:
+                return Said(_calls(reply))
+            outcome, faults = self._judged(turn, messages, reply)
+            if faults:
+                told = "; ".join(faults[:5])
+                prompt += [
+                    AIMessage(_text(reply)),
+                    HumanMessage(
+                        f"Your answer cannot be shown: {told}. Write it again with references, or without numbers."
+                    ),
+                ]
+                reply = self._ask(prompt, with_tools=False)
+                outcome, faults = self._judged(turn, messages, reply)
+        except NereusError as error:
+            return Said(None, error.what)
+        except Exception as error:  # noqa: BLE001 - whatever an endpoint does, the conversation goes on
+            return Said(None, type(error).__name__)
+        if faults:
+            return Said(
+                None, "its answer held numbers without evidence" if _text(reply).strip() else faults[0]
+            )
+        return Said(answer_of(turn, outcome))
+
+    def _ask(self, prompt: list[BaseMessage], with_tools: bool) -> AIMessage:
+        if self._text_form:
+            return self._asked_in_text(prompt, with_tools)
+        model: Any = self._model.bind_tools(self._tools) if with_tools else self._model
+        reply = model.invoke(prompt, config=_NO_STREAM)
+        if not isinstance(reply, AIMessage):
+            raise TypeError("no message")
+        if with_tools and not reply.tool_calls and (found := _call_in(_text(reply))) is not None:
+            return found  # a call that was written into the text
+        return reply
+
+    def _asked_in_text(self, prompt: list[BaseMessage], with_tools: bool) -> AIMessage:
+        lines = [
+            f"{one['function']['name']}({', '.join(one['function']['parameters'].get('properties', {}))}): "
+            f"{one['function']['description']}"
+            for one in self._tools
+        ]
+        head, *rest = prompt
+        flat = [_flat(one) for one in rest]
+        said = str(head.content) + (_TEXT_FORM + "\n".join(lines) if with_tools else "")
+        reply = self._model.invoke([head.model_copy(update={"content": said}), *flat], config=_NO_STREAM)
+        text = _text(reply)
+        if with_tools and (found := _call_in(text)) is not None:
+            return found
+        for one in objects(text):
+            if isinstance(one.get("answer"), str):
+                return AIMessage(one["answer"])
+        return AIMessage(text)
+
+    def _judged(
+        self, turn: Turn, messages: Sequence[BaseMessage], reply: AIMessage
+    ) -> tuple[Outcome, list[str]]:
+        """An answer, and what is wrong with it."""
+        results = results_of(messages)
+        text = without_thoughts(_text(reply)).strip()
+        names = [name for one in results for name in one.names] + quoted(turn.said) + list(ACTIONS)
+        outcome = Outcome(
+            text=text,
+            artifacts=tuple(shown for one in results for shown in one.artifacts),
+            notices=tuple(dict.fromkeys(notice for one in results for notice in one.notices)),
+            names=tuple(dict.fromkeys(names)),
+            run_id=next((one.run_id for one in reversed(results) if one.run_id), ""),
+        )
+        return outcome, turn.book.faults(text, names) if text else ["it said nothing"]
+
+
+def results_of(messages: Sequence[BaseMessage]) -> list[Outcome]:
+    """What the actions of this turn gave."""
+    found: list[Outcome] = []
+    for message in reversed(messages):
+        if isinstance(message, HumanMessage):
+            break
+        if isinstance(message, ToolMessage):
+            found.append(Outcome.model_validate(message.additional_kwargs["nereus"]))
+    return found[::-1]
+
+
+def _tool(name: str) -> dict[str, Any]:
+    """An action as models are told of tools."""
+    action = ACTIONS[name]
+    schema = dereference_refs(action.args.model_json_schema())
+    schema.pop("$defs", None)
+    schema.pop("title", None)
+    return {"type": "function", "function": {"name": name, "description": action.about, "parameters": schema}}
+
+
+def _calls(reply: AIMessage) -> AIMessage:
+    """The calls of a reply, as many as are allowed; each with an id of its own."""
+    seen: set[str] = set()
+    calls = []
+    for one in reply.tool_calls[:MOST_CALLS]:
+        identity = one.get("id") or ""
+        if not identity or identity in seen:
+            identity = f"call_{uuid.uuid4().hex[:16]}"
+        seen.add(identity)
+        calls.append({"name": one["name"], "args": one["args"], "id": identity, "type": "tool_call"})
+    left = len(reply.tool_calls) - len(calls)
+    notices = ["Some calls of the language model were not made: they were too many at once."] if left else []
+    return AIMessage(content="", tool_calls=calls, additional_kwargs={"nereus": {"notices": notices}})
+
+
+def _call_in(text: str) -> AIMessage | None:
+    """A call that a model wrote as text."""
+    if "{" not in text:
+        return None
+    for one in objects(text):
+        name = one.get("action") or one.get("name") or one.get("tool")
+        args = one.get("args", one.get("arguments", one.get("parameters", {})))
+        if name in ACTIONS and isinstance(args, dict):
+            call = {
+                "name": str(name),
+                "args": args,
+                "id": f"call_{uuid.uuid4().hex[:16]}",
+                "type": "tool_call",
+            }
+            return AIMessage(content="", tool_calls=[call])  # type: ignore[list-item]
+    return None
+
+
+def _flat(message: BaseMessage) -> BaseMessage:
+    """A message for a model that knows no tools."""
+    if isinstance(message, ToolMessage):
+        return HumanMessage(f"Result of {message.name}:\n{message.content}")
+    if isinstance(message, AIMessage) and message.tool_calls:
+        return AIMessage("\n".join(f'{{"action": "{one["name"]}"}}' for one in message.tool_calls))
+    return message
+
+
+def _text(message: BaseMessage) -> str:
+    content = message.content
+    if isinstance(content, str):
+        return content
+    return "".join(
+        one if isinstance(one, str) else str(one.get("text", ""))
+        for one in content
+        if isinstance(one, str | dict)
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from nereus.agents.chat.book import Book
+from nereus.agents.chat.follow_up import is_follow_up
 from nereus.agents.reporter.sources import Sources
 from nereus.errors import InputError, NereusError
 from nereus.memory.records import ArtifactRef, Record, RunRecord
@@ -96,13 +97,20 @@ class Turn:
             return self.desk.header(given).id
         if self.focus.run:
             return self.focus.run
-        for header in self.desk.runs(limit=20):
-            if header.status in ("finished", "stopped"):
+        for header in self.desk.runs(limit=50):
+            if header.status in ("finished", "stopped") and not is_follow_up(header):
                 return header.id
         raise InputError(
             "there is no run yet that could be talked about",
             mend="name a file and say `analyse it`",
         )
+
+    def whole_run(self, given: str = "") -> str:
+        """The run that is meant, or the one that it follows: a follow-up has no hypotheses and no profile of its own."""
+        run_id = self.run_id(given)
+        while is_follow_up(header := self.desk.header(run_id)):
+            run_id = header.forked_from
+        return run_id
 
     def record(self, given: str = "") -> RunRecord:
         """Record of the run that is meant."""
@@ -150,7 +158,8 @@ def trouble(error: NereusError) -> Outcome:
     text = text[0].upper() + text[1:] if text else "It could not be done"
     if error.mend:
         text += f". What helps: {error.mend}"
-    return Outcome(text=text + ".", failed=True)
+    text = text.rstrip(".") + "."
+    return Outcome(text=text, names=(text,), failed=True)
 
 
 __all__ = ["Cost", "Field", "Focus", "Outcome", "Shown", "Turn", "trouble"]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from nereus.agents.chat.follow_up import is_follow_up
 from nereus.agents.chat.lookup import Entities, columns_of
 from nereus.agents.chat.turn import Turn
 from nereus.errors import NereusError
@@ -61,9 +60,7 @@ class Vocabulary:
 
         def columns() -> Sequence[str]:
             try:
-                run = turn.run_id()
-                while is_follow_up(header := turn.desk.header(run)):
-                    run = header.forked_from
+                run = turn.whole_run()
                 return columns_of(turn.record(run), turn.sources(run))
             except NereusError:
                 return ()

@@ -30,9 +30,13 @@ def error_document(error: NereusError) -> dict[str, Any]:
 
 
 def _run(workspace: Workspace, job: Job) -> dict[str, Any]:
+    from nereus.agents.chat.follow_up import is_follow_up, work_on_follow_up
     from nereus.agents.planner.queued import work_on
 
-    run = work_on(workspace, _run_id(job))
+    header = workspace.repository.header(_run_id(job))
+    if is_follow_up(header):
+        return {"run": header.id, "status": work_on_follow_up(workspace, header.id).status}
+    run = work_on(workspace, header.id)
     return {"run": run.id, "status": run.status}
 
 

@@ -11,11 +11,12 @@ from nereus.agents.chat.actions.base import Action, Args
 from nereus.agents.chat.actions.entities import EntityArgs, found_entity, question_for, row_text
 from nereus.agents.chat.actions.runs import event_of
 from nereus.agents.chat.desk import FollowUp
-from nereus.agents.chat.follow_up import is_follow_up, planned
+from nereus.agents.chat.follow_up import planned
 from nereus.agents.chat.lookup import columns_named, columns_of, tests
 from nereus.agents.chat.turn import Cost, Outcome, Turn
 from nereus.agents.planner.questions import TESTED
 from nereus.agents.reporter.render import known_names
+from nereus.agents.reporter.sources import path
 from nereus.errors import InputError
 from nereus.memory.records import Objective
 from nereus.tools import registry
@@ -56,7 +57,8 @@ def _request(turn: Turn, args: AgainArgs) -> tuple[FollowUp, Objective, str, lis
         row, name = found.key, found.name
     objective, _, _ = question_for(turn, row, args.about, run)
     origin_run = run
-    columns = columns_of(_first(turn, run), turn.sources(_first_id(turn, run)))
+    whole = turn.whole_run(run)
+    columns = columns_of(turn.record(whole), turn.sources(whole))
     told: list[str] = []
     covariates: tuple[str, ...] | None = None
     before = objective.contrast.covariates if objective.contrast is not None else objective.covariates
@@ -65,8 +67,9 @@ def _request(turn: Turn, args: AgainArgs) -> tuple[FollowUp, Objective, str, lis
         for written in args.not_for:
             if written == "all":
                 continue
-            hits = columns_named(written, kept)
-            if not hits:
+            exact = [one for one in columns if one == written]
+            hits = columns_named(written, exact or kept)
+            if not hits or hits[0].key not in kept:
                 raise InputError(
                     f"it was not adjusted for {written!r}",
                     mend=f"it was adjusted for {', '.join(kept) or 'nothing'}",
@@ -106,18 +109,6 @@ def _request(turn: Turn, args: AgainArgs) -> tuple[FollowUp, Objective, str, lis
     return follow, objective, name, told
 
 
-def _first_id(turn: Turn, run: str) -> str:
-    """The run that profiled the data: a follow-up has no profile of its own."""
-    header = turn.record(run).header
-    while is_follow_up(header):
-        header = turn.record(header.forked_from).header
-    return header.id
-
-
-def _first(turn: Turn, run: str) -> Any:
-    return turn.record(_first_id(turn, run))
-
-
 def _asked_about(objective: Objective) -> set[str]:
     contrast = objective.contrast
     return {contrast.factor} if contrast is not None else {objective.variable or ""}
@@ -149,12 +140,16 @@ def _again(turn: Turn, args: AgainArgs) -> Outcome:
     for event in turn.desk.follow(run_id, stop=lambda: turn.stopped() or time.monotonic() > ends):
         turn.tell(event_of(event))
     turn.again(run_id)
+    if turn.stopped() and turn.desk.header(run_id).status in ("queued", "running"):
+        turn.desk.cancel(run_id)
     header = turn.desk.header(run_id)
     if header.status != "finished":
-        reason = header.stop_reason.replace("\n  mend: ", " What helps: ") or header.status
+        reason = turn.book.told(
+            run_id, f"field:header/{run_id}/stop_reason", "why it ended", header.stop_reason or header.status
+        )
         return Outcome(
             text=f"The re-analysis `{run_id}` did not finish: {reason}",
-            names=(run_id, reason),
+            names=(run_id,),
             failed=True,
             run_id=run_id,
         )
@@ -188,8 +183,9 @@ def _again(turn: Turn, args: AgainArgs) -> Outcome:
             int((before[2]["q"] <= LEVEL).sum()),
         )  # fmt: skip
         lines.append(f"\nIn all, {now_significant} are significant in this test alone; before it were {was}.")
-    lines += [f"\nNote: {notice}" for notice in sources.record.notices[:2]]
-    names += sources.record.notices[:2]
+    step = after[1]
+    for place in range(min(2, len(sources.call(step).warnings))):
+        lines.append(f"\nNote: {turn.book.of_run(sources, path('warning', step, place), 'warning')}")
     notices = (
         "This is one test. Claims of a whole run hold over all its tests, and are checked for stability as well.",
     )

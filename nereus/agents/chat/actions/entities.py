@@ -8,6 +8,7 @@ from pydantic import Field
 
 from nereus.agents.chat.actions.base import Action, Args
 from nereus.agents.chat.actions.runs import hypothesis_text
+from nereus.agents.chat.follow_up import is_follow_up
 from nereus.agents.chat.lookup import Entities, Found, objective_named, tests
 from nereus.agents.chat.turn import Outcome, Shown, Turn
 from nereus.agents.reporter.render import known_names
@@ -207,7 +208,9 @@ def _explain(turn: Turn, args: EntityArgs) -> Outcome:
     else:
         lines.append(f"{row_text(turn, run, objective, step, table, found.key, found.name)}.")
         lines.append(
-            "The run makes no claim about it: it does not pass the error level of the whole run, or was not stable. "
+            "This is one test asked again; claims are made by whole runs."
+            if is_follow_up(sources.record.header)
+            else "The run makes no claim about it: it does not pass the error level of the whole run, or was not stable. "
             "A missing claim is no proof of no change."
         )
     return Outcome(

@@ -12,7 +12,7 @@ from nereus.agents.chat.turn import Outcome, Shown, Turn
 from nereus.agents.planner.questions import TESTED
 from nereus.agents.reporter.render import known_names
 from nereus.errors import InputError
-from nereus.memory.records import ArtifactKind, ArtifactRef, Objective, ObjectiveKind
+from nereus.memory.records import ArtifactKind, ArtifactRef, Objective, ObjectiveKind, ToolCall
 
 Kind = Literal["auto", "feature", "volcano", "pca", "heatmap", "missingness"]
 
@@ -61,7 +61,7 @@ def _show(turn: Turn, args: ShowArgs) -> Outcome:
     elif kind == "volcano":
         tool, params = "plot_volcano", _asked(objective)
         inputs = {"table": sources.call(step).outputs[tested.main]}
-        title = f"Volcano plot, {objective.about}"
+        title = f"the volcano plot, {objective.about}"
     else:
         tool, params = f"plot_{kind}", _asked(objective)
         inputs = {"dataset": _input(turn, run, step, "dataset")}
@@ -75,11 +75,21 @@ def _show(turn: Turn, args: ShowArgs) -> Outcome:
     if row:
         turn.move(entity=row, entity_name=name)
     return Outcome(
-        text=f"Here is {title}. {call.summary}",
+        text=f"Here is {title}.{_counted(turn, call)}",
         artifacts=(Shown(run_id=run, id=figure.id, kind="figure", title=title),),
-        names=(*names, name, row, title, call.summary),
+        names=(*names, name, row, title),
         run_id=run,
     )
+
+
+def _counted(turn: Turn, call: ToolCall) -> str:
+    """How much is drawn, as far as the tool says."""
+    told = [
+        f"{name.removeprefix('n_').replace('_', ' ')} {turn.book.of_call(call, name)}"
+        for name, value in call.values.items()
+        if name.startswith("n_") and isinstance(value, int) and not isinstance(value, bool)
+    ]
+    return f" Drawn: {', '.join(told[:4])}." if told else ""
 
 
 _NAMES = {

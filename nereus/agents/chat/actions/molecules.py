@@ -160,7 +160,7 @@ def _predict(turn: Turn, args: PredictArgs) -> Outcome:
     if quality:
         text += f" On molecules that it had not seen: {', '.join(quality)}."
     text += " A prediction is no measurement."
-    return Outcome(text=text, names=(smiles, entry.name, entry.method, *told, text))
+    return Outcome(text=text, names=(smiles, entry.name, entry.method, *told))
 
 
 def _fit(turn: Turn, args: FitArgs) -> Outcome:

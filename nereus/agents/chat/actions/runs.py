@@ -77,6 +77,8 @@ def followed(turn: Turn, run_id: str) -> Outcome:
     for event in turn.desk.follow(run_id, stop=lambda: turn.stopped() or time.monotonic() > ends):
         turn.tell(event_of(event))
     turn.again(run_id)
+    if turn.stopped() and turn.desk.header(run_id).status not in _ENDED:
+        turn.desk.cancel(run_id)  # whoever stops an answer stops what it began
     header = turn.desk.header(run_id)
     if header.status not in _ENDED:
         return _status(turn, RunArgs(run=run_id))
@@ -99,24 +101,23 @@ def _status(turn: Turn, args: RunArgs) -> Outcome:
     asked = turn.book.of_run(sources, "count:objectives", "questions")
     text = f"Run `{run_id}` is {header.status}: {done} of {asked} questions done, {steps} steps."
     if header.stop_reason:
-        text += f" {header.stop_reason.strip().rstrip('.')}."
+        text += f" {_reason(turn, run_id)}."
     if header.status == "waiting":
         text += " It waits for an answer: see its approvals."
     elif header.status not in _ENDED:
         text += " Ask `how is it going?` again later; it goes on by itself."
-    return Outcome(text=text, names=(run_id, *header.stop_reason.split()), run_id=run_id)
+    return Outcome(text=text, names=(run_id,), run_id=run_id)
 
 
 def _findings(turn: Turn, args: FindingsArgs) -> Outcome:
-    sources = turn.sources(args.run)
+    sources = turn.sources(turn.whole_run(args.run))
     record = sources.record
     header = record.header
     turn.move(run=header.id)
     if header.status in ("refused", "failed"):
-        reason = header.stop_reason.replace("\n  mend: ", " What helps: ")
         return Outcome(
-            text=f"Run `{header.id}` ended as {header.status}: {reason}",
-            names=(header.id, reason),
+            text=f"Run `{header.id}` ended as {header.status}: {_reason(turn, header.id)}.",
+            names=(header.id,),
             failed=True,
             run_id=header.id,
         )
@@ -126,8 +127,7 @@ def _findings(turn: Turn, args: FindingsArgs) -> Outcome:
     total = turn.book.of_run(sources, f"count:hypotheses.{wanted[0]}", f"{wanted[0]} hypotheses")
     lines = [f"Run `{header.id}` ({header.status}) found {total} {wanted[0]} hypotheses."]
     if header.stop_reason and header.status == "stopped":
-        lines[0] += f" It stopped early: {header.stop_reason}."
-        names += header.stop_reason.split()
+        lines[0] += f" It stopped early: {_reason(turn, header.id)}."
     artifacts: list[Shown] = []
     for one in live[: args.n]:
         lines.append(f"- {hypothesis_text(turn, one, header.id)}")
@@ -136,8 +136,10 @@ def _findings(turn: Turn, args: FindingsArgs) -> Outcome:
         lines.append(f"\n{left} more hold; say `show more findings` or open the report.")
     if not live:
         lines.append("Nothing held at the error level of the run.")
-        lines += [f"- {notice}" for notice in record.notices[:3]]
-        names += record.notices[:3]
+        lines += [
+            f"- {turn.book.told(header.id, f'notice {place + 1}', 'notice of the run', notice)}"
+            for place, notice in enumerate(record.notices[:3])
+        ]
     if live and not args.refuted:
         first = live[0]
         entity = first.claim.entities[0] if first.claim.entities else None
@@ -151,6 +153,12 @@ def _findings(turn: Turn, args: FindingsArgs) -> Outcome:
             for figure in first.figures[:1]
         ]
     return Outcome(text="\n".join(lines), artifacts=tuple(artifacts), names=tuple(names), run_id=header.id)
+
+
+def _reason(turn: Turn, run_id: str) -> str:
+    """Why a run ended, as its record says."""
+    text = turn.desk.header(run_id).stop_reason.strip().rstrip(".")
+    return turn.book.told(run_id, f"field:header/{run_id}/stop_reason", "why it ended", text)
 
 
 def _way(one: Hypothesis) -> str:

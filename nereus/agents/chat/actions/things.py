@@ -9,6 +9,7 @@ from pydantic import Field
 from nereus.agents.chat.actions.base import Action, Args
 from nereus.agents.chat.turn import Outcome, Turn
 from nereus.errors import InputError, PlanError
+from nereus.memory.threads import Note
 from nereus.tools import registry
 
 Things = Literal["datasets", "runs", "tools", "methods", "models", "actions", "notes"]
@@ -95,10 +96,14 @@ def _runs(turn: Turn) -> tuple[list[str], list[str]]:
     rows, names = [], []
     for one in turn.desk.runs():
         name = one.inputs["data"].name if "data" in one.inputs else "?"
-        asked = f": {one.question}" if one.question else ""
+        asked = (
+            f": {turn.book.told(one.id, f'field:header/{one.id}/question', 'question', one.question)}"
+            if one.question
+            else ""
+        )
         left = f" (follows `{one.forked_from}`)" if one.forked_from else ""
         rows.append(f"`{one.id}` {one.status}, {name}{asked}{left}")
-        names += [one.id, name, one.forked_from, *((one.question or "").split())]
+        names += [one.id, name, one.forked_from]
     return rows, [one for one in names if one]
 
 
@@ -132,7 +137,11 @@ def _actions(turn: Turn) -> tuple[list[str], list[str]]:
 
 def _notes(turn: Turn) -> tuple[list[str], list[str]]:
     known = turn.desk.recall("", 100)
-    return [f"`{one.id}` {one.text}" for one in known], [part for one in known for part in (one.id, one.text)]
+    return [_note_line(turn, one) for one in known], [one.id for one in known]
+
+
+def _note_line(turn: Turn, one: Note) -> str:
+    return f"`{one.id}` {turn.book.told('', f'note:{one.id}', 'note', one.text)}"
 
 
 _LISTS = {
@@ -201,9 +210,11 @@ def _profile(turn: Turn, args: DatasetArgs) -> Outcome:
             lines.append(
                 "\nNo two groups can be compared as it is. A sample sheet (one row a sample) names the groups."
             )
-    for warning in (*load.warnings, *profile.warnings)[:3]:
-        names.append(warning)
-        lines.append(f"\nNote: {warning}")
+    told = [(call, place, text) for call in (load, profile) for place, text in enumerate(call.warnings)]
+    lines += [
+        f"\nNote: {book.told('', f'call:{call.key[:16]}/warning/{place}', 'warning', text)}"
+        for call, place, text in told[:3]
+    ]
     lines.append(
         "\nSay `analyse it` to start a run, or ask with a question: `analyse it: which proteins follow age?`"
     )
@@ -237,7 +248,7 @@ def _method_info(name: str) -> Outcome:
 
 def _remember(turn: Turn, args: NoteArgs) -> Outcome:
     note = turn.desk.remember(args.text, turn.thread_id)
-    return Outcome(text=f"I will remember: {note.text}", names=(note.text,))
+    return Outcome(text=f"I will remember: {turn.book.told('', f'note:{note.id}', 'note', note.text)}")
 
 
 def _recall(turn: Turn, args: NoteArgs) -> Outcome:
@@ -246,10 +257,10 @@ def _recall(turn: Turn, args: NoteArgs) -> Outcome:
     notes = turn.desk.recall(args.text)
     if not notes:
         return Outcome(text="I remember nothing about that.")
-    lines = [f"- `{one.id}` {one.text}" for one in notes]
+    lines = [f"- {_note_line(turn, one)}" for one in notes]
     return Outcome(
         text="What I remember about it:\n\n" + "\n".join(lines),
-        names=tuple(part for one in notes for part in (one.id, one.text)),
+        names=tuple(one.id for one in notes),
     )
 
 

@@ -90,7 +90,10 @@ def _call(turn: Turn, args: ToolArgs) -> Outcome:
             "", f"call:{call.key[:16]} values not shown", "not shown", len(said) - SHOWN_VALUES
         )
         lines.append(f"- ({left} more are not shown)")
-    lines += [f"\nNote: {one}" for one in call.warnings[:3]]
+    lines += [
+        f"\nNote: {turn.book.told('', f'call:{call.key[:16]}/warning/{place}', 'warning', text)}"
+        for place, text in enumerate(call.warnings[:3])
+    ]
     made = ", ".join(f"`{name}`" for name in call.outputs)
     if made:
         lines.append(f"\nIt made {made}.")
@@ -98,7 +101,7 @@ def _call(turn: Turn, args: ToolArgs) -> Outcome:
     return Outcome(
         text="\n".join(lines),
         artifacts=artifacts,
-        names=(args.tool, *call.values, *call.outputs, *call.warnings),
+        names=(args.tool, *call.values, *call.outputs),
     )
 
 
@@ -113,6 +116,8 @@ def _call_cost(turn: Turn, args: ToolArgs) -> Cost:
 
 def _table(turn: Turn, args: TableArgs) -> Outcome:
     run = turn.run_id(args.run)
+    if args.table not in turn.record(run).outputs:
+        run = turn.whole_run(run)
     sources = turn.sources(run)
     where = sources.output(args.table)
     if where is None:
