@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 
 from nereus import __version__
 from nereus.api import langgraph as langgraph_protocol
-from nereus.api import page, problems
+from nereus.api import openai, page, problems
 from nereus.api.access import Gate
 from nereus.api.langgraph.service import open_graphs
 from nereus.api.mcp import endpoint as mcp

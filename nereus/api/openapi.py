@@ -14,6 +14,11 @@ _ANSWER = {
     "description": "Problem",
     "content": {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM}}},
 }
+OPENAI = "/v1/"
+_OPENAI_ANSWER = {
+    "description": "Error",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorDocument"}}},
+}
 _METHODS = ("get", "post", "put", "patch", "delete")
 _FRAMEWORK = ("HTTPValidationError", "ValidationError")
 
@@ -34,10 +39,14 @@ def described(app: FastAPI) -> Callable[[], dict[str, Any]]:
         for name in _FRAMEWORK:
             schemas.pop(name, None)
         schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        for path in made.get("paths", {}).values():
+        for name, path in made.get("paths", {}).items():
             for method in _METHODS:
                 if method in path:
                     answers = path[method]["responses"]
+                    if name.startswith(OPENAI):  # whose clients read errors in a form of their own
+                        answers.pop("422", None)
+                        answers["default"] = _OPENAI_ANSWER
+                        continue
                     if "422" in answers:
                         answers["422"] = {**_ANSWER, "description": "Unprocessable Entity"}
                     answers["default"] = _ANSWER
