@@ -7,15 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from nereus.api.workers.worker import kill
+from nereus.api.workers import child
+from nereus.api.workers.worker import Worker, kill
 from nereus.memory.database import Database
-from nereus.memory.jobs import Jobs
+from nereus.memory.jobs import Job, Jobs
+from nereus.memory.workspace import open_workspace
+from nereus.settings import Settings, load_settings
 from tests.api.conftest import HEALTHY_S, Server, start
 from tests.api.test_server import DONE, SMALL, ended, events_of
 
@@ -48,6 +52,64 @@ def test_a_process_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     assert not process.is_alive()
     for pid in map(int, pids.read_text().split()):
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def _endless(settings: Settings, job: Job) -> None:
+    """A job that computes, sleeps, or lets others do so who have left its group and lost their parents."""
+    os.setsid()
+    pids = Path(job.request["pids"])
+    compute, sleep = [sys.executable, "-c", "while True: pass"], ["sleep", "600"]
+    if job.request["work"] == "forks":
+        children = [
+            subprocess.Popen(one, start_new_session=new) for one in (compute, sleep) for new in (0, 1)
+        ]
+        nested = "import subprocess, sys; subprocess.Popen(['sleep', '600']); subprocess.Popen(['sleep', '600']).wait()"
+        children.append(subprocess.Popen([sys.executable, "-c", nested]))
+        time.sleep(0.5)
+        family = psutil.Process().children(recursive=True)
+        assert len(family) > len(children)
+        pids.write_text(" ".join(str(one.pid) for one in (*family, psutil.Process())))
+    else:
+        pids.write_text(str(os.getpid()))
+    while job.request["work"] != "sleeps":
+        pass
+    time.sleep(600)
+
+
+@pytest.mark.parametrize("work", ["computes", "sleeps", "forks"])
+def test_cancelling_ends_whatever_a_job_does_within_two_seconds(
+    work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "work", _endless)
+    pids = tmp_path / "pids"
+    with open_workspace(load_settings(home=tmp_path / "home")) as workspace:
+        jobs = Jobs(workspace.database)
+        job = jobs.add("ada", "tool", {"work": work, "pids": str(pids)})
+        worker = Worker(workspace, slots=1)
+        working = threading.Thread(target=worker.run)
+        working.start()
+        try:
+            ends = time.monotonic() + 60
+            while not (pids.exists() and pids.read_text()):
+                assert time.monotonic() < ends
+                time.sleep(0.05)
+            family = [int(one) for one in pids.read_text().split()]
+            assert all(map(psutil.pid_exists, family))
+            began = time.monotonic()
+            jobs.ask_to_cancel(job.id)
+            while jobs.get(job.id).status != "cancelled" or any(map(_lives, family)):
+                assert time.monotonic() - began < 2, "it was not ended in time"
+                time.sleep(0.01)
+        finally:
+            worker.stop()
+            working.join()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.slow
