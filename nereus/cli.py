@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nereus import __version__
+from nereus.chat_commands import chat
 from nereus.data_commands import data_app
 from nereus.errors import InputError
 from nereus.graph_commands import graph
@@ -44,6 +45,7 @@ app.add_typer(review_app, name="review")
 app.add_typer(token_app, name="token")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(llm_app, name="llm")
+app.command("chat")(chat)
 app.command("judge")(judge)
 app.command("graph")(graph)
 app.command("serve")(serve)
