@@ -140,19 +140,19 @@ class SearchAgent:
                 logs.append(math.log(max(1, len(plan.decisions)) / max(1, len(plain.decisions))))
                 logs.append(math.log(max(1, plan.calls) / max(1, plain.calls)))
             check = PlanningEnvironment(task)
-            for move in plan.decisions:
-                found = next(
-                    (one for one in carried if one[0] == move.call and one[1] == move.primitives), None
-                )
+            left = iter(carried)
+            for move in plan.decisions[: self.decisions]:
                 for call in move.primitives:
                     check.act(call)
-                if found is None:
+                if not move.learned:
                     continue
+                found = next(left, None)
+                if found is None:
+                    break
                 expected, got = check.state_hash(), found[2].after
                 ok = found[2].ok and got == expected
-                tests[move.call.name].append(
-                    ActionTest(task=task.name, call=str(move.call), expected=expected, ok=ok)
-                )
+                test = ActionTest(task=task.name, call=str(move.call), expected=expected, ok=ok)
+                tests[move.call.name].append(test)
                 if not ok:
                     why = found[2].text if not found[2].ok else f"expected {expected[:12]}, got {got[:12]}"
                     faults.setdefault(move.call.name, f"{task.name}: {move.call}: {why}")

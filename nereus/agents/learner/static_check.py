@@ -11,23 +11,22 @@ from nereus.errors import InputError
 IMPORTS = ("numpy", "pandas", "scipy", "math", "itertools", "collections")
 GUARDS = ("require", "ensure", "holds", "step")
 """What every learned function may call beside primitives."""
-FORBIDDEN = frozenset(
-    (
-        "open",
-        "eval",
-        "exec",
-        "compile",
-        "getattr",
-        "setattr",
-        "delattr",
-        "globals",
-        "locals",
-        "vars",
-        "input",
-        "dir",
-    )
-    + ("breakpoint", "call", "memoryview", "type", "classmethod", "object", "super", "help", "exit", "quit")
+_OF_THE_INTERPRETER = (
+    "eval",
+    "exec",
+    "compile",
+    "globals",
+    "locals",
+    "vars",
+    "dir",
+    "breakpoint",
+    "exit",
+    "quit",
+    "help",
 )
+_OF_OBJECTS = ("getattr", "setattr", "delattr", "type", "object", "super", "classmethod", "memoryview")
+FORBIDDEN = frozenset((*_OF_THE_INTERPRETER, *_OF_OBJECTS, "open", "input", "call"))
+"""Names that no action needs."""
 _LEAST_CALLS = 2
 
 

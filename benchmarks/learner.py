@@ -1,0 +1,315 @@
+"""What the action learner saves: decisions, simulator calls and solved tasks, on tasks that nothing was learned from.
+
+For each domain and seed a library is learned from small instances (no model, the whole graph), selected and validated on
+somewhat larger ones, and used on still larger ones; no size is in two of the three. Four arms search alike, under the same
+caps (300 expansions and 3,000 primitive calls of the simulator, those inside learned actions counted one by one):
+
+- ``primitives``; ``learned``; ``random``: as many macros of the same lengths from random walks; ``oracle``: written by hand.
+
+``solved`` is under these caps. ``decision_ratio`` is learned over primitives on the tasks that both solve with more
+(2,000 and 20,000), since primitives alone solve few of the large tasks under the caps (``decision_ratio_capped``: on those); mean over
+seeds with a 95 per cent interval (t over seeds). The estimate that guides the search is the plainest one with which
+primitives solve the learning tasks under the caps: goals left over for gripper and blockworld, the additive one for the
+others; blocks are done with the stronger one, too (under the caps only). Every plan with learned actions is carried out by their Python in
+the sandbox, and must reach the goals.
+``omics`` is the planner itself: runs on tables of the planting generator, frozen against learned (see `learner_omics`).
+
+    python -m benchmarks.learner --domains gripper,blockworld,barman,tyreworld,omics --seeds 0,1,2,3,4 --json FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import t as student
+
+from benchmarks.learner_arms import by_hand, learned, random_macros
+from benchmarks.truth.results import commit, store, without_nan
+from nereus.agents.learner import ActionLearner, MiningAuthor, SearchAgent
+from nereus.agents.learner.environments.generators import HELD_OUT_SIZES, LEARNING_SIZES, TEST_SIZES, instance
+from nereus.agents.learner.environments.operators import Operator
+from nereus.agents.learner.environments.planning import DOMAINS, PlanningTask
+from nereus.agents.learner.search import Caps, Plan, search
+from nereus.memory.actions import LearnedAction
+
+CAPS = Caps(300, 3000)
+WIDE = Caps(2000, 20_000)
+ESTIMATE = {"gripper": "goals", "blockworld": "goals", "barman": "additive", "tyreworld": "additive"}
+TRAINING, HELD_OUT = 6, 10
+TEST = {"gripper": 4, "blockworld": 6, "barman": 4, "tyreworld": 3}
+"""Tasks to learn from and to select on, and tasks of each size to test on."""
+GROWTH = (2, 3, 4, 6)
+"""Training tasks of the curves."""
+LARGE = 8
+CALLS = (100, 300, 1000, 3000, 10_000, 20_000)
+"""Caps on simulator calls of the curve of success."""
+MOST = 0.6
+LEAST_GAIN = 0.20
+ARMS = ("primitives", "learned", "random", "oracle")
+
+
+def training(domain: str, seed: int) -> list[PlanningTask]:
+    sizes = LEARNING_SIZES[domain]
+    return [instance(domain, sizes[i % len(sizes)], 10_000 + 100 * seed + i) for i in range(TRAINING)]
+
+
+def held_out(domain: str, seed: int) -> list[PlanningTask]:
+    sizes = HELD_OUT_SIZES[domain]
+    return [instance(domain, sizes[i % len(sizes)], 20_000 + 100 * seed + i) for i in range(HELD_OUT)]
+
+
+def tests(domain: str, seed: int) -> list[PlanningTask]:
+    return [
+        instance(domain, size, 30_000 + 100 * seed + i)
+        for size in TEST_SIZES[domain]
+        for i in range(TEST[domain])
+    ]
+
+
+def size_of(task: PlanningTask) -> int:
+    return int(task.name.split("-")[1])
+
+
+def learn(
+    domain: str, seed: int, estimate: str, count: int = TRAINING
+) -> tuple[tuple[LearnedAction, ...], dict[str, Any], SearchAgent]:
+    tasks = training(domain, seed)[:count]
+    agent = SearchAgent(tasks[0].domain, caps=CAPS, estimate=estimate)
+    begin = time.perf_counter()
+    library = ActionLearner(
+        agent, MiningAuthor(tasks[0].domain), tasks, held_out(domain, seed), seed=seed
+    ).learn()
+    told = {
+        "seconds": round(time.perf_counter() - begin, 2),
+        "simulator_calls": agent.simulator_calls,
+        "actions": [one.signature for one in library.actions],
+        "steps": [len(one.steps) for one in library.actions],
+        "loops": sum(bool(one.loop) for one in library.actions),
+        "curve": list(library.curve),
+        "validation": library.validation,
+    }
+    return library.actions, told, agent
+
+
+def solved_by(
+    tasks: Sequence[PlanningTask], macros: Sequence[Operator], estimate: str, domain: str
+) -> list[Plan]:
+    caps = WIDE if estimate == ESTIMATE[domain] else CAPS
+    return [search(task, [*macros, *task.domain.operators.values()], caps, estimate) for task in tasks]
+
+
+def within(plan: Plan) -> bool:
+    """Whether a search of the same order would have ended under the caps."""
+    return plan.solved and plan.expansions <= CAPS.expansions and plan.calls <= CAPS.calls
+
+
+def carried_out(
+    agent: SearchAgent, tasks: Sequence[PlanningTask], plans: Sequence[Plan], actions: Sequence[LearnedAction]
+) -> dict[str, Any]:
+    """Every plan with learned actions, by their Python."""
+    agent.decisions = 10_000
+    done = [agent._acted(task, plan, actions) for task, plan in zip(tasks, plans, strict=True) if plan.solved]
+    calls = [one for _, carried in done for one in carried]
+    return {
+        "plans": len(done),
+        "reached": sum(rollout.solved for rollout, _ in done),
+        "learned_calls": len(calls),
+        "went_well": sum(one[2].ok for one in calls),
+    }
+
+
+def one_seed(domain: str, seed: int, estimate: str, curves: bool) -> dict[str, Any]:
+    actions, told, agent = learn(domain, seed, estimate)
+    tasks = tests(domain, seed)
+    macros = {
+        "primitives": [],
+        "learned": learned(actions, tasks[0].domain),
+        "random": random_macros(actions, training(domain, seed), seed),
+        "oracle": by_hand(tasks[0].domain),
+    }
+    plans = {arm: solved_by(tasks, of, estimate, domain) for arm, of in macros.items()}
+    found: dict[str, Any] = {
+        "learning": told,
+        "arms": {},
+        "replay": carried_out(agent, tasks, plans["learned"], actions),
+    }
+    agent.close()
+    for arm in ARMS:
+        found["arms"][arm] = compared(tasks, plans[arm], plans["primitives"])
+    if curves:
+        found["growth"] = growth(domain, seed, estimate, tasks, plans["primitives"])
+    return found
+
+
+def compared(tasks: Sequence[PlanningTask], own: Sequence[Plan], plain: Sequence[Plan]) -> dict[str, Any]:
+    pairs = list(zip(own, plain, strict=True))
+    both = [(a, b) for a, b in pairs if a.solved and b.solved]
+    capped = [(a, b) for a, b in pairs if within(a) and within(b)]
+    large = [within(one) for task, one in zip(tasks, own, strict=True) if size_of(task) >= LARGE]
+
+    def ratio(of: Sequence[tuple[Plan, Plan]], field: str) -> float | None:
+        def value(plan: Plan) -> float:
+            return float(len(plan.decisions) if field == "decisions" else getattr(plan, field))
+
+        return sum(value(a) for a, _ in of) / max(1e-9, sum(value(b) for _, b in of)) if of else None
+
+    return {
+        "solved": sum(map(within, own)) / len(own),
+        "solved_wide": sum(one.solved for one in own) / len(own),
+        "solved_large": sum(large) / len(large) if large else None,
+        "solved_by_size": {
+            str(size): sum(within(p) for t, p in zip(tasks, own, strict=True) if size_of(t) == size)
+            for size in sorted({size_of(t) for t in tasks})
+        },
+        "solved_at_calls": {
+            str(cap): sum(p.solved and p.calls <= cap for p in own) / len(own) for cap in CALLS
+        },
+        "both": len(both),
+        "decision_ratio": ratio(both, "decisions"),
+        "decision_ratio_capped": ratio(capped, "decisions"),
+        "call_ratio": ratio(both, "calls"),
+        "expansion_ratio": ratio(both, "expansions"),
+        "wall_ratio": ratio(both, "seconds"),
+        "calls": [one.calls for one in own],
+        "decisions": [len(one.decisions) if one.solved else None for one in own],
+    }
+
+
+def growth(
+    domain: str, seed: int, estimate: str, tasks: Sequence[PlanningTask], plain: Sequence[Plan]
+) -> list[dict[str, Any]]:
+    """What is learned from fewer tasks: the same test tasks, the same caps."""
+    rows = [{"tasks": 0, "solved": sum(map(within, plain)) / len(plain), "decision_ratio": 1.0}]
+    for count in GROWTH:
+        actions, _, agent = learn(domain, seed, estimate, count)
+        agent.close()
+        of = compared(tasks, solved_by(tasks, learned(actions, tasks[0].domain), estimate, domain), plain)
+        rows.append({"tasks": count, "solved": of["solved"], "decision_ratio": of["decision_ratio"]})
+    return rows
+
+
+def interval(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean and 95 per cent interval over seeds."""
+    known = [float(one) for one in values if one is not None]
+    if not known:
+        return {"mean": None, "low": None, "high": None, "n": 0}
+    mean = statistics.fmean(known)
+    if len(known) < 2:
+        return {"mean": mean, "low": None, "high": None, "n": len(known)}
+    half = float(student.ppf(0.975, len(known) - 1)) * statistics.stdev(known) / math.sqrt(len(known))
+    return {"mean": mean, "low": mean - half, "high": mean + half, "n": len(known)}
+
+
+def summary(domain: str, by_seed: dict[str, Any]) -> dict[str, Any]:
+    def over(arm: str, field: str) -> dict[str, Any]:
+        return interval([one["arms"][arm][field] for one in by_seed.values()])
+
+    fields = (
+        "solved",
+        "solved_wide",
+        "solved_large",
+        "decision_ratio",
+        "decision_ratio_capped",
+        "call_ratio",
+        "wall_ratio",
+    )
+    arms = {arm: {field: over(arm, field) for field in fields} for arm in ARMS}
+    own, plain, chance = arms["learned"], arms["primitives"], arms["random"]
+    separated = None
+    if own["decision_ratio"]["high"] is not None and chance["decision_ratio"]["low"] is not None:
+        separated = own["decision_ratio"]["high"] < chance["decision_ratio"]["low"]
+    replays = [one["replay"] for one in by_seed.values()]
+    found = {
+        "decision_ratio": own["decision_ratio"]["mean"],
+        "decision_ratio_interval": [own["decision_ratio"]["low"], own["decision_ratio"]["high"]],
+        "solved": {arm: arms[arm]["solved"]["mean"] for arm in ARMS},
+        "solved_wide": {arm: arms[arm]["solved_wide"]["mean"] for arm in ARMS},
+        "wall_ratio": own["wall_ratio"]["mean"],
+        "call_ratio": own["call_ratio"]["mean"],
+        "arms": arms,
+        "replay": {"plans": sum(r["plans"] for r in replays), "reached": sum(r["reached"] for r in replays)},
+        "met": {
+            "decisions": (own["decision_ratio"]["mean"] or 9.0) <= MOST,
+            "solved_never_lower": all(
+                one["arms"]["learned"]["solved"] >= one["arms"]["primitives"]["solved"]
+                for one in by_seed.values()
+            ),
+            "better_than_random": separated,
+            "wall_not_worse": (own["wall_ratio"]["mean"] or 9.0) <= 1.0,
+            "all_replayed": all(r["plans"] == r["reached"] for r in replays),
+        },
+        "by_seed": by_seed,
+    }
+    if domain == "blockworld":
+        gain = own["solved_large"]["mean"] - plain["solved_large"]["mean"]
+        found["solved_large_gain"] = gain
+        found["met"]["large_blocks"] = gain >= LEAST_GAIN
+    return found
+
+
+def measured(domain: str, seeds: Sequence[int], estimate: str, curves: bool) -> dict[str, Any]:
+    by_seed = {}
+    for seed in seeds:
+        found = by_seed[str(seed)] = one_seed(domain, seed, estimate, curves and seed in seeds[:1])
+        arms = {arm: (row["solved"], row["decision_ratio"]) for arm, row in found["arms"].items()}
+        print(domain, estimate, seed, arms, flush=True)
+    return by_seed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--domains", default=",".join([*DOMAINS, "omics"]))
+    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--curves", type=Path, help="folder for the drawn curves")
+    given = parser.parse_args()
+    seeds = [int(one) for one in given.seeds.split(",")]
+    begin = time.perf_counter()
+    before = json.loads(given.json.read_text()) if given.json and given.json.exists() else {}
+    domains: dict[str, Any] = dict(before.get("domains", {})) if before.get("seeds") == seeds else {}
+    for domain in given.domains.split(","):
+        if domain == "omics":
+            from benchmarks.learner_omics import measure
+
+            domains[domain] = measure(seeds)
+        else:
+            domains[domain] = summary(domain, measured(domain, seeds, ESTIMATE[domain], curves=True))
+            if domain == "blockworld":
+                stronger = summary(domain, measured(domain, seeds, "additive", curves=False))
+                domains[domain]["additive_estimate"] = {k: v for k, v in stronger.items() if k != "by_seed"}
+        print(domain, domains[domain].get("decision_ratio"), domains[domain].get("met"), flush=True)
+        content = {
+            "commit": commit(),
+            "seeds": seeds,
+            "caps": vars(CAPS),
+            "sizes": {"learning": LEARNING_SIZES, "test": TEST_SIZES},
+            "naive": "the arm 'primitives' of each domain; of omics the frozen runs",
+            "domains": domains,
+        }
+        if given.json:
+            given.json.write_text(json.dumps(without_nan(content), indent=2) + "\n")
+    arguments = ["--domains", given.domains, "--seeds", given.seeds]
+    store(
+        "learner",
+        content,
+        module="benchmarks.learner",
+        arguments=arguments,
+        seconds=time.perf_counter() - begin,
+    )
+    if given.curves:
+        from benchmarks.learner_curves import draw
+
+        draw(domains, given.curves)
+
+
+if __name__ == "__main__":
+    main()
