@@ -13,7 +13,7 @@ from nereus.agents.reasoner.harvest import Harvest, Packing, Target, harvest
 from nereus.agents.reasoner.policy import RowsValue, ScoredPolicy, ScoredValue, StepScorer
 from nereus.agents.reasoner.tree import Tree
 from nereus.errors import InputError
-from nereus.models.language.cpl.choices import Comparison, Imitation
+from nereus.models.language.cpl.choices import Array, Comparison, Described, Imitation
 from nereus.models.language.cpl.linear import LinearPolicy, LinearValue
 from nereus.models.language.cpl.rows import held_out
 from nereus.models.language.cpl.step_apo import StepApo
@@ -37,6 +37,8 @@ class LearningOptions(BaseModel):
     """What is minimised after imitation; None leaves it at imitation (SFT)."""
     target: Target = "best"
     """What a prefix is worth: the mean reward behind it (the paper), or the best one found (tells more where most ends fail)."""
+    max_pairs: int = Field(default=20_000, ge=1)
+    """Pairs that are learned from; of more, as many are drawn."""
     vocabulary: int = Field(default=0, ge=0)
     """Symbols of the problem, for networks."""
     width: int = Field(default=96, ge=4)
@@ -97,8 +99,9 @@ def learn(trees: Sequence[Tree], options: LearningOptions) -> Learned:
     )
     pairs, pairs_aside = None, None
     if options.preferences is not None:
-        own, stop = held_out(rows.pairs, HELD_OUT)
-        pairs = packing.comparison(own or rows.pairs)
+        drawn = np.sort(np.random.default_rng(options.seed).permutation(len(rows.pairs))[: options.max_pairs])
+        own, stop = held_out([rows.pairs[i] for i in drawn], HELD_OUT)
+        pairs = packing.comparison(own or stop)
         pairs_aside = packing.comparison(stop) if own and stop else None
     described, targets = packing.values(rows.values)
     facts: dict[str, float] = {
@@ -116,7 +119,7 @@ def learn(trees: Sequence[Tree], options: LearningOptions) -> Learned:
         value = LinearValue.fit(described, targets)
     else:
         before, after = _network(imitation, imitation_aside, pairs, pairs_aside, options, facts)
-        value = _network_value(described, targets, options)
+        value = network_value(described, targets, options)
     facts["value_error"] = float(np.mean((value.values(described) - targets) ** 2))
     return Learned(
         ScoredPolicy(after, id=options.family),
@@ -183,11 +186,10 @@ def _network(
     return before, policy
 
 
-def _network_value(described: object, targets: np.ndarray, options: LearningOptions) -> RowsValue:
-    from nereus.models.language.cpl.choices import Described
+def network_value(described: Described, targets: Array, options: LearningOptions) -> RowsValue:
+    """A network that is fitted to what prefixes are worth."""
     from nereus.models.language.cpl.fitting import fit_value
 
-    assert isinstance(described, Described)
     network = _made(described.features.shape[1], described.tokens.shape[1], options, bounded=True)
     fitting = replace(fitting_of(options), steps=2 * options.steps, batch=256, every=100)
     return fit_value(network, described, targets, fitting)

@@ -176,6 +176,8 @@ def _estimates(trees: Sequence[Tree], nodes: Sequence[Node], value: PrefixValue 
 
 
 def _reward(tree: Tree, child: Node, turn: Turn, value: PrefixValue | None) -> float:
+    if turn.violation:
+        return -1.0
     if turn.reward is not None:
         return float(min(max(turn.reward, -1.0), 1.0))
     if value is None:

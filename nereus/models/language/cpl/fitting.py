@@ -134,6 +134,49 @@ def preference_losses(
     return -wins * functional.logsigmoid(margin) - (1 - wins) * functional.logsigmoid(-margin)
 
 
+@dataclass(frozen=True)
+class Solutions:
+    """Whole solutions in pairs, for DPO: the first of a pair solves its question, the second does not.
+
+    Attributes
+    ----------
+    chosen, rejected
+        All decisions of the better and of the worse solutions.
+    chosen_pair, rejected_pair
+        Pair of each decision, from 0, ascending.
+    """
+
+    chosen: Imitation
+    rejected: Imitation
+    chosen_pair: NDArray[np.int64]
+    rejected_pair: NDArray[np.int64]
+
+
+def prefer_solutions(policy: NetworkPolicy, data: Solutions, options: StepApo, fitting: Fitting) -> Course:
+    """DPO on whole solutions: log-probabilities are summed over the steps of a solution. `options.alpha` is not used."""
+    reference = policy.copy()
+    sides = (
+        (data.chosen, data.chosen_pair, reference.log_probabilities(data.chosen.choices)),
+        (data.rejected, data.rejected_pair, reference.log_probabilities(data.rejected.choices)),
+    )
+
+    def losses(at: NDArray[np.int64]) -> Tensor:
+        ratios = []
+        for side, pair, known in sides:
+            rows = np.concatenate([np.flatnonzero(pair == one) for one in at])
+            place = np.repeat(np.arange(len(at)), [int((pair == one).sum()) for one in at])
+            part = side.choices.take(rows)
+            taken = torch.as_tensor(part.starts[:-1] + side.taken[rows])
+            before = torch.tensor(
+                known[side.choices.starts[:-1][rows] + side.taken[rows]], dtype=torch.float32
+            )
+            ratio = _log_p(policy.network, part)[taken] - before
+            ratios.append(torch.zeros(len(at)).index_add(0, torch.as_tensor(place), ratio))
+        return -functional.logsigmoid(options.beta * (ratios[0] - ratios[1]))
+
+    return _loop(policy.network, int(data.chosen_pair.max()) + 1, losses, None, fitting)
+
+
 def fit_value(
     network: StepNetwork, rows: Described, targets: Array, fitting: Fitting, share: float = 0.1
 ) -> NetworkValue:

@@ -1,0 +1,167 @@
+"""Tool planning: planted studies with and without traps, analysed by the fixed template and by the reasoner's plan.
+
+The reasoner sees the data and the sheet, never the truth: it judges plans by effects that it plants itself under
+exchanged labels. The truth of the study is read by the scorer alone: the evidence score is the F1 of the features that
+a plan calls at a false discovery rate of 5 %, against those that were shifted. Rules that follow the profile (average
+repeats, adjust for batches), random plans with as many steps, and the likeliest plan after learning on the trees of the
+other seeds stand beside it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.reasoning.timing import Clock
+from benchmarks.truth.arms import load
+from benchmarks.truth.planting import make_study
+from benchmarks.truth.planting.recipes import PLANS, plan_of
+from benchmarks.truth.planting.study import DATA, SAMPLES, Study
+from nereus.agents.reasoner.learning import LearningOptions, learn
+from nereus.agents.reasoner.modes import Answer, best_of_n, greedy, mcts
+from nereus.agents.reasoner.policy import ScoredPolicy, UniformPolicy
+from nereus.agents.reasoner.search import SearchOptions
+from nereus.agents.reasoner.tasks.tool_plans import TEMPLATE, Comparison, ToolPlan, f1, options
+from nereus.agents.reasoner.tree import Tree
+from nereus.memory.artifacts import ArtifactStore
+from nereus.tools.steps import MemoryLedger, StepRunner
+
+FIRST = 2010
+"""Studies from here on were not looked at while this was built."""
+SIMULATIONS = 40
+TRAPPED = {"batch": 2, "batch and group": 2, "repeated": 2, "outlier": 1, "loading": 1}
+PLAIN = {"plain": 2}
+SEARCH = SearchOptions(simulations=SIMULATIONS, root_children=4, children=4)
+
+
+@dataclass
+class Case:
+    """One study, opened for the reasoner, and its truth for the scorer."""
+
+    plan: str
+    trapped: bool
+    problem: ToolPlan
+    effects: dict[str, int]
+    neutral: frozenset[str]
+
+    def score(self, steps: Sequence[str]) -> float:
+        """Evidence score of a plan."""
+        call, _ = self.problem.carry_out(steps)
+        return f1(
+            self.problem.runner.artifacts.table(next(iter(call.outputs.values()))), self.effects, self.neutral
+        )
+
+
+def studies(seed: int) -> list[tuple[int, bool]]:
+    """Seeds of the planted studies of a seed, and whether they have a trap."""
+    names = [name for name, *_ in PLANS]
+    return [
+        (FIRST + len(PLANS) * (2 * seed + k) + names.index(name), trapped)
+        for chosen, trapped in ((TRAPPED, True), (PLAIN, False))
+        for name, count in chosen.items()
+        for k in range(count)
+    ]
+
+
+def opened(number: int, trapped: bool, data: Path, folder: Path, seed: int) -> Case:
+    """Make a study and open it."""
+    study = make_study(plan_of(number), data)
+    assert isinstance(study, Study)
+    work = folder / str(number)
+    study.write(work)
+    dataset = load(work / DATA, work / SAMPLES)
+    runner = StepRunner(ArtifactStore(work / "artifacts"), MemoryLedger(), run_seed=seed)
+    ref = runner.artifacts.put_dataset(dataset, "data")
+    profile = runner.run("profile_dataset", {}, {"dataset": ref})
+    columns = runner.artifacts.table(profile.outputs["columns"])
+    comparison = Comparison.profiled(profile, columns, "condition", "treated", "control")
+    effects = {one.entity: one.direction for one in study.truth.claims if one.plant == "shift"}
+    neutral = frozenset(one.entity for one in study.truth.claims) - set(effects)
+    return Case(plan_of(number).name, trapped, ToolPlan(runner, ref, comparison, seed=seed), effects, neutral)
+
+
+def by_rules(problem: ToolPlan) -> tuple[str, ...]:
+    """What the profile demands: repeats averaged, every batch column adjusted for, otherwise the template."""
+    known = options(problem.comparison)
+    plan = list(TEMPLATE)
+    plan[0], plan[3] = known["rows"][-1], known["design"][-1]
+    return tuple(plan)
+
+
+def one_seed(seed: int, data: Path, folder: Path) -> tuple[list[dict[str, Any]], list[Tree], list[Case]]:
+    """A row a study, the trees, and the studies themselves."""
+    rows, trees, cases = [], [], []
+    for number, trapped in studies(seed):
+        clock = Clock()
+        case = opened(number, trapped, data, folder, seed)
+        problem = case.problem
+        found = mcts(problem, UniformPolicy(), SEARCH, seed=seed, name=f"study {number}")
+        assert found.tree is not None
+        plan = problem.best(found.steps, found.reward)
+        drawn = _random(problem, found.calls, seed)
+        rows.append(
+            {
+                "study": number,
+                "plan": case.plan,
+                "base": plan_of(number).base,
+                "trapped": trapped,
+                "template": case.score(TEMPLATE),
+                "reasoner": case.score(plan),
+                "rules": case.score(by_rules(problem)),
+                "random_plans": case.score(problem.best(drawn.steps, drawn.reward)),
+                "steps": list(plan),
+                "reward": found.reward,
+                "calls": found.calls,
+            }
+        )
+        trees.append(found.tree)
+        cases.append(case)
+        clock(f"{case.plan} {number}: {rows[-1]['template']:.2f} -> {rows[-1]['reasoner']:.2f}")
+    return rows, trees, cases
+
+
+def _random(problem: ToolPlan, calls: int, seed: int) -> Answer:
+    """The best of as many random plans as the search could have taken with its steps."""
+    return best_of_n(problem, UniformPolicy(), max(1, calls // problem.max_depth), seed=seed)
+
+
+def measured(seeds: Sequence[int], data: Path) -> dict[str, Any]:
+    """All studies of all seeds; differences to the template by kind of data, with intervals over the seeds."""
+    warnings.filterwarnings("ignore", category=RuntimeWarning)  # means of features that a group lacks
+    with tempfile.TemporaryDirectory() as work:
+        made = {seed: one_seed(seed, data, Path(work) / str(seed)) for seed in seeds}
+        for seed in seeds:
+            others = [tree for other in seeds if other != seed for tree in made[other][1]]
+            if not others:
+                continue
+            policy = learn(others, LearningOptions(preferences=None, seed=seed)).policy
+            for row, case in zip(made[seed][0], made[seed][2], strict=True):
+                likely = greedy(case.problem, ScoredPolicy(policy.scorer, temperature=0.0))
+                row["learned_greedy"] = (
+                    case.score(likely.steps) if len(likely.steps) == len(TEMPLATE) else 0.0
+                )
+        rows = [{**row, "seed": seed} for seed in seeds for row in made[seed][0]]
+    return {
+        "studies": rows,
+        "per_seed": [_per_seed([r for r in rows if r["seed"] == seed]) for seed in seeds],
+    }
+
+
+def _per_seed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    arms = [
+        name
+        for name in ("template", "reasoner", "rules", "random_plans", "learned_greedy")
+        if name in rows[0]
+    ]
+    for name, trapped in (("trapped", True), ("plain", False)):
+        chosen = [row for row in rows if row["trapped"] is trapped]
+        made[name] = {arm: float(np.mean([row[arm] for row in chosen])) for arm in arms}
+        made[name]["gain"] = made[name]["reasoner"] - made[name]["template"]
+    return made
