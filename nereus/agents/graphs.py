@@ -58,7 +58,13 @@ def research() -> Graph:
 
 
 def _local_desk() -> Desk:
-    from nereus.agents.chat.local_desk import open_local_desk
+    """A desk on this machine's home, open until the process ends."""
+    import atexit
+    from contextlib import ExitStack
+
+    from nereus.agents.chat import open_local_desk
     from nereus.settings import load_settings
 
-    return open_local_desk(load_settings())
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(open_local_desk(load_settings()))

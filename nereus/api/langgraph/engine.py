@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from nereus.api.langgraph.graph_shelf import GraphShelf
 from nereus.api.langgraph.parts import Parts, parts_of
@@ -220,7 +221,7 @@ class Engine:
         thread: Thread | None = None
         graph: Any = None
         try:
-            mine.seq = await self._in_writer(self._runs.last_event, run.run_id) if run.attempts > 1 else 0
+            mine.seq = await self._in_writer(self._runs.last_event, run.run_id) if run.resumed else 0
             self._tails.begin(run.run_id, mine.seq)
             self._tell(mine, "metadata", dumped({"run_id": run.run_id, "attempt": run.attempts}))
             thread = await asyncio.to_thread(self._threads.get, run.thread_id, run.owner)
@@ -242,7 +243,7 @@ class Engine:
         run = mine.run
         asked = run.kwargs
         given = given_to_graph(asked)
-        if run.attempts > 1 and await self._was_begun(run, thread.key):
+        if run.resumed and await self._was_begun(run, thread.key):
             given = None
         modes = asked["stream_mode"]
         options: dict[str, Any] = {
@@ -330,20 +331,39 @@ class Engine:
             await self._written.wait()
             self._written.clear()
             group, self._group = self._group, _Group()
-            while True:
-                try:
-                    await self._in_writer(self._runs.write, group.events, group.ends)
-                    break
-                except NereusError as error:
-                    log.error("what runs stream cannot be kept: %s", error)
-                    await asyncio.sleep(_TROUBLED_S)
             told: dict[str, list[RunEvent]] = {}
             for run_id, event in group.events:
                 told.setdefault(run_id, []).append(event)
+            while not await self._keep(group, told):
+                await asyncio.sleep(_TROUBLED_S)
             for run_id, events in told.items():
                 self._tails.add(run_id, events)
             if group.kept is not None:
                 group.kept.set_result(None)
+
+    async def _keep(self, group: _Group, told: dict[str, list[RunEvent]]) -> bool:
+        """Write a group; False where the database is away. Rows that contradict what is there end their own run only."""
+        try:
+            await self._in_writer(self._runs.write, group.events, group.ends)
+        except NereusError as error:
+            if not group.events or not isinstance(error.__cause__, IntegrityError):
+                log.error("what runs stream cannot be kept: %s", error)
+                return False
+            for run_id, events in list(told.items()):
+                if not await self._keep_one(run_id, events):
+                    del told[run_id]
+            group.events = []
+            return await self._keep(group, told)
+        return True
+
+    async def _keep_one(self, run_id: str, events: list[RunEvent]) -> bool:
+        try:
+            await self._in_writer(self._runs.write, [(run_id, one) for one in events])
+        except NereusError as error:
+            log.error("what run %s streams cannot be kept: %s", run_id, error)
+            self._cancel(run_id, "lost")
+            return False
+        return True
 
     def _drop(self, run_id: str) -> None:
         self._at_work.pop(run_id, None)

@@ -55,6 +55,8 @@ class Run(Record):
     error: str | None = None
     not_before: float = Field(default=0.0, exclude=True)
     started_at: str | None = Field(default=None, exclude=True)
+    resumed: bool = Field(default=False, exclude=True)
+    """Whether it was begun before, by a server that died or was told to stop."""
 
 
 class RunEvent(Record):
@@ -340,7 +342,12 @@ class ProtocolRuns:
                 )
                 taken.append(
                     chosen.model_copy(
-                        update={"status": "running", "attempts": chosen.attempts + 1, "started_at": begun}
+                        update={
+                            "status": "running",
+                            "attempts": chosen.attempts + 1,
+                            "started_at": begun,
+                            "resumed": chosen.started_at is not None,
+                        }
                     )
                 )
         return taken
