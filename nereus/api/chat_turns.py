@@ -50,7 +50,9 @@ class ChatTurns:
 
     # ------------------------------------------------------------------ what is asked for
 
-    def say(self, thread: Thread, text: str, datasets: Sequence[str], patience_s: float) -> int:
+    def say(
+        self, thread: Thread, text: str, datasets: Sequence[str], patience_s: float, run: str | None = None
+    ) -> int:
         """Begin to answer a message; returns the number of the last event before it.
 
         Raises
@@ -61,6 +63,8 @@ class ChatTurns:
         desk = ServerDesk(self._state, thread.owner)
         for one in datasets:
             desk.dataset(one)
+        if run is not None:
+            desk.header(run)
         taken = self._taken(thread, ("idle",))
         before = taken.last_seq
         self.threads.append(
@@ -68,7 +72,7 @@ class ChatTurns:
         )
         named = {"nereus": {"datasets": list(datasets)}} if datasets else {}
         message = HumanMessage(text, additional_kwargs=named)
-        self._begin(taken, {"messages": [message]}, patience_s, text)
+        self._begin(taken, {"messages": [message]}, patience_s, text, run)
         return before
 
     def answer(self, thread: Thread, answers: Any, patience_s: float) -> int:
@@ -90,7 +94,7 @@ class ChatTurns:
         taken = self._taken(thread, ("interrupted",))
         before = taken.last_seq
         self.threads.append(thread.id, "approval_given", {"answers": checked})
-        self._begin(taken, Command(resume=checked), patience_s, "")
+        self._begin(taken, Command(resume=checked), patience_s, "", None)
         return before
 
     def requests(self, thread: Thread) -> list[dict[str, Any]]:
@@ -145,13 +149,13 @@ class ChatTurns:
             self._stops[thread.id] = threading.Event()
         return taken
 
-    def _begin(self, thread: Thread, given: Any, patience_s: float, title: str) -> None:
-        self._pool.submit(self._work, thread, given, patience_s, title)
+    def _begin(self, thread: Thread, given: Any, patience_s: float, title: str, run: str | None) -> None:
+        self._pool.submit(self._work, thread, given, patience_s, title, run)
 
-    def _work(self, thread: Thread, given: Any, patience_s: float, title: str) -> None:
+    def _work(self, thread: Thread, given: Any, patience_s: float, title: str, run: str | None) -> None:
         status = "idle"
         try:
-            status = self._turn(thread, given, patience_s)
+            status = self._turn(thread, given, patience_s, run)
         except NereusError as error:
             self._told(thread.id, "error", {"what": error.what, "where": error.where, "mend": error.mend})
         except Exception:
@@ -165,7 +169,7 @@ class ChatTurns:
             self._told(thread.id, "end", {"status": status})
             self.threads.release(thread.id, status, title)  # type: ignore[arg-type]
 
-    def _turn(self, thread: Thread, given: Any, patience_s: float) -> str:
+    def _turn(self, thread: Thread, given: Any, patience_s: float, run: str | None) -> str:
         settings = self._state.settings
         stop = self._stops[thread.id]
         config: Any = {
@@ -181,6 +185,8 @@ class ChatTurns:
             graph = chat_graph(
                 ServerDesk(self._state, thread.owner), model=chat_model(settings), checkpointer=saver
             )
+            if run is not None:
+                graph.update_state(config, {"focus": {"run": run}}, as_node="hear")
             for mode, part in graph.stream(given, config, stream_mode=["updates", "custom"]):
                 if mode == "custom":
                     self._told(thread.id, str(part.get("type", "progress")), _short(part))

@@ -71,6 +71,8 @@ class MessageRequest(BaseModel):
     text: Annotated[str, Field(max_length=LONGEST_MESSAGE)]
     datasets: list[Annotated[str, Field(pattern="^d[0-9a-f]{16}$")]] = Field(default=[], max_length=8)
     """Data sets that the question is about, from here on."""
+    run: Annotated[str, Field(pattern="^r[0-9a-f]{10}-[0-9]{1,9}$")] | None = None
+    """The run that the question is about, from here on; the newest where none was named yet."""
 
 
 class ApprovalAnswers(BaseModel):
@@ -196,7 +198,7 @@ async def say(
     def begin() -> int:
         thread = turns.threads.get(thread_id, caller.owner)
         named = asked.datasets or (list(thread.datasets) if thread.last_seq == 0 else [])
-        return turns.say(thread, asked.text, named, patience)
+        return turns.say(thread, asked.text, named, patience, asked.run)
 
     before = await run_in_threadpool(begin)
     return await _answered(turns, caller, thread_id, before, request)
