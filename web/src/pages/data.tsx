@@ -232,7 +232,7 @@ function Ask({ id, samples, load, question, session }: { id: string; samples: st
       .finally(() => setBusy(false));
   };
   return (
-    <section className="ask">
+    <section className="ask-box">
       <h2>Ask</h2>
       <label>
         What do you want to know? <span className="muted">Leave it empty to see what is there.</span>

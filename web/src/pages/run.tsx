@@ -73,7 +73,8 @@ export function RunPage({ id, tab }: { id: string; tab: string }) {
   if (!run.value) return <Loading what="Run" />;
   const status = run.value.status;
   const atWork = AT_WORK.includes(status);
-  const here = tab === "findings" && (cards.value?.length ?? 0) === 0 && atWork ? "plan" : tab;
+  const open = atWork || status === "waiting";
+  const here = tab === "findings" && (cards.value?.length ?? 0) === 0 && open ? "plan" : tab;
   const figures = figuresOf(plan.value);
   const chatting = talk && chat.available;
   return (
@@ -167,7 +168,7 @@ export function RunPage({ id, tab }: { id: string; tab: string }) {
         {here === "network" && <Network id={id} onLook={setLook} version={`${calm}`} />}
         {here === "report" && <Report id={id} status={status} />}
       </div>
-      {chatting && <ChatPanel chat={chat} run={id} onLook={setLook} onClose={() => setTalk(false)} over={!roomy} />}
+      {chatting && <ChatPanel run={id} onLook={setLook} onClose={() => setTalk(false)} over={!roomy} />}
       {look && <SourceSheet key={JSON.stringify(look)} run={id} plan={plan.value} look={look} onClose={() => setLook(null)} />}
     </div>
   );
