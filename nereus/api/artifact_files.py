@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from nereus.errors import InputError
 from nereus.memory.artifacts import SUFFIX, ArtifactStore
 from nereus.memory.records import ArtifactKind, ArtifactRef
+from nereus.spreadsheets import harmless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,6 @@ _TYPES = {
     ArtifactKind.FIGURE: "image/svg+xml",
     ArtifactKind.MODEL: "application/octet-stream",
 }
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SANDBOXED = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
 
 
@@ -77,22 +77,6 @@ def rows(table: pd.DataFrame) -> dict[str, Any]:
         "rows": [[_plain(one) for one in row] for row in table.itertuples(index=False, name=None)],
         "n_total": len(table),
     }
-
-
-def harmless(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with a quote before each text that a spreadsheet would take for a formula."""
-    safe = table.copy(deep=False)
-    for place in range(table.shape[1]):
-        column = table.iloc[:, place]
-        if column.dtype.kind in "biufcM":
-            continue
-        safe.isetitem(place, column.map(_quoted, na_action="ignore"))
-    safe.columns = [_quoted(str(one)) for one in table.columns]
-    return safe
-
-
-def _quoted(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _plain(value: Any) -> Any:

@@ -28,6 +28,8 @@ MAX_RATIO = 200
 MAX_MEMBERS = 10_000
 _ALWAYS_FINE = 64 * 2**20
 _LONGEST_NAME = 200
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+"""Categories of signs that nobody sees, and of those that break a line."""
 _CHUNK = 2**20
 _REFUSED = {
     b"\x80\x02": "a pickle",
@@ -73,7 +75,7 @@ def safe_name(given: str) -> str:
     """
     last = PureWindowsPath(PurePosixPath(given.replace("\x00", "")).name).name
     shown = "".join(
-        one for one in unicodedata.normalize("NFC", last) if unicodedata.category(one)[0] != "C"
+        one for one in unicodedata.normalize("NFC", last) if unicodedata.category(one) not in _UNSEEN
     ).strip(". ")
     if not shown:
         raise InputError(f"{given!r} is no name of a file", where="upload", mend="give the file a name")

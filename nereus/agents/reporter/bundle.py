@@ -22,6 +22,7 @@ from nereus.agents.reporter.sources import Sources
 from nereus.errors import InputError, UnresolvedNumber
 from nereus.memory.artifacts import ArtifactStore
 from nereus.memory.records import ArtifactKind, RunRecord
+from nereus.spreadsheets import harmless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -229,8 +230,8 @@ def table_files(sources: Sources) -> dict[tuple[str, str], str]:
 
 
 def table_csv(table: pd.DataFrame) -> str:
-    """A table as CSV with full precision: every number reads back as the same double."""
-    text: str = table.to_csv(index=False, lineterminator="\n")
+    """A table as CSV with full precision: every number reads back as the same double, and no text is a formula."""
+    text: str = harmless(table).to_csv(index=False, lineterminator="\n")
     return text
 
 

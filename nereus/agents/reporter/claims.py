@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from nereus.agents.reporter.sources import Sources, plain
 from nereus.errors import ToolError
 from nereus.memory.records import Scalar
+from nereus.spreadsheets import guarded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ def claims_csv(table: pd.DataFrame | None) -> str:
         if missing := [column for column in COLUMNS if column not in table.columns]:
             raise ToolError(f"the claim table lacks the columns {missing}", where="claims.csv")
         rows: list[list[str]] = [
-            [written(plain(cell)) for cell in row]
+            [guarded(written(plain(cell))) for cell in row]
             for row in table[list(COLUMNS)].itertuples(index=False, name=None)
         ]
         rows.sort(key=_order)

@@ -14,6 +14,7 @@ from nereus.agents.reporter.sources import Sources
 from nereus.errors import InputError, UnresolvedNumber
 from nereus.memory.network import COLUMNS, FORMAT, EvidenceGraph
 from nereus.memory.records import GraphEdge
+from nereus.spreadsheets import harmless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,7 @@ def edges_csv(sources: Sources) -> str:
 
 
 def _csv(table: pd.DataFrame) -> str:
-    text: str = table.to_csv(index=False, lineterminator="\n")
+    text: str = harmless(table).to_csv(index=False, lineterminator="\n")
     return text
 
 

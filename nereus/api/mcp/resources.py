@@ -14,7 +14,6 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from pydantic import AnyUrl
 from pydantic_core import to_jsonable_python
 
-from nereus.api.artifact_files import harmless
 from nereus.api.mcp.asked import Asked
 from nereus.api.mcp.findings import evidence_document, hypotheses_of, hypothesis_of
 from nereus.api.mcp.pages import cursor_at, start_of
@@ -23,6 +22,7 @@ from nereus.api.problems import Refused
 from nereus.api.routes import methods, runs, tools
 from nereus.errors import InputError, NotFound
 from nereus.memory.records import ArtifactKind, ArtifactRef, RunHeader
+from nereus.spreadsheets import harmless
 
 PAGE = 50
 MAX_TEXT = 4 * 2**20

@@ -10,6 +10,7 @@ from nereus.agents.reporter.comparison.differences import Comparison, compare_re
 from nereus.agents.reporter.comparison.page import comparison_html
 from nereus.errors import InputError
 from nereus.memory.records import ArtifactRef
+from nereus.spreadsheets import harmless
 
 
 def compare(first: Run | str, second: Run | str, **settings: Any) -> Comparison:
@@ -66,7 +67,7 @@ def write_comparison(found: Comparison, file: Path) -> None:
             f"{file.name!r} ends neither in .html nor in .csv", where="--out", mend="name the file so"
         )
     text = (
-        found.differences.to_csv(index=False, lineterminator="\n")
+        harmless(found.differences).to_csv(index=False, lineterminator="\n")
         if ending == ".csv"
         else comparison_html(found)
     )
