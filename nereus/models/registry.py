@@ -23,6 +23,8 @@ CATALOGUE: dict[str, str] = {
     "utgdiff": "nereus.models.molecules.utgdiff:UTGDiff",
     # sequences -------------------------------------------------------------------------------
     "bsm": "nereus.models.sequences.bsm:BSM",
+    # language --------------------------------------------------------------------------------
+    "qwen": "nereus.models.language.qwen:Qwen",
 }
 
 

@@ -1,4 +1,4 @@
-"""Tool calls as models really write them: whole ones are read, mended ones mean what was meant, and nothing else is carried out."""
+"""Tool calls as models write them: whole ones are read, mended ones mean what was meant, nothing else is carried out."""
 
 from __future__ import annotations
 

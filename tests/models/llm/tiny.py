@@ -1,4 +1,4 @@
-"""A Qwen2 of a quarter million weights that has learned a few dialogues by heart: a real model, made in seconds, for real servers."""
+"""A Qwen2 of a quarter million weights that has learned dialogues by heart: a real model for real servers, made in seconds."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ TEMPLATE = """\
 {%- for call in message.tool_calls or [] %}
 {%- if message.content or not loop.first %}{{- '\\n' }}{% endif %}
 {{- '<tool_call>\\n{"name": "' + call.function.name + '", "arguments": ' }}
-{%- if call.function.arguments is string %}{{- call.function.arguments }}{% else %}{{- call.function.arguments | tojson }}{% endif %}
+{%- if call.function.arguments is string %}{{- call.function.arguments }}
+{%- else %}{{- call.function.arguments | tojson }}{% endif %}
 {{- '}\\n</tool_call>' }}
 {%- endfor %}
 {{- '<|im_end|>\\n' }}

@@ -1,0 +1,52 @@
+"""Qwen's card."""
+
+from nereus.models.card import Card, Column, Component, Paper, Status, Verb
+
+CARD = Card(
+    name="qwen",
+    title="Qwen: the decoder of the default family of chat models",
+    paper=Paper(
+        title="Qwen Technical Report",
+        year=2023,
+        venue="arXiv",
+        link="arXiv:2309.16609",
+        headline="perplexity 4.32 at 16,384 tokens with 7 billion weights trained at 2,048, by dynamic NTK, LogN scaling and layered "
+        "windows; 2,645 without",
+    ),
+    purpose="A small language model of texts of your own (protocols, notes, annotations): how likely texts are, what may follow, "
+    "vectors. Chat models of the family are reached through `nereus.models.llm`, not here.",
+    task="language model",
+    verbs=(Verb.SCORE, Verb.GENERATE, Verb.EMBED),
+    inputs=(Column(name="text", kind="text", about="one text a row"),),
+    outputs=(
+        Column(name="log_likelihood", kind="number", about="of the whole text, nats"),
+        Column(name="bits_per_byte", kind="number", about="bits that a byte of the text takes"),
+    ),
+    components=(
+        Component(
+            name="decoder: rotary positions in float32, biases on Q, K and V only, RMSNorm before, SwiGLU of 8/3, untied",
+            place="network.py",
+            origin="paper",
+        ),
+        Component(
+            name="shared keys and values (later models of the family)",
+            place="network.py",
+            origin="official code",
+        ),
+        Component(name="dynamic NTK-aware base", place="long_context.py", origin="inferred"),
+        Component(name="LogN scaling of queries", place="long_context.py", origin="inferred"),
+        Component(name="shorter windows in lower layers", place="long_context.py", origin="inferred"),
+        Component(
+            name="byte-level BPE, digits alone, no unknown token", place="tokenizer.py", origin="paper"
+        ),
+        Component(name="next token over windows", place="corpus.py", origin="paper"),
+    ),
+    licences=("GSM8K (MIT) and wikitext-2 (CC BY-SA), read by the benchmark, not shipped",),
+    status=Status.MECHANISM,
+    limits=(
+        "No weights of the family are here: a model learned on a laptop writes words, not sense.",
+        "Supervised fine-tuning, reward model and PPO of the report are not part of it.",
+        "Beyond the trained length the rotary base follows the number of tokens read so far, so that reading a long text at once and "
+        "token by token differ a little where the base changes in between.",
+    ),
+)
