@@ -74,7 +74,7 @@ def wait_for_status(page: Any, *wanted: str) -> str:
 def test_from_an_upload_to_the_report(
     browser: Any, server: Server, line: Line, table: bytes, tmp_path: Path
 ) -> None:
-    """A first visit: a file is given, understood and corrected; the run is watched while the line is cut; a number is followed."""
+    """A first visit: a file is given, understood, corrected; the run is watched while the line is cut; a number is followed."""
     visit = Visit(browser, line.url, accept_downloads=True)
     page = visit.open()
     page.get_by_role("heading", name="From a raw table to ranked hypotheses").wait_for()
@@ -124,6 +124,18 @@ def test_from_an_upload_to_the_report(
     page.keyboard.press("Escape")
     sheet.wait_for(state="detached")
 
+    page.get_by_role("button", name="Ask about it").click()
+    page.get_by_label("Your question").fill("what did you find?")
+    page.keyboard.press("Enter")
+    answer = page.locator(".message.ai")
+    answer.first.wait_for()
+    page.locator(".working").wait_for(state="detached")
+    assert "higher in treated" in answer.first.inner_text()
+    page.reload()
+    page.get_by_role("button", name="Ask about it").click()
+    answer.first.wait_for()  # what was said is still there
+    page.get_by_role("button", name="Close the conversation").click()
+
     page.get_by_role("link", name="figures").click()
     page.locator(".figure canvas").first.wait_for()
     page.get_by_role("link", name="report", exact=True).click()
@@ -147,21 +159,24 @@ def test_a_plan_is_edited_and_approved_and_the_run_cancelled_and_gone_on_with(
         run = client.post("/api/runs", json=asked).json()["id"]
     page = visit.open(f"runs/{run}")
     question = page.get_by_role("region", name="A question of the run")
-    question.get_by_text("Do they make sense?").wait_for()
-    boxes = question.locator(".gate-list > li > label input[type=checkbox]")
-    offered = boxes.count()
-    dropped = question.locator(".gate-list > li").last.locator(".id").inner_text()
-    boxes.last.uncheck()
+    steps = question.locator(".gate-list > li")
+    question.get_by_text("how the question would be answered").wait_for()
+    tool = steps.last.locator("code").first.inner_text()
+    steps.last.get_by_role("checkbox").uncheck()
     question.get_by_role("button", name="Go on with my changes").click()
-    question.get_by_text("Do they make sense?").wait_for(state="detached")
+    question.locator("code", has_text=re.compile(f"^{tool}$")).wait_for(state="detached")
     with server.client() as client:
-        answered = [
-            one for one in client.get(f"/api/runs/{run}/approvals").json() if one["status"] == "answered"
-        ]
-    assert offered > 1
-    assert answered[0]["answer"]["drop"] == [dropped]
+        first = client.get(f"/api/runs/{run}/approvals").json()[0]
+    assert first["answer"]["drop"] == [first["request"]["workflow"]["steps"][-1]["id"]]
 
-    question.get_by_text("how the question would be answered").wait_for()  # the next gate
+    plan, objectives = question.get_by_text("would be answered"), question.get_by_text("Do they make sense?")
+    plan.or_(objectives).wait_for()  # the next question
+    while not objectives.is_visible():
+        asked_about = question.locator("p.muted").first.inner_text()
+        question.get_by_role("button", name="Approve").click()
+        question.get_by_text(asked_about, exact=True).wait_for(state="detached")
+        plan.or_(objectives).wait_for()
+    page.get_by_text("Ask for a comparison of your own").wait_for()
     page.get_by_role("button", name="Cancel").click()
     assert wait_for_status(page, "cancelled") == "cancelled"
     page.get_by_role("button", name="Go on", exact=True).click()

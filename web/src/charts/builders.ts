@@ -272,6 +272,10 @@ export function strips(table: PlainTable): Builder | null {
   const key = table.columns[0] ?? "";
   const continuous = t.has("x") && table.rows.some((_, row) => t.number(row, "x") !== null) && t.levels("group").length <= 1;
   const levels = t.levels("group");
+  const told = levels.map((level) => {
+    const rows = table.rows.flatMap((_, row) => (t.text(row, "group") === level ? [row] : []));
+    return `${rows.filter((row) => t.number(row, "value") !== null).length} of ${rows.length} measured`;
+  });
   return (colours) => {
     const points = table.rows.map((_, row) => {
       const place = levels.indexOf(t.text(row, "group"));
@@ -306,7 +310,8 @@ export function strips(table: PlainTable): Builder | null {
                 color: colours.ink,
                 fontSize: 12,
                 customValues: levels.map((_, place) => place),
-                formatter: (value: number) => clipped(levels[value] ?? "", 26),
+                formatter: (value: number) => `${clipped(levels[value] ?? "", 26)}\n${told[value] ?? ""}`,
+                lineHeight: 16,
               },
               splitLine: { show: false },
             }),

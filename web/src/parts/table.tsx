@@ -116,7 +116,8 @@ export function Grid({ label, page, sort, column, onSort }: GridProps) {
   const marked = useRef<HTMLTableRowElement>(null);
   const key = page.at === null ? null : String(page.rows[page.at]?.[0] ?? "");
   useEffect(() => {
-    marked.current?.scrollIntoView({ block: "nearest" });
+    const cell = marked.current?.querySelector(".cell-marked");
+    (cell ?? marked.current)?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [key]);
   return (
     <div className="grid" tabIndex={0} role="region" aria-label={label}>
