@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 DEMO   := demo-report
 
-.PHONY: demo test check format setup postgres clean
+.PHONY: demo test check format setup web postgres clean
 
 demo: $(VENV)/.base
 	$(BIN)/nereus discover examples/alzheimer_csf/proteome.csv.gz --samples examples/alzheimer_csf/samples.csv \
@@ -24,6 +24,10 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix nereus tests benchmarks scripts
 
 setup: $(VENV)/.dev
+
+# The web page: built from web/ into nereus/api/web, which ships. Users need no Node; whoever changes the page does.
+web:
+	cd web && npm ci --no-audit --no-fund && npm run build
 
 # A PostgreSQL of one's own in .postgres (docs/memory.md); PORT=5434 for another port.
 PORT ?= 5433

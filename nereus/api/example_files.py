@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
 import nereus
 
-_PACKAGE = Path(nereus.__file__).parent
-_ROOTS = (_PACKAGE / "examples", _PACKAGE.parent / "examples")
-"""In a wheel, and in a checkout."""
+_ROOTS = (
+    Path(nereus.__file__).parent.parent / "examples",
+    Path(sysconfig.get_path("data")) / "share" / "nereus" / "examples",
+)
+"""In a checkout, and where a wheel puts them."""
 
 
 @dataclass(frozen=True)
