@@ -155,6 +155,35 @@ def test_a_plan_is_edited_carried_out_forked_and_compared(here: Laboratory, file
     assert here.runs.get(fork.id).status in DONE, "a dry run removes nothing"
 
 
+def test_a_conversation_asks_before_it_begins_a_run_and_answers_from_evidence(
+    here: Laboratory, file: Path
+) -> None:
+    thread = here.chat.start([file], title="a first look")
+    asked = thread.say("analyse this file")
+    assert [one["action_request"]["action"] for one in asked.requests] == ["start_run"]
+    assert thread.look().status == "interrupted"
+    edit = {"type": "edit", "args": {"action": "start_run", "args": SMALL}}
+    told = thread.approve([edit], patience_s=300)
+    assert told.run_id is not None
+    assert here.runs.get(told.run_id).status in DONE
+    found = thread.say("what did you find?", patience_s=120)
+    assert found.text
+    assert found.evidence
+    assert "<script" not in found._repr_html_()
+    assert len(thread.history()) > len(found)
+    assert thread.id in [one.id for one in here.chat.list()]
+    assert here.chat.get(thread.id).seen.title == "a first look"
+    thread.delete()
+    with pytest.raises(NotFound):
+        thread.look()
+
+
+def test_learned_actions_are_listed(here: Laboratory) -> None:
+    listed = here.actions.list()
+    assert [one.name for one in listed] == sorted(one.name for one in listed)
+    assert "learned actions" in listed._repr_html_()
+
+
 @pytest.mark.parametrize("kind", ["client", "lab"])
 def test_the_same_is_awaited(request: pytest.FixtureRequest, kind: str, file: Path, tmp_path: Path) -> None:
     async def script(here: AsyncLaboratory) -> None:
@@ -185,7 +214,7 @@ def test_each_call_is_described_once_for_all_four() -> None:
         Laboratory(Line(httpx.Client()), ""),
         AsyncLaboratory(AsyncLine(httpx.AsyncClient()), ""),
     )
-    for name in ("datasets", "runs", "tools", "methods"):
+    for name in ("datasets", "runs", "tools", "methods", "chat", "actions"):
         one, other = getattr(waiting, name), getattr(awaiting, name)
         assert isinstance(one, Waits)
         assert isinstance(other, Awaits)

@@ -112,6 +112,19 @@ def _lives(pid: int) -> bool:
         return False
 
 
+def test_a_worker_beside_a_server_that_was_killed_stops(tmp_path: Path) -> None:
+    server = start(tmp_path, workers=1)
+    (worker,) = (
+        one for one in psutil.Process(server.process.pid).children() if "nereus.api.workers" in one.cmdline()
+    )
+    server.process.kill()
+    server.process.wait(timeout=HEALTHY_S)
+    ends = time.monotonic() + 30
+    while _lives(worker.pid):
+        assert time.monotonic() < ends, "it works on without its server"
+        time.sleep(0.1)
+
+
 @pytest.mark.slow
 def test_a_run_survives_the_death_of_everything(tmp_path: Path, table: bytes) -> None:
     """Worker, task and server are killed in the middle; a new server goes on, and computes no finished step again."""

@@ -13,7 +13,9 @@ from typing import Any, Self
 
 import httpx
 
+from nereus.api.labs.actions import Actions, AsyncActions
 from nereus.api.labs.asking import Ask, Asks, AsyncLine, Awaits, Line, Waits, headers_of, timeout_of, verb
+from nereus.api.labs.chat import AsyncChat, Chat
 from nereus.api.labs.datasets import AsyncDatasets, Datasets, Given
 from nereus.api.labs.local import ADDRESS, LocalServer
 from nereus.api.labs.runs import AsyncRun, AsyncRuns, Listener, Run, Runs
@@ -39,16 +41,16 @@ class _Verbs:
         return f"<{type(self).__name__} {self.address}>"
 
     def _repr_html_(self) -> str:
-        parts = "datasets, runs, tools, methods"
+        parts = "datasets, runs, tools, methods, chat, actions"
         return card(f"Nereus {type(self).__name__}", {"at": self.address, "has": parts})
 
 
 class Laboratory(_Verbs, Waits):
-    """Data sets, runs, tools and methods, with verbs that wait; `Lab` and `Client` are its two kinds.
+    """All that can be asked, with verbs that wait; `Lab` and `Client` are its two kinds.
 
     Attributes
     ----------
-    datasets, runs, tools, methods
+    datasets, runs, tools, methods, chat, actions
         What there is, each with its own verbs.
     address
         Where it is.
@@ -66,6 +68,8 @@ class Laboratory(_Verbs, Waits):
         self.runs = Runs(line)
         self.tools = Tools(line)
         self.methods = Methods(line)
+        self.chat = Chat(line)
+        self.actions = Actions(line)
 
     def discover(
         self,
@@ -105,6 +109,8 @@ class AsyncLaboratory(_Verbs, Awaits):
         self.runs = AsyncRuns(line)
         self.tools = AsyncTools(line)
         self.methods = AsyncMethods(line)
+        self.chat = AsyncChat(line)
+        self.actions = AsyncActions(line)
 
     async def discover(
         self,

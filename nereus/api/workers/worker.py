@@ -53,9 +53,12 @@ class Worker:
         Open stores.
     slots
         Jobs side by side.
+    parent
+        Process that it stands beside: when that is gone, it stops.
     """
 
-    def __init__(self, workspace: Workspace, slots: int) -> None:
+    def __init__(self, workspace: Workspace, slots: int, parent: int | None = None) -> None:
+        self._parent = parent
         self.name = f"{platform.node()}-{os.getpid()}"[:64]
         self._workspace = workspace
         self._jobs = Jobs(workspace.database)
@@ -73,7 +76,7 @@ class Worker:
     def run(self) -> None:
         """Work until `stop` is called."""
         try:
-            while not self._stop.is_set():
+            while not self._stop.is_set() and self._parent in (None, os.getppid()):
                 try:
                     busy = self.step()
                 except NereusError as error:  # the database is away: what is at work goes on until leases end
@@ -179,11 +182,11 @@ def kill(process: ForkServerProcess) -> None:
     process.join(timeout=5)
 
 
-def main(settings: Settings, slots: int | None = None) -> None:
-    """Work on the queue of a home until SIGTERM or SIGINT."""
+def main(settings: Settings, slots: int | None = None, parent: int | None = None) -> None:
+    """Work on the queue of a home until SIGTERM or SIGINT, or until a process that it stands beside has gone."""
     write_logs(settings)
     with open_workspace(settings) as workspace:
-        worker = Worker(workspace, slots or settings.serve_slots)
+        worker = Worker(workspace, slots or settings.serve_slots, parent)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
         worker.run()
