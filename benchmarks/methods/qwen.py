@@ -4,7 +4,7 @@
 
 A decoder is trained on windows of 128 tokens of GSM8K (train) and wikitext-2 (valid), and asked about the last articles of
 wikitext-2 (test), in windows of 128, 512 and 1,024 tokens: plain, with dynamic NTK, with LogN, with layered windows. All ways are
-measured on the same windows. Control: the model with the same weights, cut into pieces of 128 tokens (what needs no long context).
+measured on the same windows. Control: the same weights on pieces of 128 tokens, which need no long context.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from nereus.memory.events import EventStream
 from nereus.memory.locks import STORE, held
 from nereus.memory.retention import LOCKS, sign
 from nereus.memory.runs import RunRepository
+from nereus.offline import enforce
 from nereus.settings import Settings
 
 _PRUNED_S = 60.0
@@ -35,7 +36,8 @@ class Workspace:
 
 @contextmanager
 def open_workspace(settings: Settings) -> Iterator[Workspace]:
-    """Open database and artifacts."""
+    """Open database and artifacts; with `offline`, this process is cut off from the network first."""
+    enforce(settings)
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -29,6 +29,7 @@ from nereus.models.llm.deadline import AsyncBoundedTransport, BoundedTransport, 
 from nereus.models.llm.faults import explained, refuses_tools
 from nereus.models.llm.patience import retrying, retrying_async
 from nereus.models.llm.window import context_window, looks_cut
+from nereus.offline import enforce
 
 try:
     from langchain_openai import ChatOpenAI
@@ -520,6 +521,7 @@ def chat_model(
     SettingsError
         The packages of the extra are not installed.
     """
+    enforce(settings)
     if not settings.llm_model:
         return None
     meter = (meter or meter_of(settings)) if metered else None
@@ -573,6 +575,7 @@ def embeddings(settings: Settings) -> Embeddings | None:
     SettingsError
         It is named without an endpoint or a key.
     """
+    enforce(settings)
     if not settings.llm_embedding_model:
         return None
     from langchain_openai import OpenAIEmbeddings

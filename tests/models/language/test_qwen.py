@@ -140,7 +140,7 @@ def test_nothing_changes_within_the_trained_length_and_something_beyond(mode: st
 
 @torch.no_grad()
 def test_a_window_hides_what_is_further_back(tokens: Tensor) -> None:
-    """Of one layer below and one above: what lies before the windows of both reaches the last token through the last layer only."""
+    """What lies before a layer's window does not reach the tokens after it through this layer."""
     ours, _ = pair(None)
     attention = ours.model.layers[0].self_attn
     long = LongContext(8, "window")

@@ -10,7 +10,7 @@ CARD = Card(
         year=2023,
         venue="arXiv",
         link="arXiv:2309.16609",
-        headline="perplexity 4.32 at 16,384 tokens with 7 billion weights trained at 2,048, by dynamic NTK, LogN scaling and layered "
+        headline="perplexity 4.32 at 16,384 tokens with 7 billion weights trained at 2,048, by dynamic NTK, LogN and layered "
         "windows; 2,645 without",
     ),
     purpose="A small language model of texts of your own (protocols, notes, annotations): how likely texts are, what may follow, "
@@ -46,7 +46,7 @@ CARD = Card(
     limits=(
         "No weights of the family are here: a model learned on a laptop writes words, not sense.",
         "Supervised fine-tuning, reward model and PPO of the report are not part of it.",
-        "Beyond the trained length the rotary base follows the number of tokens read so far, so that reading a long text at once and "
+        "Beyond the trained length the rotary base follows the number of tokens read so far, so that a long text at once and "
         "token by token differ a little where the base changes in between.",
     ),
 )

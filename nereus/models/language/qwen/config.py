@@ -38,8 +38,8 @@ class QwenConfig(Config):
         epochs=4, batch_size=16, learning_rate=2e-3, weight_decay=0.1, schedule="cosine", end_rate=0.05, warmup=0.03,
         clip_norm=1.0,
     )  # fmt: skip
-    """How it learns; a batch has `batch_size` rows of `context` tokens. In the report: 3e-4, cosine to a tenth, 4 million tokens a
-    batch."""
+    """How it learns; a batch has `batch_size` rows of `context` tokens. In the report: 3e-4, cosine to a tenth, 4 million tokens
+    a batch."""
 
     @property
     def inner(self) -> int:

@@ -207,7 +207,7 @@ class QwenNetwork(nn.Module):
         return found
 
     def _places(self, tokens: Tensor, read: Tensor | None, cache: Cache | None, long: LongContext) -> _Places:
-        rows, new = tokens.shape
+        new = tokens.shape[1]
         padded = read is not None and not bool(read.all())
         now = torch.ones_like(tokens, dtype=torch.bool) if read is None else read.bool()
         before = cache.read if cache is not None else None
