@@ -19,12 +19,16 @@ FAULTS = documented(
     HTTPStatus.CONFLICT,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
-JSON = {
+JSON: dict[str, Any] = {
     "response_class": Response,
     "responses": {200: {"description": "Done", "content": {"application/json": {"schema": {}}}}, **FAULTS},
 }
 """Of endpoints that answer with JSON whose form is the graph's."""
-NOTHING = {"status_code": HTTPStatus.NO_CONTENT, "response_class": Response, "responses": FAULTS}
+NOTHING: dict[str, Any] = {
+    "status_code": HTTPStatus.NO_CONTENT,
+    "response_class": Response,
+    "responses": FAULTS,
+}
 
 
 def answer(value: Any, headers: Mapping[str, str] | None = None) -> Response:

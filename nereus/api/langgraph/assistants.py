@@ -27,9 +27,9 @@ class NewAssistant(Body):
     assistant_id: Name | None = None
     name: Label | None = None
     description: Annotated[str, Field(max_length=5000), AfterValidator(checked)] | None = None
-    config: Document = {}
-    context: Document = {}
-    metadata: Document = {}
+    config: Document = Field(default_factory=dict)
+    context: Document = Field(default_factory=dict)
+    metadata: Document = Field(default_factory=dict)
     if_exists: Literal["raise", "do_nothing"] = "raise"
 
 

@@ -149,7 +149,7 @@ class Engine:
                 await task()
             except NereusError as error:
                 log.error("runs of graphs cannot be kept: %s", error)
-            except Exception:  # noqa: BLE001  (a defect must not end all runs)
+            except Exception:
                 log.exception("a defect while runs of graphs were looked after")
             await asyncio.sleep(_TROUBLED_S)
 
@@ -233,7 +233,7 @@ class Engine:
                 return
             status = "interrupted"
             mine.task.uncancel()
-        except Exception as problem:  # noqa: BLE001  (whatever a graph raises is the run's outcome)
+        except Exception as problem:
             status, error = "error", problem
             if not isinstance(problem, NereusError):
                 log.info("run %s of graph %s failed", run.run_id, run.graph_id, exc_info=problem)
@@ -280,7 +280,7 @@ class Engine:
                 if mine.cancel is not None:
                     await self._undo(mine, graph, thread)
                 now_is = await snapshot(graph, thread, failed=error is not None)
-        except Exception:  # noqa: BLE001  (the run has its end whatever its state is like)
+        except Exception:
             log.exception("the state of thread %s cannot be read", run.thread_id)
         if now_is is None:
             now_is = Snapshot(status="error" if error else "idle", values="null", interrupts="{}")

@@ -47,7 +47,7 @@ class Named(Body):
 class Search(Body):
     """Which items are looked for."""
 
-    namespace_prefix: Prefix = []
+    namespace_prefix: Prefix = Field(default_factory=list)
     filter: Document | None = None
     limit: Limit = 10
     offset: Offset = 0

@@ -87,9 +87,9 @@ class RunBody(Body):
     input: Anything = None
     command: Document | None = None
     """``resume``, ``update`` and ``goto``, in place of an input."""
-    config: Document = {}
+    config: Document = Field(default_factory=dict)
     context: Document | None = None
-    metadata: Document = {}
+    metadata: Document = Field(default_factory=dict)
     checkpoint: CheckpointBody | None = None
     checkpoint_id: Annotated[str, Field(max_length=200), AfterValidator(checked)] | None = None
     stream_mode: list[str] = Field(default=["values"], min_length=1, max_length=20)

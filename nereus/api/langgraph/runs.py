@@ -15,7 +15,7 @@ from nereus.api.langgraph.answers import FAULTS, JSON, NOTHING, answer, selected
 from nereus.api.langgraph.asking import ask
 from nereus.api.langgraph.requests import BatchedRunBody, Body, RunBody, checked
 from nereus.api.langgraph.serialise import dumped
-from nereus.api.langgraph.service import GraphService, Graphs
+from nereus.api.langgraph.service import Graphs, GraphService
 from nereus.api.langgraph.streams import MEDIA_TYPE, ended, event_stream, number, run_stream
 from nereus.api.langgraph.threads import ThreadId
 from nereus.errors import InputError, NotFound, ResumeRefused
@@ -106,7 +106,7 @@ def list_thread_runs(
 ) -> Response:
     """Runs of a thread, newest first."""
     graphs.kept.threads.get(thread_id, caller.owner)
-    found = graphs.kept.runs.list(caller.owner, thread_id, status, limit, offset)
+    found = graphs.kept.runs.of_thread(caller.owner, thread_id, status, limit, offset)
     return answer([selected(_document(one), select) for one in found])
 
 

@@ -19,7 +19,7 @@ from nereus.api.langgraph.requests import (
     checked,
     found_checkpoint,
 )
-from nereus.api.langgraph.service import GraphService, Graphs
+from nereus.api.langgraph.service import Graphs, GraphService
 from nereus.api.langgraph.snapshots import checkpoint_of, empty_state, snapshot, state_document
 from nereus.api.langgraph.threads import ThreadId
 from nereus.errors import InputError, NotFound, ResumeRefused

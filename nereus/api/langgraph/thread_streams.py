@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from nereus.api.access import Reader
 from nereus.api.langgraph.runs import STREAM
-from nereus.api.langgraph.service import GraphService, Graphs
+from nereus.api.langgraph.service import Graphs, GraphService
 from nereus.api.langgraph.streams import event_stream, follow, frame
 from nereus.api.langgraph.threads import ThreadId
 from nereus.errors import NotFound
@@ -104,7 +104,9 @@ def _begin(
     at_work = [one for one in graphs.kept.runs.unended(owner, thread_id) if one.status == "running"]
     if at_work:
         return at_work[0], 0, at_work[0].started_at
-    began = [one.started_at for one in graphs.kept.runs.list(owner, thread_id, limit=20) if one.started_at]
+    began = [
+        one.started_at for one in graphs.kept.runs.of_thread(owner, thread_id, limit=20) if one.started_at
+    ]
     return None, 0, max(began, default=None)
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from nereus.api.access import Reader, Writer
 from nereus.api.langgraph.answers import JSON, NOTHING, answer, selected, thread_document
 from nereus.api.langgraph.requests import Body, Document, Limit, Name, Offset, checked
-from nereus.api.langgraph.service import GraphService, Graphs
+from nereus.api.langgraph.service import Graphs, GraphService
 from nereus.api.langgraph.snapshots import snapshot
 from nereus.errors import InputError, NotFound, ResumeRefused
 from nereus.memory.langgraph.threads import SortBy, Thread, ThreadStatus
@@ -57,7 +57,7 @@ class NewThread(Body):
 class ThreadChanges(Body):
     """What is added to the metadata of a thread."""
 
-    metadata: Document = {}
+    metadata: Document = Field(default_factory=dict)
     ttl: Lifetime | Annotated[float, Field(gt=0, le=10_000_000, allow_inf_nan=False)] | None = None
 
 

@@ -1,4 +1,4 @@
-"""Whether a JSON column contains what a caller looks for, asked in SQL: keys that are named must be equal, others may be there."""
+"""Whether a JSON column contains what a caller looks for, asked in SQL: what is named must be equal, more may be there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def contains(whole: Any, part: Any) -> bool:
         )
     if isinstance(part, list):
         return isinstance(whole, list) and all(any(contains(one, item) for one in whole) for item in part)
-    return type(whole) is type(part) and bool(whole == part) or _equal_numbers(whole, part)
+    return (type(whole) is type(part) and bool(whole == part)) or _equal_numbers(whole, part)
 
 
 def containing(
@@ -42,7 +42,8 @@ def containing(
         )
     driver: Any = connection.connection.driver_connection
     driver.create_function(_FUNCTION, 2, _contains_text, deterministic=True)
-    return getattr(func, _FUNCTION)(column, text) == 1
+    asked: ColumnElement[bool] = getattr(func, _FUNCTION)(column, text) == 1
+    return asked
 
 
 def _contains_text(whole: str | None, part: str) -> int:

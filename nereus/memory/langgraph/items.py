@@ -84,7 +84,8 @@ class ItemStore(BaseStore):
     def _do(self, connection: Connection, op: Op, seen: list[Any]) -> Result:
         """Do one operation; rows whose time begins anew are added to `seen`."""
         if isinstance(op, PutOp):
-            return self._put(connection, op)
+            self._put(connection, op)
+            return None
         if isinstance(op, GetOp):
             return self._get(connection, op, seen)
         if isinstance(op, SearchOp):

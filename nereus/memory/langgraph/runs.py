@@ -131,7 +131,7 @@ class ProtocolRuns:
             if asked.strategy in ("interrupt", "rollback"):
                 make_room = unended
                 for one in unended:
-                    _ask_to_cancel(connection, one, cast(CancelAction, asked.strategy))
+                    _ask_to_cancel(connection, one, asked.strategy)
                 unended = [one for one in unended if one.status == "running"]
             begins = worker is not None and not unended and asked.after_s <= 0
             run = Run(
@@ -192,7 +192,7 @@ class ProtocolRuns:
             raise NotFound(f"there is no run {run_id!r}", mend="list the runs of the thread")
         return _run(row)
 
-    def list(
+    def of_thread(
         self,
         owner: str,
         thread_id: str,

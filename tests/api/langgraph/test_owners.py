@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -128,12 +127,34 @@ def test_pages_of_named_origins_may_ask_and_others_not(guarded: tuple[Server, di
     assert "access-control-allow-origin" not in other.headers
 
 
-WRONG = [None, 3, "x", [], [1], {"a": float("nan")}, {"a": "\x00"}, {"a": "\ud800"}, {"a": 10**400}, DEEP, LONG]
+WRONG = [
+    None,
+    3,
+    "x",
+    [],
+    [1],
+    {"a": float("nan")},
+    {"a": "\x00"},
+    {"a": "\ud800"},
+    {"a": 10**400},
+    DEEP,
+    LONG,
+]
 FIELDS = [
-    ("POST", "/assistants", {"graph_id": "toy"}, ("graph_id", "config", "metadata", "name", "assistant_id", "if_exists")),
+    (
+        "POST",
+        "/assistants",
+        {"graph_id": "toy"},
+        ("graph_id", "config", "metadata", "name", "assistant_id", "if_exists"),
+    ),
     ("POST", "/assistants/search", {}, ("limit", "offset", "metadata", "sort_by", "select", "graph_id")),
     ("POST", "/threads", {}, ("thread_id", "metadata", "supersteps", "ttl", "if_exists")),
-    ("POST", "/threads/search", {}, ("metadata", "values", "status", "ids", "limit", "offset", "sort_by", "extract")),
+    (
+        "POST",
+        "/threads/search",
+        {},
+        ("metadata", "values", "status", "ids", "limit", "offset", "sort_by", "extract"),
+    ),
     ("POST", "/threads/prune", {"thread_ids": []}, ("thread_ids", "strategy")),
     ("POST", "/threads/t/state", {}, ("values", "as_node", "checkpoint", "checkpoint_id")),
     ("POST", "/threads/t/history", {}, ("limit", "before", "metadata", "checkpoint")),
@@ -159,7 +180,12 @@ FIELDS = [
     ),
     ("POST", "/runs/batch", [], ()),
     ("POST", "/runs/cancel", {}, ("thread_id", "run_ids", "status")),
-    ("PUT", "/store/items", {"namespace": ["a"], "key": "k", "value": {}}, ("namespace", "key", "value", "ttl")),
+    (
+        "PUT",
+        "/store/items",
+        {"namespace": ["a"], "key": "k", "value": {}},
+        ("namespace", "key", "value", "ttl"),
+    ),
     ("POST", "/store/items/search", {}, ("namespace_prefix", "filter", "limit", "query")),
     ("POST", "/store/namespaces", {}, ("prefix", "suffix", "max_depth", "limit")),
 ]
@@ -169,16 +195,16 @@ def test_nothing_that_is_sent_makes_the_server_fail(toy: Server) -> None:
     import json
 
     with httpx.Client(base_url=toy.url, timeout=60) as client:
-        client.post("/threads", json={"thread_id": "t", "if_exists": "do_nothing", "metadata": {"graph_id": "toy"}})
+        client.post(
+            "/threads", json={"thread_id": "t", "if_exists": "do_nothing", "metadata": {"graph_id": "toy"}}
+        )
         sent = 0
         for method, path, good, fields in FIELDS:
             bodies: list[Any] = [None, [], 3, "x", good]
             bodies += [{**good, field: wrong} for field, wrong in itertools.product(fields, WRONG)]
             for body in bodies:
                 text = json.dumps(body)
-                got = client.request(
-                    method, path, content=text, headers={"content-type": "application/json"}
-                )
+                got = client.request(method, path, content=text, headers={"content-type": "application/json"})
                 assert got.status_code < 500, (method, path, text[:200], got.text)
                 if got.status_code >= 400:
                     assert got.json()["detail"], (method, path, text[:200])

@@ -58,7 +58,9 @@ def test_a_server_that_is_told_to_stop_gives_back_what_it_has_not_finished(start
     server = start(port=port)
     with get_sync_client(url=server.url, api_key=None) as client:
         assert texts(client.runs.join(thread, run)) == ["slow", "you said slow"]
-        begun = [one.data["attempt"] for one in client.runs.join_stream(thread, run) if one.event == "metadata"]
+        begun = [
+            one.data["attempt"] for one in client.runs.join_stream(thread, run) if one.event == "metadata"
+        ]
         assert begun == [1, 1], "it was given back, not given up: no lease had to run out"
 
 

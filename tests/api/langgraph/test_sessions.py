@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import uuid
 from typing import Any
 
@@ -123,11 +124,15 @@ def _session(client: SyncLangGraphClient) -> None:
     for one in batch:
         assert texts(client.runs.join(one["thread_id"], one["run_id"]))[1].startswith("you said no")
     assert texts(client.runs.wait(None, "toy", input=say("alone")))[1] == "you said alone"
-    assert [one.event for one in client.runs.stream(None, "toy", input=say("alone"))][0] == "metadata"
-    assert client.threads.count(metadata={"graph_id": "toy"}) == client.threads.count(), "none was left behind"
+    assert next(one.event for one in client.runs.stream(None, "toy", input=say("alone"))) == "metadata"
+    assert client.threads.count(metadata={"graph_id": "toy"}) == client.threads.count(), (
+        "none was left behind"
+    )
     assert KEPT_S > 60
     listed = client.runs.list(thread, limit=100)
-    assert [one["created_at"] for one in listed] == sorted((one["created_at"] for one in listed), reverse=True)
+    assert [one["created_at"] for one in listed] == sorted(
+        (one["created_at"] for one in listed), reverse=True
+    )
     client.runs.delete(thread, later["run_id"])
     with pytest.raises(NotFoundError):
         client.runs.get(thread, later["run_id"])
@@ -186,7 +191,11 @@ def _store(client: SyncLangGraphClient) -> None:
     store.put_item(("lab",), "top", {"text": "above"})
     store.put_item(("labs",), "n", {"text": "elsewhere"})
     item = store.get_item(("lab", "notes"), "n1")
-    assert (item["value"], item["namespace"], item["key"]) == ({"text": "batch effects", "n": 1}, ["lab", "notes"], "n1")
+    assert (item["value"], item["namespace"], item["key"]) == (
+        {"text": "batch effects", "n": 1},
+        ["lab", "notes"],
+        "n1",
+    )
     assert store.get_item(("lab",), "none") is None
     found = store.search_items(("lab",), query="liver protein")["items"]
     assert {one["key"] for one in found[:2]} == {"n0", "n2"}
@@ -231,7 +240,7 @@ async def _asynchronous_session(aclient: LangGraphClient) -> None:
     assert kinds.count("messages/metadata") == 1
     partial = [one["data"][0]["content"] for one in parts if one["type"] == "messages/partial"]
     assert partial[-1] == "you said hi"
-    assert all(after.startswith(before) for before, after in zip(partial, partial[1:], strict=False))
+    assert all(after.startswith(before) for before, after in itertools.pairwise(partial))
     asked = await aclient.runs.wait(thread, "toy", input=say("ask"))
     identity = asked["__interrupt__"][0]["id"]
     answered = await aclient.runs.wait(thread, "toy", command={"resume": {identity: [{"type": "ignore"}]}})
@@ -246,7 +255,10 @@ async def _asynchronous_session(aclient: LangGraphClient) -> None:
     waits = [aclient.runs.wait(None, "toy", input=say(f"number {n}")) for n in range(30)]
     said = [texts(one)[-1] for one in await asyncio.gather(*waits)]
     assert said == [f"you said number {n}" for n in range(30)]
-    events = [one.event async for one in aclient.runs.stream(None, "toy", input=say("x"), stream_mode=["events", "tasks"])]
+    events = [
+        one.event
+        async for one in aclient.runs.stream(None, "toy", input=say("x"), stream_mode=["events", "tasks"])
+    ]
     assert events.count("tasks") == 4
     assert "events" in events
     schemas = await aclient.assistants.get_schemas("research")

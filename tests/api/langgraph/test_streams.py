@@ -150,7 +150,12 @@ def test_runs_that_meet_in_a_thread(client: SyncLangGraphClient) -> None:
     with pytest.raises(ConflictError):
         client.threads.update_state(thread, say("by hand"), as_node="answer")
     assert client.threads.get(thread)["status"] == "busy"
-    assert texts(client.runs.join(thread, waiting)) == ["slow one", "you said slow one", "two", "you said two"]
+    assert texts(client.runs.join(thread, waiting)) == [
+        "slow one",
+        "you said slow one",
+        "two",
+        "you said two",
+    ]
 
     thread = thread_of(client)
     first = client.runs.create(thread, "toy", input=say("slow"))["run_id"]
