@@ -142,9 +142,12 @@ def _groups(state: RunState, services: Services) -> tuple[list[EvidenceGroup], W
     kind = services.profile(calls, outputs).values.get("data_kind")
     found = harvest.sources(objectives, outputs, claims, kind)
     limit = int(state["limits"]["hypotheses"])
-    groups = harvest.harvest(services, book, found, objectives, outputs, limit)
     inputs = {role: ref.id for role, ref in services.inputs.items()}
+    # What verifying adds to the outputs is not what hypotheses are made of: judging sees the groups of composing.
     mark = (len(objectives), frozenset(name for name in outputs if ":check:" not in name))
+    groups = services.parsed.once(
+        "groups", mark, lambda: harvest.harvest(services, book, found, objectives, outputs, limit)
+    )
     graph = services.parsed.once("graph", mark, lambda: weave(book, found, objectives, outputs, inputs))
     paths = path_groups(graph) if groups else []
     return [*_with_room(groups, limit - len(paths)), *paths], graph

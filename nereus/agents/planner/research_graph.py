@@ -15,6 +15,7 @@ At most two objectives run in one round, whatever the number of workers, so resu
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
@@ -59,6 +60,12 @@ MAX_DEPTH = 2
 
 def build_research_graph(checkpointer: Any) -> Any:
     """The compiled graph; `Services` is its runtime context."""
+    return _research_graph().compile(checkpointer=checkpointer)
+
+
+@cache
+def _research_graph() -> StateGraph[RunState, Services]:
+    """Nodes and edges, put together once a process: looking into every node costs more than compiling."""
     graph = StateGraph(RunState, context_schema=Services)
     graph.add_node("objective", build_objective_graph())
     for node in (begin, select, collect, propose, amend, refuse, compose, judge, report, verify_context):
@@ -80,7 +87,7 @@ def build_research_graph(checkpointer: Any) -> Any:
     graph.add_edge("gate_report", "report")
     graph.add_edge("report", END)
     graph.add_edge("refuse", END)
-    return graph.compile(checkpointer=checkpointer)
+    return graph
 
 
 # ---------------------------------------------------------------------------------------------------------- rounds
