@@ -187,6 +187,8 @@ class Settings(BaseSettings):
     """When chat asks before it acts: runs, training, and tools that take long or reach beyond their inputs are costly."""
     freeze: bool = False
     """Learn nothing from earlier runs and recall nothing of them: the same results whatever the database holds."""
+    reason: bool = True
+    """Let the reasoner look for a better design of workflows that are uncertain (no template, refused before) or failing."""
     offline: bool = False
     """Refuse every address outside this machine, beside those of `offline_hosts`."""
     offline_hosts: tuple[str, ...] = ()
@@ -341,13 +343,14 @@ class Settings(BaseSettings):
     def of_results(self) -> dict[str, Any]:
         """Select the settings that may change what a run finds: part of its fingerprint."""
         shown = self.public()
-        unset = () if self.freeze else ("freeze",)  # as it was before there was such a setting
+        # As it was before there were such settings.
+        unset = (*(() if self.freeze else ("freeze",)), *(("reason",) if self.reason else ()))
         return {name: shown[name] for name in self.names_of_results() if name not in unset}
 
     def names_of_results(self) -> tuple[str, ...]:
         """Name the settings that `of_results` selects from."""
         model = ("llm_model", "llm_base_url") if self.asks_model else ()
-        return ("seed", "policy", "embedder", "freeze", *model)
+        return ("seed", "policy", "embedder", "freeze", "reason", *model)
 
 
 class _Layer(PydanticBaseSettingsSource):

@@ -446,6 +446,7 @@ def drive(
             progress=progress,
             recall=None if settings.freeze else index,
             experience=Experience(Priors.model_validate(header.learned)),
+            reason=settings.reason,
         )
         given = {ref.id: ref for ref in header.inputs.values()}
         workspace.artifacts.make_again = lambda ref: services.runner.make_again(ref, given)

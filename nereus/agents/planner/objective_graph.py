@@ -2,7 +2,8 @@
 
 ::
 
-    plan -> check -(wrong)-> plan ; -(fine)-> [gate_workflow -> amend_workflow] -> fill -> [gate_tool] -> execute -> assess
+    plan -> check -(wrong)-> plan ; -(uncertain)-> reason -> check ; -(fine)-> [gate_workflow -> amend_workflow] -> fill
+    fill -> [gate_tool] -> execute -> assess
     assess -(next)-> fill ; -(surprise)-> refine -> check ; -(end)-> conclude -(again)-> plan ; -(closed)-> END
 
 Gates are nodes of their own without side effects: LangGraph runs an interrupted node again on resume.
@@ -27,6 +28,7 @@ from nereus.agents.planner.approval import (
 from nereus.agents.planner.check import check_workflow, materialise, trim
 from nereus.agents.planner.companions import options_of, owner
 from nereus.agents.planner.editing import apply_edits
+from nereus.agents.planner.escalation import Doubt, doubt, reasoned
 from nereus.agents.planner.evidence import in_order
 from nereus.agents.planner.recording import recorded
 from nereus.agents.planner.services import Services, explain
@@ -76,13 +78,14 @@ def build_objective_graph() -> Any:
     graph = StateGraph(ObjectiveState, context_schema=Services, output_schema=ObjectiveReturn)
     for node, ways in (
         (plan, ("check", "conclude")),
-        (check, ("plan", "gate_workflow", "fill", "conclude")),
+        (check, ("plan", "reason", "gate_workflow", "fill", "conclude")),
         (fill, ("gate_tool", "execute", "conclude")),
         (execute, ("assess", "conclude")),
         (assess, ("fill", "refine", "conclude")),
         (conclude, ("plan", END)),
     ):
         graph.add_node(node.__name__, recorded(node), destinations=ways)
+    graph.add_node("reason", recorded(reason))
     graph.add_node("refine", recorded(refine))
     graph.add_node("amend_workflow", recorded(amend_workflow))
     for gate in (gate_workflow, gate_tool):
@@ -91,6 +94,7 @@ def build_objective_graph() -> Any:
     graph.add_edge("gate_workflow", "amend_workflow")
     graph.add_edge("amend_workflow", "fill")
     graph.add_edge("gate_tool", "execute")
+    graph.add_edge("reason", "check")
     graph.add_edge("refine", "check")
     return graph.compile()
 
@@ -145,6 +149,10 @@ def check(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
                 "notices": [f"{workflow.id}: plan refused: {errors[0]}"],
             }
         return {"plan_errors": errors, "route": "plan"}
+    if services.reason and workflow.version == 1 and state.get("reasoned") != workflow.id:
+        found = _doubt(state, services, workflow)
+        if found.uncertain:
+            return {"reason": found.reason, "route": "reason"}
     trimmed = trim(workflow, state["steps_left"])
     update: dict[str, Any] = {"plan_errors": [], "plan_attempts": 0}
     if trimmed != workflow:
@@ -167,6 +175,18 @@ def check(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
     )
     gate = services.approval == "always" and workflow.version == 1
     return {**update, "route": "gate_workflow" if gate else "fill"}
+
+
+def reason(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Let the reasoner look for a better design of an uncertain or failing workflow, once."""
+    services = runtime.context
+    workflow = services.parsed.workflow(state["workflow"])
+    found, told = reasoned(workflow, services, _all_calls(state), state["run_outputs"], state["reason"])
+    return {
+        "workflow": found.model_dump(mode="json"),
+        "reasoned": workflow.id,
+        "notices": [told] if told else [],
+    }
 
 
 def gate_workflow(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
@@ -454,6 +474,21 @@ def context_of(state: ObjectiveState, services: Services, step_id: str | None = 
             "has_samples": float("samples" in services.inputs),
             **{f"has:{role}": 1.0 for role in services.inputs if role not in ("data", "samples")},
         },
+    )
+
+
+def _doubt(state: ObjectiveState, services: Services, workflow: Workflow) -> Doubt:
+    objective = services.parsed.objective(state["objective"])
+    kind_of_data = str(
+        services.profile(_all_calls(state), state["run_outputs"]).values.get("data_kind") or ""
+    )
+    return doubt(
+        workflow,
+        services.experience,
+        kind_of_data,
+        objective.kind.value,
+        number=state["workflow_number"],
+        attempt=state.get("plan_attempts", 1),
     )
 
 

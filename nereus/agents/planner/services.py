@@ -106,6 +106,8 @@ class Services:
     recall: VectorIndex | None = None
     experience: Experience = field(default_factory=Experience)
     """What earlier runs taught, as it was known when the run began."""
+    reason: bool = True
+    """Whether the reasoner looks at workflows that are uncertain or failing."""
     parsed: Parsed = field(default_factory=Parsed)
     """Records of the graph's state."""
     _profiles: dict[tuple[tuple[str, str], ...], ProfileView] = field(default_factory=dict)

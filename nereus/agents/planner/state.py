@@ -67,6 +67,10 @@ class ObjectiveState(TypedDict, total=False):
     plan_attempts: int
     refinements: int
     surprise: str
+    reason: str
+    """Why the workflow is uncertain, until the reasoner has looked at it."""
+    reasoned: str
+    """Id of the workflow that the reasoner has looked at."""
     # what it gives back to the run
     objectives: Annotated[dict[str, Any], merge]
     calls: Annotated[dict[str, str], merge]

@@ -37,6 +37,8 @@ class LearningOptions(BaseModel):
     """What is minimised after imitation; None leaves it at imitation (SFT)."""
     target: Target = "best"
     """What a prefix is worth: the mean reward behind it (the paper), or the best one found (tells more where most ends fail)."""
+    fit_value: bool = True
+    """Whether what prefixes are worth is learned, too."""
     max_pairs: int = Field(default=20_000, ge=1)
     """Pairs that are learned from; of more, as many are drawn."""
     vocabulary: int = Field(default=0, ge=0)
@@ -113,17 +115,20 @@ def learn(trees: Sequence[Tree], options: LearningOptions) -> Learned:
     }
     before: StepScorer
     after: StepScorer
-    value: RowsValue
+    value: RowsValue | None = None
     if options.family == "linear":
         before, after = _linear(imitation, pairs, pairs_aside, options, facts)
-        value = LinearValue.fit(described, targets)
+        if options.fit_value:
+            value = LinearValue.fit(described, targets)
     else:
         before, after = _network(imitation, imitation_aside, pairs, pairs_aside, options, facts)
-        value = network_value(described, targets, options)
-    facts["value_error"] = float(np.mean((value.values(described) - targets) ** 2))
+        if options.fit_value:
+            value = network_value(described, targets, options)
+    if value is not None:
+        facts["value_error"] = float(np.mean((value.values(described) - targets) ** 2))
     return Learned(
         ScoredPolicy(after, id=options.family),
-        ScoredValue(value, id=options.family),
+        None if value is None else ScoredValue(value, id=options.family),
         ScoredPolicy(before, id=f"{options.family} imitation"),
         rows,
         facts,

@@ -194,7 +194,7 @@ class Reasoner:
                 f"{problem}-{number}",
                 problem,
                 int(made.facts["prefixes"]),
-                made.facts["value_error"],
+                made.facts.get("value_error", 0.0),
                 document,
             )
         )

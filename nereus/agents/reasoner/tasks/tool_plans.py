@@ -89,6 +89,10 @@ class ToolPlan(Problem):
         Of the plantings.
     plantings
         How many data sets are planted.
+    template
+        The plan that others are measured against.
+    fixed
+        Stages that are as the template has them, because the data are prepared already or others decide.
     """
 
     name: ClassVar[str] = "tool plan"
@@ -103,6 +107,8 @@ class ToolPlan(Problem):
         *,
         seed: int = 0,
         plantings: int = PLANTINGS,
+        template: tuple[str, ...] = TEMPLATE,
+        fixed: Sequence[str] = (),
     ) -> None:
         self.runner, self.dataset, self.comparison = runner, dataset, comparison
         loaded = runner.artifacts.dataset(dataset)
@@ -112,8 +118,13 @@ class ToolPlan(Problem):
             for number, (data, effects) in enumerate(made)
         ]
         self.bits = _bits(loaded, comparison)
+        self.template = template
+        self.options = {
+            stage: (step,) if stage in fixed else options(comparison)[stage]
+            for stage, step in zip(STAGES, template, strict=True)
+        }
         self._f1: dict[tuple[str, ...], np.ndarray] = {}
-        self.template_score = float(self._scores(TEMPLATE).mean())
+        self.template_score = float(self._scores(template).mean())
 
     @property
     def question(self) -> str:
@@ -135,7 +146,7 @@ class ToolPlan(Problem):
     def moves(self, state: State) -> Sequence[str]:
         """See `Problem`."""
         taken = _read(state)
-        return () if len(taken) >= len(STAGES) else options(self.comparison)[STAGES[len(taken)]]
+        return () if len(taken) >= len(STAGES) else self.options[STAGES[len(taken)]]
 
     def play(self, state: State, step: str) -> Turn:
         """See `Problem`."""
@@ -152,7 +163,7 @@ class ToolPlan(Problem):
         except NereusError as error:  # the tool says that this cannot be done with these data
             return Turn(after, True, -1.0, error.what)
         cost = STEP_COST * sum(one not in _NOTHING for one in after)
-        template_cost = STEP_COST * sum(one not in _NOTHING for one in TEMPLATE)
+        template_cost = STEP_COST * sum(one not in _NOTHING for one in self.template)
         return Turn(after, True, float(np.clip(GAIN * gain - cost + template_cost, -1.0, 1.0)))
 
     def describe(self, state: State, moves: Sequence[str]) -> Described:
@@ -185,11 +196,11 @@ class ToolPlan(Problem):
     def best(self, plan: Sequence[str], reward: float | None) -> tuple[str, ...]:
         """The plan, or the template where the plan is not surely better than it: with few plantings, small gains are luck."""
         whole = tuple(plan)
-        if reward is None or reward <= 0 or len(whole) < len(STAGES) or whole == TEMPLATE:
-            return TEMPLATE
-        gains = self._scores(whole) - self._scores(TEMPLATE)
+        if reward is None or reward <= 0 or len(whole) < len(STAGES) or whole == self.template:
+            return self.template
+        gains = self._scores(whole) - self._scores(self.template)
         error = float(gains.std(ddof=1)) / np.sqrt(len(gains)) if len(gains) > 1 else float("inf")
-        return whole if float(gains.mean()) > SURE * error else TEMPLATE
+        return whole if float(gains.mean()) > SURE * error else self.template
 
     def _scores(self, plan: tuple[str, ...]) -> np.ndarray:
         """F1 of what the plan finds in each of the planted data sets."""
