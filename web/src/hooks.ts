@@ -13,6 +13,9 @@ export const problemFrom = (error: unknown): Problem =>
     ? error.problem
     : { title: "Unexpected", status: 0, detail: error instanceof Error ? error.message : String(error) };
 
+/** Pause before what could not be reached is asked for again. */
+const AGAIN_MS = 2000;
+
 /** What lies at a path; asked again when the path or `version` changes. Old values stay until the new ones are there. */
 export function useLoaded<T>(path: string | null, version: unknown = 0): Loaded<T> {
   const [state, setState] = useState<{ path: string | null; value: T | null; problem: Problem | null }>({
@@ -24,13 +27,19 @@ export function useLoaded<T>(path: string | null, version: unknown = 0): Loaded<
   useEffect(() => {
     if (path === null) return;
     const control = new AbortController();
+    let timer = 0;
     get<T>(path, control.signal)
       .then((value) => setState({ path, value, problem: null }))
       .catch((error: unknown) => {
         if (control.signal.aborted) return;
-        setState((old) => ({ path, value: old.path === path ? old.value : null, problem: problemFrom(error) }));
+        const problem = problemFrom(error);
+        setState((old) => ({ path, value: old.path === path ? old.value : null, problem }));
+        if (problem.status === 0) timer = window.setTimeout(() => setCount((old) => old + 1), AGAIN_MS);
       });
-    return () => control.abort();
+    return () => {
+      control.abort();
+      window.clearTimeout(timer);
+    };
   }, [path, version, count]);
   const again = useCallback(() => setCount((old) => old + 1), []);
   const current = state.path === path;
