@@ -1,4 +1,4 @@
-"""With `offline`, nothing leaves this machine, whoever asks: tried in processes of their own, which the block then holds for good."""
+"""With `offline`, nothing leaves this machine, whoever asks: tried in processes of their own, which stay blocked for good."""
 
 from __future__ import annotations
 
@@ -118,7 +118,8 @@ def test_this_machine_and_hosts_that_are_named_are_let_through(tmp_path: Path) -
 offline.enforce(load_settings())
 listening = socket.create_server(("127.0.0.1", 0))
 port = listening.getsockname()[1]
-here = [tried(lambda: connect(socket.AF_INET, ("127.0.0.1", port))), tried(lambda: socket.create_connection(("localhost", port), 2)),
+here = [tried(lambda: connect(socket.AF_INET, ("127.0.0.1", port))),
+        tried(lambda: socket.create_connection(("localhost", port), 2)),
         tried(lambda: socket.socketpair())]
 named = tried(lambda: send(socket.AF_INET, ("192.0.2.7", 9)))
 print(json.dumps([here, named, tried(WAYS["tcp"])]))

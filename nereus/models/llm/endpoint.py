@@ -28,7 +28,7 @@ from nereus.models.llm.ceilings import Ceilings, Meter, Prices, Reserved, size_o
 from nereus.models.llm.deadline import AsyncBoundedTransport, BoundedTransport, stream_within, within
 from nereus.models.llm.faults import explained, refuses_tools
 from nereus.models.llm.patience import retrying, retrying_async
-from nereus.models.llm.window import context_window, looks_cut
+from nereus.models.llm.window import PROBE_S, context_window, looks_cut
 from nereus.offline import enforce
 
 try:
@@ -75,7 +75,9 @@ class EndpointChat(ChatOpenAI):  # type: ignore[misc]
             if not self._asked and self.probe_window and self.openai_api_base:
                 key = self.openai_api_key
                 secret = key.get_secret_value() if hasattr(key, "get_secret_value") else None
-                self._window = context_window(self.openai_api_base, self.model_name, secret)
+                self._window = context_window(
+                    self.openai_api_base, self.model_name, secret, min(PROBE_S, self.call_timeout_s / 3)
+                )
             self._asked = True
         known = [one for one in (self._window, self.context_tokens) if one]
         return min(known, default=None)

@@ -7,10 +7,13 @@ tells of far fewer tokens than were sent is taken for a fault (`looks_cut`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
+
+from nereus.models.llm.deadline import BoundedTransport
 
 PROBE_S = 5.0
 _LONGEST_TOKEN = 12
@@ -34,7 +37,12 @@ def context_window(base_url: str, model: str, key: str | None = None, seconds: f
         Seconds that each question may take.
     """
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    with httpx.Client(timeout=seconds, headers=headers, trust_env=False) as client:
+    with (
+        suppress(httpx.TimeoutException, httpx.ConnectError),  # who is silent once is not asked again
+        httpx.Client(
+            transport=BoundedTransport(seconds), timeout=seconds, headers=headers, trust_env=False
+        ) as client,
+    ):
         for found in _asked(client, base_url.rstrip("/"), model):
             if isinstance(found, int) and not isinstance(found, bool) and found > 0:
                 return found
@@ -89,6 +97,8 @@ def _json(client: httpx.Client, method: str, url: str, body: Any = None) -> dict
                 if len(content) > 4 * 2**20:
                     return {}
         found = httpx.Response(200, content=content).json()
+    except (httpx.TimeoutException, httpx.ConnectError):
+        raise
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
