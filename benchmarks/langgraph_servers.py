@@ -3,8 +3,8 @@
 The graph does nothing in one node. The client is `langgraph_sdk`, unmodified. Of each server: runs a second, one after the
 other and eight at once, each waited for; and the time from asking to the first event and to the first update of the graph.
 The two servers take turns, so that other load on the machine meets both. Ours keeps every run, event and state in SQLite;
-LangGraph's development server keeps them in memory (and in pickles now and then), and looks for work about once a second, which is what
-most of its times are.
+LangGraph's development server keeps them in memory (and in pickles now and then), and looks for work about once a second,
+which is what most of its times are.
 
     python -m venv stock && stock/bin/pip install "langgraph-cli[inmem]"
     python -m benchmarks.langgraph_servers stock/bin/langgraph

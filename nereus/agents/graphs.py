@@ -6,7 +6,11 @@ The server builds them with its own desk, checkpoints and store (`GRAPHS`); Lang
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,24 +51,29 @@ CANCELLED: dict[str, Callable[[Desk, Mapping[str, Any]], None]] = {"research": _
 """What is to be done when a run of a graph is cancelled, given the values of its state."""
 
 
-def chat() -> Graph:
+async def chat() -> Graph:
     """The chat graph on this machine's home."""
-    return _chat(_local_desk())
+    return await asyncio.to_thread(lambda: _chat(_local_desk()))
 
 
-def research() -> Graph:
+async def research() -> Graph:
     """The research graph on this machine's home."""
-    return _research(_local_desk())
+    return await asyncio.to_thread(lambda: _research(_local_desk()))
 
 
 def _local_desk() -> Desk:
     """A desk on this machine's home, open until the process ends."""
-    import atexit
-    from contextlib import ExitStack
+    with _LOCK:
+        if not _OPENED:
+            from nereus.agents.chat import open_local_desk
+            from nereus.settings import load_settings
 
-    from nereus.agents.chat import open_local_desk
-    from nereus.settings import load_settings
+            stack = ExitStack()
+            atexit.register(stack.close)
+            _OPENED.append(stack.enter_context(open_local_desk(load_settings())))
+        return _OPENED[0]
 
-    stack = ExitStack()
-    atexit.register(stack.close)
-    return stack.enter_context(open_local_desk(load_settings()))
+
+_LOCK = threading.Lock()
+_OPENED: list[Desk] = []
+"""The one desk of `chat` and `research`."""
