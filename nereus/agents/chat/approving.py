@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nereus.agents.chat.actions import ACTIONS
+from nereus.agents.chat.actions.offered import action_of
 from nereus.agents.chat.turn import Turn
+from nereus.agents.external.definitions import is_external
 from nereus.errors import InputError
 
 Request = dict[str, Any]
@@ -29,13 +31,13 @@ def request_for(turn: Turn, name: str, args: Mapping[str, Any], rule: str) -> Re
     InputError
         There is no such action, or its arguments are wrong.
     """
-    action = ACTIONS.get(name)
-    if action is None:
-        raise InputError(f"there is no action {name!r}", mend=f"there are {', '.join(ACTIONS)}")
+    action = action_of(turn, name)
     read = action.read(args)
-    if rule == "never":
+    if rule == "never" and not is_external(name):
         return None
     cost = action.cost(turn, read)
+    if rule == "never" and not cost.always:
+        return None
     if not cost.ask and (rule != "always" or name in READING):
         return None
     return {
@@ -93,7 +95,8 @@ def checked_answers(requests: Sequence[Request], answers: Any) -> list[dict[str,
         if answer["type"] == "edit":
             asked = request["action_request"]
             edited = _edited(asked, answer.get("args"))
-            ACTIONS[asked["action"]].read(edited)
+            if asked["action"] in ACTIONS:  # those of a stranger's server are checked before they are called
+                ACTIONS[asked["action"]].read(edited)
             answer = {"type": "edit", "args": {"action": asked["action"], "args": edited}}
         checked.append(dict(answer))
     return checked

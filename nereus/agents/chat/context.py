@@ -37,7 +37,7 @@ def prompt_of(
     room = max(_LEAST, int((context_tokens - reply_tokens) * CHARACTERS_A_TOKEN))
     head = SystemMessage(f"{RULES}\n\n{_about(turn)}")
     room -= size_of(str(head.content))
-    groups = _turns(messages)
+    groups = _turns(answered(messages))
     kept: list[list[BaseMessage]] = []
     for place, group in enumerate(reversed(groups)):
         share = int(room * _SHARE_OF_TURN) if place == 0 else room
@@ -71,6 +71,16 @@ def marked(text: str) -> str:
     """A text as data: between marks made of its content."""
     mark = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
     return f"<data {mark}>\n{text}\n</data {mark}>"
+
+
+def answered(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Messages without calls that were never answered, as where a person said something else at an approval."""
+    given = {one.tool_call_id for one in messages if isinstance(one, ToolMessage)}
+    return [
+        one
+        for one in messages
+        if not isinstance(one, AIMessage) or all(call["id"] in given for call in one.tool_calls)
+    ]
 
 
 def _turns(messages: Sequence[BaseMessage]) -> list[list[BaseMessage]]:

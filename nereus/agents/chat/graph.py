@@ -25,7 +25,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.base import BaseStore
 from langgraph.types import interrupt
 
-from nereus.agents.chat.actions import ACTIONS
+from nereus.agents.chat.actions.offered import action_of
 from nereus.agents.chat.answering import answer_of, refused
 from nereus.agents.chat.approving import Request, decided, request_for
 from nereus.agents.chat.book import Book
@@ -34,7 +34,7 @@ from nereus.agents.chat.files import heard_files
 from nereus.agents.chat.model_turn import ModelTurn, results_of
 from nereus.agents.chat.router import route
 from nereus.agents.chat.turn import Focus, Outcome, Turn, trouble
-from nereus.errors import InputError, NereusError
+from nereus.errors import NereusError
 
 MOST_STEPS = 6
 """Times that a language model may call actions before it must answer."""
@@ -231,10 +231,8 @@ class _Nodes:
 
 def perform(turn: Turn, name: str, args: dict[str, Any]) -> Outcome:
     """One action; what goes wrong is an outcome that says so."""
-    action = ACTIONS.get(name)
-    if action is None:
-        return trouble(InputError(f"there is no action {name!r}", mend=f"there are {', '.join(ACTIONS)}"))
     try:
+        action = action_of(turn, name)
         return action.do(turn, action.read(args))
     except NereusError as error:
         return trouble(error)

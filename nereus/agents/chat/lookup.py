@@ -140,6 +140,10 @@ class Entities:
             for row in self._by_name[name]
         ]
 
+    def knows(self, word: str) -> bool:
+        """Whether a word names a row exactly."""
+        return folded(word) in self._by_name
+
     def near(self, word: str, n: int = 3) -> list[str]:
         """Names that look like a word, for "did you mean"."""
         import difflib

@@ -7,7 +7,7 @@ back to it once; then the built-in rules answer.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,12 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.utils.json_schema import dereference_refs
 
-from nereus.agents.chat.actions import ACTIONS
+from nereus.agents.chat.actions import ACTIONS, Action
+from nereus.agents.chat.actions.external import external_actions, pinned
 from nereus.agents.chat.answering import answer_of, quoted
 from nereus.agents.chat.context import prompt_of
 from nereus.agents.chat.turn import Outcome, Turn
+from nereus.agents.external.definitions import is_external
 from nereus.errors import NereusError
 from nereus.models.llm.loose_json import objects, without_thoughts
 
@@ -54,19 +56,21 @@ class ModelTurn:
     def __init__(self, model: BaseChatModel) -> None:
         self._model = model
         self._text_form = type(model).bind_tools is BaseChatModel.bind_tools
-        self._tools = [_tool(name) for name in ACTIONS]
+        self._tools = [_tool(one) for one in ACTIONS.values()]
 
     def next(self, turn: Turn, messages: Sequence[BaseMessage], steps: int, most: int) -> Said:
         """The next calls, or the answer."""
         settings = turn.desk.settings
         try:
+            external, _ = external_actions(turn)
+            tools = [*self._tools, *map(_tool, external.values())]
             prompt = prompt_of(turn, messages, settings.llm_context_tokens, settings.llm_reply_tokens)
             last = steps >= most
             if last:
                 prompt.append(HumanMessage(_ANSWER_NOW))
-            reply = self._ask(prompt, with_tools=not last)
+            reply = self._ask(prompt, () if last else tools)
             if reply.tool_calls and not last:
-                return Said(_calls(reply))
+                return Said(_calls(reply, external))
             outcome, faults = self._judged(turn, messages, reply)
             if faults:
                 told = "; ".join(faults[:5])
@@ -76,7 +80,7 @@ class ModelTurn:
                         f"Your answer cannot be shown: {told}. Write it again with references, or without numbers."
                     ),
                 ]
-                reply = self._ask(prompt, with_tools=False)
+                reply = self._ask(prompt, ())
                 outcome, faults = self._judged(turn, messages, reply)
         except NereusError as error:
             return Said(None, error.what)
@@ -88,29 +92,29 @@ class ModelTurn:
             )
         return Said(answer_of(turn, outcome))
 
-    def _ask(self, prompt: list[BaseMessage], with_tools: bool) -> AIMessage:
+    def _ask(self, prompt: list[BaseMessage], tools: Sequence[dict[str, Any]]) -> AIMessage:
         if self._text_form:
-            return self._asked_in_text(prompt, with_tools)
-        model: Any = self._model.bind_tools(self._tools) if with_tools else self._model
+            return self._asked_in_text(prompt, tools)
+        model: Any = self._model.bind_tools(tools) if tools else self._model
         reply = model.invoke(prompt, config=_NO_STREAM)
         if not isinstance(reply, AIMessage):
             raise TypeError("no message")
-        if with_tools and not reply.tool_calls and (found := _call_in(_text(reply))) is not None:
+        if tools and not reply.tool_calls and (found := _call_in(_text(reply))) is not None:
             return found  # a call that was written into the text
         return reply
 
-    def _asked_in_text(self, prompt: list[BaseMessage], with_tools: bool) -> AIMessage:
+    def _asked_in_text(self, prompt: list[BaseMessage], tools: Sequence[dict[str, Any]]) -> AIMessage:
         lines = [
             f"{one['function']['name']}({', '.join(one['function']['parameters'].get('properties', {}))}): "
             f"{one['function']['description']}"
-            for one in self._tools
+            for one in tools
         ]
         head, *rest = prompt
         flat = [_flat(one) for one in rest]
-        said = str(head.content) + (_TEXT_FORM + "\n".join(lines) if with_tools else "")
+        said = str(head.content) + (_TEXT_FORM + "\n".join(lines) if tools else "")
         reply = self._model.invoke([head.model_copy(update={"content": said}), *flat], config=_NO_STREAM)
         text = _text(reply)
-        if with_tools and (found := _call_in(text)) is not None:
+        if tools and (found := _call_in(text)) is not None:
             return found
         for one in objects(text):
             if isinstance(one.get("answer"), str):
@@ -145,16 +149,18 @@ def results_of(messages: Sequence[BaseMessage]) -> list[Outcome]:
     return found[::-1]
 
 
-def _tool(name: str) -> dict[str, Any]:
+def _tool(action: Action) -> dict[str, Any]:
     """An action as models are told of tools."""
-    action = ACTIONS[name]
-    schema = dereference_refs(action.args.model_json_schema())
+    schema = dereference_refs(action.schema())
     schema.pop("$defs", None)
     schema.pop("title", None)
-    return {"type": "function", "function": {"name": name, "description": action.about, "parameters": schema}}
+    return {
+        "type": "function",
+        "function": {"name": action.name, "description": action.about, "parameters": schema},
+    }
 
 
-def _calls(reply: AIMessage) -> AIMessage:
+def _calls(reply: AIMessage, external: Mapping[str, Action]) -> AIMessage:
     """The calls of a reply, as many as are allowed; each with an id of its own."""
     seen: set[str] = set()
     calls = []
@@ -163,7 +169,9 @@ def _calls(reply: AIMessage) -> AIMessage:
         if not identity or identity in seen:
             identity = f"call_{uuid.uuid4().hex[:16]}"
         seen.add(identity)
-        calls.append({"name": one["name"], "args": one["args"], "id": identity, "type": "tool_call"})
+        calls.append(
+            {"name": one["name"], "args": pinned(one, external), "id": identity, "type": "tool_call"}
+        )
     left = len(reply.tool_calls) - len(calls)
     notices = ["Some calls of the language model were not made: they were too many at once."] if left else []
     return AIMessage(content="", tool_calls=calls, additional_kwargs={"nereus": {"notices": notices}})
@@ -176,7 +184,7 @@ def _call_in(text: str) -> AIMessage | None:
     for one in objects(text):
         name = one.get("action") or one.get("name") or one.get("tool")
         args = one.get("args", one.get("arguments", one.get("parameters", {})))
-        if name in ACTIONS and isinstance(args, dict):
+        if (name in ACTIONS or is_external(str(name))) and isinstance(args, dict):
             call = {
                 "name": str(name),
                 "args": args,

@@ -26,10 +26,14 @@ from nereus.agents.chat.slots import (
 from nereus.agents.chat.turn import Outcome, Turn
 from nereus.agents.chat.vocabulary import DATASET, Vocabulary
 
-LONGEST_QUESTION = 4000
+LONGEST_QUESTION = 1000
 """Characters of a question that the grammar reads; the rest is not looked at, and the answer says so."""
 LIKE = 0.42
 """Similarity to an example from which a question is taken to ask the same."""
+
+LONGEST_WORD = 700
+"""Characters of a word that are read: a structure may be long."""
+_LONG = re.compile(rf"\S{{{LONGEST_WORD},}}")
 
 Call = tuple[str, dict[str, Any]]
 Rule = Callable[[str, str, Vocabulary], "list[Call] | None"]
@@ -52,11 +56,12 @@ def route(turn: Turn, text: str) -> Routed:
 
 def understood(text: str, vocabulary: Vocabulary) -> Routed:
     """What a question asks for."""
-    asked = " ".join(text.split())
+    head = text[: 4 * LONGEST_QUESTION]
+    asked = _LONG.sub(lambda word: f"{word[0][:LONGEST_WORD]}...", " ".join(head.split()))
     if not asked:
         return Routed(said=Outcome(text="You said nothing. Say `help` to see what I can do."))
     notices: tuple[str, ...] = ()
-    if len(asked) > LONGEST_QUESTION:
+    if len(asked) > LONGEST_QUESTION or len(text) > len(head):
         asked = asked[:LONGEST_QUESTION]
         notices = ("Only the beginning of your message was read: it is very long.",)
     calls: list[Call] = []

@@ -27,6 +27,7 @@ _SMILES = re.compile(r"^[A-Za-z0-9@+\-\[\]()=#$/\\%.:*]+$")
 _ONLY_ATOMS = re.compile(r"^(?:Cl|Br|[BCNOPSFIcnops])+\d*$")
 _TELLING = re.compile(r"[=#\[\]()]|[a-z]\d|\d[A-Za-z]")
 _SAMPLE = re.compile(r"[A-Za-z][\w.-]*\d[\w.-]*|\d+[A-Za-z][\w.-]*")
+_LONGEST_NAME, _MOST_DOUBTFUL = 80, 12
 # Words of questions that are names of genes as well, or may be taken for one by a typo.
 _COMMON = frozenset(
     """a about account accounting adjust adjusted adjusting after age ago all also an analyse analysis analyze and any are
@@ -93,14 +94,20 @@ def entity_named(text: str, vocabulary: Vocabulary) -> str:
     the answer can say so.
     """
     entities = vocabulary.known_entities
-    candidates = [one for one in words(RUN.sub(" ", text)) if not one.isdigit()]
-    for exact in (True, False):
-        for word in candidates:
-            if folded(word) in _COMMON and not _looks_named(word):
-                continue
-            hits = entities.find(word)
-            if hits and hits[0].exact is exact and (exact or _looks_named(word) or len(word) >= 5):
-                return word
+    candidates = [
+        one
+        for one in dict.fromkeys(words(RUN.sub(" ", text)))
+        if not one.isdigit()
+        and len(one) <= _LONGEST_NAME
+        and (folded(one) not in _COMMON or _looks_named(one))
+    ]
+    for word in candidates:
+        if entities.knows(word):
+            return word
+    doubtful = [one for one in candidates if _looks_named(one) or len(one) >= 5]
+    for word in doubtful[:_MOST_DOUBTFUL]:
+        if entities.find(word):
+            return word
     for word in candidates:
         if _looks_named(word) and word not in (
             "PCA",

@@ -63,6 +63,8 @@ class Cost(Record):
 
     ask: bool = False
     """Whether a person must say yes first."""
+    always: bool = False
+    """Whether it is asked about under every rule, ``never`` too: what leaves Nereus for a stranger."""
     why: str = ""
 
 
@@ -97,9 +99,15 @@ class Turn:
             return self.desk.header(given).id
         if self.focus.run:
             return self.focus.run
+        about = self.desk.dataset(self.focus.dataset) if self.focus.dataset else None
         for header in self.desk.runs(limit=50):
+            data = header.inputs.get("data")
+            if about is not None and (data is None or data.id != about.artifact.id):
+                continue
             if header.status in ("finished", "stopped") and not is_follow_up(header):
                 return header.id
+        if about is not None:
+            raise InputError(f"{about.name} was not analysed yet", mend="say `analyse it`")
         raise InputError(
             "there is no run yet that could be talked about",
             mend="name a file and say `analyse it`",

@@ -29,6 +29,10 @@ class Action:
     do: Callable[[Turn, Any], Outcome]
     cost: Callable[[Turn, Any], Cost] = lambda turn, args: Cost()
 
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the arguments, as models are told of them."""
+        return self.args.model_json_schema()
+
     def read(self, given: Mapping[str, Any]) -> Args:
         """Arguments as their type.
 
