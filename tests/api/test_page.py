@@ -11,9 +11,11 @@ from fastapi.testclient import TestClient
 
 from nereus.api.access import COOKIE
 from nereus.api.app import create_app
+from nereus.api.run_records import record_of
 from nereus.api.table_pages import page_of
 from nereus.errors import InputError
 from nereus.memory.actions import Actions, LearnedAction
+from nereus.memory.records import RunHeader
 from nereus.memory.tokens import Tokens
 from nereus.settings import load_settings
 
@@ -120,6 +122,20 @@ def test_learned_actions_are_listed_with_how_they_fared(client: TestClient) -> N
     (listed,) = client.get("/api/actions").json()
     assert listed["signature"] == "double(x: int)"
     assert listed["standing"]["uses"] == 0
+
+
+def test_the_record_of_an_ended_run_is_read_again_when_something_happens_to_it(client: TestClient) -> None:
+    workspace = client.app.state.nereus.workspace  # type: ignore[attr-defined]
+    header = RunHeader(id="", status="finished", out_dir="/nowhere", fingerprint="f" * 64)
+    run = workspace.repository.create_run(header, "local").id
+    first = record_of(workspace, run)
+    assert record_of(workspace, run) is first
+    workspace.events.append(run, "run_reopened", run)
+    second = record_of(workspace, run)
+    assert second is not first
+    workspace.repository.set_status(run, "running", "goes on")
+    assert record_of(workspace, run).header.status == "running"
+    assert record_of(workspace, run) is not record_of(workspace, run)  # one at work is never kept
 
 
 TABLE = pd.DataFrame(

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from nereus.api.access import Caller, Reader, State
 from nereus.api.problems import documented
 from nereus.api.routes.runs import RunId, owned
+from nereus.api.run_records import record_of
 from nereus.api.run_texts import Card, Piece, RunTexts
 from nereus.api.state import ServerState
 from nereus.api.table_pages import TablePage, page_of
@@ -225,7 +226,7 @@ def graph(
 
 def _record(state: ServerState, caller: Caller, run_id: str) -> RunRecord:
     owned(state, caller, run_id)
-    return state.workspace.repository.load(run_id)
+    return record_of(state.workspace, run_id)
 
 
 def _call(record: RunRecord, step_id: str) -> ToolCall | None:

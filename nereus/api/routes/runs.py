@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nereus.api.access import Caller, Reader, State, Writer
 from nereus.api.artifact_files import content
 from nereus.api.problems import documented
+from nereus.api.run_records import record_of
 from nereus.api.served_runs import cancelled, forget_report, reports
 from nereus.api.state import ServerState
 from nereus.api.views import EvidenceView, RunArtifact
@@ -163,7 +164,7 @@ def delete_run(run_id: RunId, state: State, caller: Writer) -> None:
 def hypotheses(run_id: RunId, state: State, caller: Reader) -> list[dict[str, Any]]:
     """What the run found, best first, each with the evidence that its numbers are read from."""
     owned(state, caller, run_id)
-    record = state.workspace.repository.load(run_id)
+    record = record_of(state.workspace, run_id)
     return [one.model_dump(mode="json") for one in record.hypotheses]
 
 
@@ -171,7 +172,7 @@ def hypotheses(run_id: RunId, state: State, caller: Reader) -> list[dict[str, An
 def evidence(run_id: RunId, evidence_id: str, state: State, caller: Reader) -> EvidenceView:
     """One piece of evidence, and the call that recomputes it."""
     owned(state, caller, run_id)
-    record = state.workspace.repository.load(run_id)
+    record = record_of(state.workspace, run_id)
     if evidence_id not in record.evidence:
         raise NotFound(f"there is no evidence {evidence_id!r}", mend="hypotheses name theirs")
     found = record.evidence[evidence_id]
@@ -182,7 +183,7 @@ def evidence(run_id: RunId, evidence_id: str, state: State, caller: Reader) -> E
 def steps(run_id: RunId, state: State, caller: Reader) -> list[dict[str, Any]]:
     """Objectives with their workflows and steps: the plan as it stands."""
     owned(state, caller, run_id)
-    record = state.workspace.repository.load(run_id)
+    record = record_of(state.workspace, run_id)
     return [
         {
             **objective.model_dump(mode="json"),
@@ -205,7 +206,7 @@ def outputs(run_id: RunId, state: State, caller: Reader) -> dict[str, str]:
 def artifacts(run_id: RunId, state: State, caller: Reader) -> list[RunArtifact]:
     """Everything that the run's steps made."""
     owned(state, caller, run_id)
-    record = state.workspace.repository.load(run_id)
+    record = record_of(state.workspace, run_id)
     return [
         RunArtifact(step=step.id, tool=step.tool, name=name, **ref.model_dump(mode="json", exclude={"name"}))
         for step in record.steps()
@@ -225,7 +226,7 @@ def artifact(
 ) -> Response:
     """A table, data set or figure of a step: as it is kept, or a table as CSV or JSON rows."""
     owned(state, caller, run_id)
-    record = state.workspace.repository.load(run_id)
+    record = record_of(state.workspace, run_id)
     keys = {one.id: one.call_key for one in record.steps()}
     call = record.calls.get(keys.get(step) or "")
     ref: ArtifactRef | None = None if call is None else call.outputs.get(name)

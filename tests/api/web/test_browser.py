@@ -13,7 +13,7 @@ import pytest
 from tests.api.conftest import Server
 from tests.api.web.conftest import Line
 
-STEP_MS = 60_000
+STEP_MS = 120_000
 PHONE = {"width": 390, "height": 844}
 PAYLOADS = (
     "<img src=x onerror=window.hurt=1>",

@@ -1,4 +1,4 @@
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { api, artifactPath } from "../api";
 import { useLoaded } from "../hooks";
 import { Icon } from "../parts/icons";
@@ -24,12 +24,28 @@ const INTERACTIVE = new Set([
   "plot_activities", "plot_roc", "plot_feature",
 ]);
 
+/** Whether an element is or was near what is seen: what nobody scrolls to is not loaded. */
+function useNear(holder: { current: HTMLElement | null }): boolean {
+  const [near, setNear] = useState(false);
+  useEffect(() => {
+    if (!holder.current || near) return;
+    const watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && setNear(true), {
+      rootMargin: "400px",
+    });
+    watch.observe(holder.current);
+    return () => watch.disconnect();
+  }, [holder, near]);
+  return near;
+}
+
 /** A figure of a step: interactive where there is such a form, and as it was drawn for the report. */
 export function Figure({ run, step, tool, name, title, height, onPick, onStep }: Props) {
   const [asked, setDrawn] = useState<boolean | null>(null);
+  const holder = useRef<HTMLElement>(null);
+  const near = useNear(holder);
   const drawn = asked ?? !INTERACTIVE.has(tool);
   const picture = api(artifactPath(run, step, name));
-  const data = useLoaded<PlainTable>(drawn ? null : `${artifactPath(run, step, `${name}_data`)}?form=json`);
+  const data = useLoaded<PlainTable>(drawn || !near ? null : `${artifactPath(run, step, `${name}_data`)}?form=json`);
   const build = useMemo(() => (data.value ? builderOf(tool, data.value) : null), [data.value, tool]);
   const picked = onPick
     ? (one: unknown) => {
@@ -41,7 +57,7 @@ export function Figure({ run, step, tool, name, title, height, onPick, onStep }:
   const rows = data.value?.rows.length ?? 0;
   const tall = tool === "plot_heatmap" ? Math.min(720, 120 + 15 * rows) : tool === "plot_set_bars" ? 90 + 28 * rows : (height ?? 340);
   return (
-    <figure className="figure">
+    <figure className="figure" ref={holder}>
       <figcaption>
         <span className="figure-title">{title}</span>
         <span className="figure-tools">
@@ -67,7 +83,9 @@ export function Figure({ run, step, tool, name, title, height, onPick, onStep }:
       ) : build ? (
         <Chart label={`${title}, interactive`} build={build} height={tall} {...(picked ? { onPick: picked } : {})} />
       ) : (
-        <Loading what="Figure" />
+        <div style={{ minHeight: tall }}>
+          <Loading what="Figure" />
+        </div>
       )}
     </figure>
   );
