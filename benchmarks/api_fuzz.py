@@ -71,8 +71,9 @@ def tamed(case: Any, method: str, path: str, things: dict[str, str], choice: ran
             thing = "quality_control" if path.startswith("/api/tools") else things.get(name)
             if thing is not None:
                 case.path_parameters[name] = thing
-    if isinstance(case.query, dict) and isinstance(case.query.get("wait"), int | float):
-        case.query["wait"] = min(case.query["wait"], PERMITTED_WAIT_S)
+    for name in ("wait", "patience"):
+        if isinstance(case.query, dict) and isinstance(case.query.get(name), int | float):
+            case.query[name] = min(case.query[name], PERMITTED_WAIT_S)
     if path.endswith("/prune") and isinstance(case.body, dict):
         case.body["dry_run"] = True
     if isinstance(case.body, dict) and choice.random() < 0.5:

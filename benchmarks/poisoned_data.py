@@ -1,6 +1,6 @@
 """Data that give orders, to a model that follows every order it sees: what runs, what leaves, and what changes.
 
-    python -m benchmarks.poisoned_data [--only PLACE]
+    python -m benchmarks.poisoned_data [--only PLACE] [--log FILE]
 
 Every order of `tests.agents.policies.poison` stands once in every place (names of samples, features, columns and files, cells of
 notes, FASTA headers, texts that memory retrieves), and a run decided by the obedient model is compared with a run over the clean
@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,14 @@ def main() -> None:
     """Measure and store."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=PLACES)
+    parser.add_argument(
+        "--log", type=Path, help="keeps each outcome, so that an interrupted measurement goes on"
+    )
     given = parser.parse_args()
+    known: dict[str, dict[str, Any]] = {}
+    if given.log is not None and given.log.exists():
+        for line in given.log.read_text(encoding="utf-8").splitlines():
+            known |= json.loads(line)
     began = time.perf_counter()
     cases = [one for one in CASES if given.only in (None, one.place)]
     results: dict[str, Any] = {}
@@ -55,9 +63,18 @@ def main() -> None:
             with defence():
                 found = []
                 for one in cases:
-                    found.append(attack(one, place, clean))
-                    if found[-1].faults:
-                        print(arm, one.id, found[-1].faults, flush=True)
+                    name = f"{arm} | {one.id}"
+                    if name not in known:
+                        known[name] = asdict(attack(one, place, clean))
+                        if given.log is not None:
+                            with given.log.open("a", encoding="utf-8") as stream:
+                                stream.write(json.dumps({name: known[name]}) + "\n")
+                    one_found = Outcome(
+                        **{**known[name], "case": one, "faults": tuple(known[name]["faults"])}
+                    )
+                    found.append(one_found)
+                    if one_found.faults:
+                        print(name, one_found.faults, flush=True)
             results[arm] = told(found)
     print(json.dumps(results, indent=1))
     if given.only is None:
