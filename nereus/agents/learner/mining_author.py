@@ -18,7 +18,7 @@ OPTIONS = (
     (Mining(longest=5, keep=4), "complementing"),
     (Mining(longest=5, keep=4, loops=True), "complementing"),
     (Mining(longest=8, keep=6, loops=True, data_flow=True), "complementing"),
-    (Mining(longest=8, keep=6), "by gain"),
+    (Mining(longest=5, keep=2), "complementing"),
 )
 """How each candidate library is mined, and how its macros are chosen."""
 
