@@ -92,7 +92,7 @@ class McpServer(BaseModel):
     """Tools that are called without asking, by exact name; all others ask before each call."""
     timeout_s: float = Field(default=60.0, gt=0, le=3600)
     """Seconds that a call may take."""
-    output_kb: int = Field(default=64, ge=1, le=4096)
+    output_kb: int = Field(default=16, ge=1, le=1024)
     """Most of a result that is kept, in KiB; what was cut is said."""
 
     @model_validator(mode="after")

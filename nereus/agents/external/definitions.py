@@ -171,3 +171,8 @@ def _choices(given: Sequence[Any]) -> list[Any]:
         or isinstance(one, bool | int | float)
         or (isinstance(one, str) and re.fullmatch(r"[\w.:/+-]{1,40}", one))
     ]
+
+
+def is_external(name: str) -> bool:
+    """Whether a name is one of an external tool."""
+    return name.startswith(PREFIX)
