@@ -254,7 +254,7 @@ function Ask({ id, samples, load, question, session }: { id: string; samples: st
           <select value={approval} onChange={(event) => setApproval(event.target.value)}>
             <option value="never">nothing: go ahead</option>
             <option value="costly">costly steps</option>
-            <option value="always">every plan</option>
+            <option value="always">every plan and step</option>
           </select>
         </label>
         {session.asks && (

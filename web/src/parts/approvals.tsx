@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { send } from "../api";
 import { problemFrom, useLoaded } from "../hooks";
 import type { Approval, Json, Problem } from "../types";
@@ -10,6 +10,7 @@ type Fields = Record<string, Json>;
 /** Questions that the run asks before it goes on. */
 export function Approvals({ run, version, onAnswered }: { run: string; version: unknown; onAnswered: () => void }) {
   const open = useLoaded<Approval[]>(`runs/${run}/approvals?pending=true`, version);
+  const [all, setAll] = useState(() => steps.has(run));
   if (open.problem) return <Failure problem={open.problem} again={open.again} />;
   return (
     <>
@@ -18,6 +19,11 @@ export function Approvals({ run, version, onAnswered }: { run: string; version: 
           key={one.id}
           run={run}
           approval={one}
+          all={all}
+          onAll={() => {
+            steps.add(run);
+            setAll(true);
+          }}
           onAnswered={() => {
             open.again();
             onAnswered();
@@ -28,6 +34,9 @@ export function Approvals({ run, version, onAnswered }: { run: string; version: 
   );
 }
 
+/** Runs whose single steps are approved without asking, as long as the page is open. */
+const steps = new Set<string>();
+
 const TITLES: Record<string, string> = {
   objectives: "These questions would be asked. Do they make sense?",
   workflow: "This is how the question would be answered. May it go on?",
@@ -35,7 +44,15 @@ const TITLES: Record<string, string> = {
   report: "The findings are ready to be written up.",
 };
 
-function Question({ run, approval, onAnswered }: { run: string; approval: Approval; onAnswered: () => void }) {
+interface QuestionProps {
+  run: string;
+  approval: Approval;
+  all: boolean;
+  onAll: () => void;
+  onAnswered: () => void;
+}
+
+function Question({ run, approval, all, onAll, onAnswered }: QuestionProps) {
   const [answer, setAnswer] = useState<Fields>({});
   const [problem, setProblem] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
@@ -50,6 +67,18 @@ function Question({ run, approval, onAnswered }: { run: string; approval: Approv
   };
   const gate = String(request.gate ?? approval.kind);
   const edited = Object.keys(answer).length > 0;
+  const goesOn = all && gate === "tool";
+  useEffect(() => {
+    if (goesOn) give(true);
+    // Once for each question: it is mounted anew for the next.
+  }, [goesOn]);
+  if (goesOn && !problem) {
+    return (
+      <p className="muted working" role="status">
+        <span className="spinner small" aria-hidden="true" /> {String(request.tool)}: approved with the others
+      </p>
+    );
+  }
   return (
     <section className="approval" aria-label="A question of the run">
       <h2>{TITLES[gate] ?? "The run asks before it goes on."}</h2>
@@ -61,6 +90,11 @@ function Question({ run, approval, onAnswered }: { run: string; approval: Approv
         <button type="button" className="primary" disabled={busy} onClick={() => give(true)}>
           {edited ? "Go on with my changes" : "Approve"}
         </button>
+        {gate === "tool" && (
+          <button type="button" disabled={busy} onClick={onAll} title="as long as this page is open">
+            Approve all further steps
+          </button>
+        )}
         <button type="button" disabled={busy} onClick={() => give(false)}>
           {gate === "report" ? "Stop here" : gate === "objectives" ? "Ask none of these" : "Leave it out"}
         </button>
