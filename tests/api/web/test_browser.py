@@ -220,7 +220,6 @@ def test_hostile_names_are_shown_and_do_nothing(visit: Visit, table: bytes) -> N
     page.get_by_role("button", name="Start", exact=True).click()
     page.get_by_role("heading", name=PAYLOADS[4]).wait_for()
     page.get_by_role("region", name="A question of the run").wait_for()
-    assert hurt in page.locator(".approval").inner_text()
     page.get_by_role("button", name="Cancel").click()
     wait_for_status(page, "cancelled")
     visit.open("runs")
