@@ -35,7 +35,8 @@ KEY = "sk-canary-3141592653"
 GRACE_S = 1.0
 TOOL = {
     "type": "function",
-    "function": {"name": "add", "description": "adds", "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}}},
+    "function": {"name": "add", "description": "adds",
+                 "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}}},
 }  # fmt: skip
 
 

@@ -111,7 +111,7 @@ class LocalChat(BaseChatModel):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
         found = super()._get_ls_params(stop=stop, **kwargs)
-        found["ls_provider"], found["ls_model_name"] = "nereus", Path(self.folder).name or "local"
+        found["ls_provider"], found["ls_model_name"] = "nereus", kwargs.get("model") or Path(self.folder).name or "local"
         return found
 
     # ------------------------------------------------------------------ size

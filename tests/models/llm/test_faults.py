@@ -46,11 +46,9 @@ def test_a_cut_stream_is_no_reply_although_words_came(tmp_path: Path) -> None:
     with faulty(FAULTS["a stream cut in a word"]) as url:
         model = chat_model(load_settings(home=tmp_path, llm_base_url=url, llm_model="m", llm_timeout_s=5))
         assert model is not None
-        words: list[str] = []
-        with pytest.raises(EndpointError):
-            for piece in model.stream("Hello"):
-                words.append(str(piece.content))
-        assert "".join(words) in ("", "Hel")
+        pieces = model.stream("Hello")
+        with pytest.raises(EndpointError, match="broke off|no chat completion"):
+            list(pieces)
 
 
 @pytest.mark.parametrize("fault", ["hang", "a stream without end"])
