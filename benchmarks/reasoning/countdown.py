@@ -122,7 +122,12 @@ def grown(problems: Sequence[Problem], name: str, policy: StepPolicy, seed: int)
 
 
 def objectives(
-    trees: Sequence[Tree], learned: Learned, options: LearningOptions, test: Sequence[Problem], seed: int
+    trees: Sequence[Tree],
+    learned: Learned,
+    options: LearningOptions,
+    test: Sequence[Problem],
+    seed: int,
+    variants: bool,
 ) -> dict[str, Any]:
     """SFT, DPO, Step-DPO and Step-APO from the same policy with the same number of batches: greedy and at few calls."""
     start = learned.imitation.scorer
@@ -147,7 +152,7 @@ def objectives(
         parameter.requires_grad_(True)
     prefer_solutions(policy, _solutions(trees, packing, seed), StepApo(alpha=0.0), fitting)
     made["dpo"] = told(policy)
-    for target in ("best", "mean"):
+    for target in ("best", "mean") if variants else ("best",):
         pairs = harvest(trees, seed, target=target).pairs
         drawn = np.sort(np.random.default_rng(seed).permutation(len(pairs))[: options.max_pairs])
         own, aside = held_out([pairs[i] for i in drawn], HELD_OUT)
@@ -159,7 +164,7 @@ def objectives(
             "step_apo_early_stop": (StepApo(), stop),
         }
         for name, (objective, checked) in arms.items():
-            if target == "mean" and name in ("step_apo_soft", "step_apo_early_stop"):
+            if name in ("step_apo_soft", "step_apo_early_stop") and (target == "mean" or not variants):
                 continue
             policy = NetworkPolicy(copy.deepcopy(start.network))
             for parameter in policy.network.parameters():
@@ -197,8 +202,8 @@ def _solutions(trees: Sequence[Tree], packing: Packing, seed: int, each: int = 4
     )
 
 
-def one_seed(seed: int) -> dict[str, Any]:
-    """All figures of one seed."""
+def one_seed(seed: int, whole: bool = True) -> dict[str, Any]:
+    """All figures of one seed; without `whole`, not the value of the paper, variants of objectives and a second round."""
     clock = Clock()
     train, test = split(seed, TRAIN, TEST)
     first = grown(train, "a", UniformPolicy(), seed)
@@ -239,7 +244,7 @@ def one_seed(seed: int) -> dict[str, Any]:
     options = LearningOptions(family="network", vocabulary=VOCABULARY, seed=seed, steps=STEPS, max_pairs=6000)
     network = learn(first, options)
     clock("network learned")
-    as_paper = ScoredValue(network_value(described, targets, options))
+    as_paper = ScoredValue(network_value(described, targets, options)) if whole else None
     clock("paper's value learned")
     prior = network.imitation
     made["network"] = {
@@ -249,7 +254,11 @@ def one_seed(seed: int) -> dict[str, Any]:
             "prior": solved(test, prior, calls, seed),
             "shuffled_prior": solved(test, ScoredPolicy(prior.scorer, shuffled=True), calls, seed),
             "prior_and_value": solved(test, prior, calls, seed, network.value, unvisited="value"),
-            "prior_and_value_of_the_paper": solved(test, prior, calls, seed, as_paper),
+            **(
+                {"prior_and_value_of_the_paper": solved(test, prior, calls, seed, as_paper)}
+                if as_paper
+                else {}
+            ),
             "linear_prior_and_value": solved(test, learned, calls, seed, network.value, unvisited="value"),
         }
         for calls in CALLS
@@ -258,7 +267,7 @@ def one_seed(seed: int) -> dict[str, Any]:
     made["value_gain"] = tight["prior_and_value"] - tight["prior"]
     made["value_gain_on_linear_prior"] = tight["linear_prior_and_value"] - tight["linear_prior"]
     clock("network searched")
-    made["objectives"] = objectives(first, network, options, test, seed)
+    made["objectives"] = objectives(first, network, options, test, seed, whole)
     for name in ("dpo", "step_dpo", "sft"):
         made[f"step_apo_minus_{name}"] = (
             made["objectives"]["step_apo"]["greedy"] - made["objectives"][name]["greedy"]
@@ -268,8 +277,11 @@ def one_seed(seed: int) -> dict[str, Any]:
         "round_0": {"greedy": made["baselines"]["uniform_greedy"], "solved": tight["uniform_prior"]}
     }
     made["rounds"]["round_1"] = _round(network, test, seed)
-    second = learn(grown(train, "b", network.policy, seed), options.model_copy(update={"fit_value": False}))
-    made["rounds"]["round_2"] = _round(second, test, seed)
+    if whole:
+        second = learn(
+            grown(train, "b", network.policy, seed), options.model_copy(update={"fit_value": False})
+        )
+        made["rounds"]["round_2"] = _round(second, test, seed)
     clock("second round")
     made["batches"] = {"imitation": fitting_of(options).steps, "preferences": preferring_of(options).steps}
     made["seconds"] = clock.told

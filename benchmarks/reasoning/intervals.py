@@ -23,13 +23,14 @@ def over_seeds(values: Sequence[float]) -> dict[str, Any]:
 
 
 def summed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The same of every number in nested dictionaries of equal shape, one a seed."""
+    """The same of every number in nested dictionaries, one a seed; what only some seeds have is of those."""
     made: dict[str, Any] = {}
     for name, first in rows[0].items():
+        having = [row[name] for row in rows if name in row]
         if isinstance(first, dict):
-            made[name] = summed([row[name] for row in rows])
+            made[name] = summed(having)
         elif isinstance(first, bool | int | float):
-            made[name] = over_seeds([float(row[name]) for row in rows])
+            made[name] = over_seeds([float(one) for one in having])
         else:
-            made[name] = [row[name] for row in rows]
+            made[name] = having
     return made

@@ -25,6 +25,7 @@ CATALOGUE: dict[str, str] = {
     "bsm": "nereus.models.sequences.bsm:BSM",
     # language --------------------------------------------------------------------------------
     "qwen": "nereus.models.language.qwen:Qwen",
+    "cpl": "nereus.models.language.cpl:CPL",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from nereus.models import registry
 from nereus.models.base import Method
-from tests.models.cases import asgn, bsm, mbp, mgssl, qwen, unimatch, utgdiff
+from tests.models.cases import asgn, bsm, cpl, mbp, mgssl, qwen, unimatch, utgdiff
 from tests.models.cases.case import Bad, Case
 
 __all__ = ["CASES", "Bad", "Case", "answers", "trained"]
@@ -23,6 +23,7 @@ CASES: dict[str, Case] = {
     "utgdiff": utgdiff.CASE,
     "bsm": bsm.CASE,
     "qwen": qwen.CASE,
+    "cpl": cpl.CASE,
 }
 
 
