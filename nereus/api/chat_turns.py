@@ -70,9 +70,9 @@ class ChatTurns:
         self.threads.append(
             thread.id, "message", {"role": "human", "content": text, "datasets": list(datasets)}
         )
-        named = {"nereus": {"datasets": list(datasets)}} if datasets else {}
-        message = HumanMessage(text, additional_kwargs=named)
-        self._begin(taken, {"messages": [message]}, patience_s, text, run)
+        named = {"datasets": list(datasets)} | ({"run": run} if run is not None else {})
+        message = HumanMessage(text, additional_kwargs={"nereus": named})
+        self._begin(taken, {"messages": [message]}, patience_s, text)
         return before
 
     def answer(self, thread: Thread, answers: Any, patience_s: float) -> int:
@@ -94,7 +94,7 @@ class ChatTurns:
         taken = self._taken(thread, ("interrupted",))
         before = taken.last_seq
         self.threads.append(thread.id, "approval_given", {"answers": checked})
-        self._begin(taken, Command(resume=checked), patience_s, "", None)
+        self._begin(taken, Command(resume=checked), patience_s, "")
         return before
 
     def requests(self, thread: Thread) -> list[dict[str, Any]]:
@@ -149,13 +149,13 @@ class ChatTurns:
             self._stops[thread.id] = threading.Event()
         return taken
 
-    def _begin(self, thread: Thread, given: Any, patience_s: float, title: str, run: str | None) -> None:
-        self._pool.submit(self._work, thread, given, patience_s, title, run)
+    def _begin(self, thread: Thread, given: Any, patience_s: float, title: str) -> None:
+        self._pool.submit(self._work, thread, given, patience_s, title)
 
-    def _work(self, thread: Thread, given: Any, patience_s: float, title: str, run: str | None) -> None:
+    def _work(self, thread: Thread, given: Any, patience_s: float, title: str) -> None:
         status = "idle"
         try:
-            status = self._turn(thread, given, patience_s, run)
+            status = self._turn(thread, given, patience_s)
         except NereusError as error:
             self._told(thread.id, "error", {"what": error.what, "where": error.where, "mend": error.mend})
         except Exception:
@@ -169,7 +169,7 @@ class ChatTurns:
             self._told(thread.id, "end", {"status": status})
             self.threads.release(thread.id, status, title)  # type: ignore[arg-type]
 
-    def _turn(self, thread: Thread, given: Any, patience_s: float, run: str | None) -> str:
+    def _turn(self, thread: Thread, given: Any, patience_s: float) -> str:
         settings = self._state.settings
         stop = self._stops[thread.id]
         config: Any = {
@@ -185,8 +185,7 @@ class ChatTurns:
             graph = chat_graph(
                 ServerDesk(self._state, thread.owner), model=chat_model(settings), checkpointer=saver
             )
-            if run is not None:
-                graph.update_state(config, {"focus": {"run": run}}, as_node="hear")
+            part: Any
             for mode, part in graph.stream(given, config, stream_mode=["updates", "custom"]):
                 if mode == "custom":
                     self._told(thread.id, str(part.get("type", "progress")), _short(part))

@@ -194,7 +194,7 @@ class Threads:
 
     def events(
         self, thread_id: str, owner: str, after: int = 0, limit: int | None = None
-    ) -> list[ThreadEvent]:
+    ) -> Sequence[ThreadEvent]:
         """What was said and happened above a number, in order; nothing of another's thread."""
         query = (
             select(_EVENTS)

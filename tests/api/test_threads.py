@@ -46,7 +46,7 @@ def thread(client: httpx.Client, dataset: str) -> str:
 def run_id(client: httpx.Client, thread: str) -> str:
     """A run that was asked for in words, approved with an edit, and worked on by the worker."""
     events = say(client, thread, "analyse this file")
-    requests = [one for one in events if one["type"] == "approval"][0]["payload"]["requests"]
+    requests = next(one for one in events if one["type"] == "approval")["payload"]["requests"]
     assert requests[0]["action_request"]["action"] == "start_run"
     assert client.get(f"/api/threads/{thread}").json()["status"] == "interrupted"
     assert client.get(f"/api/threads/{thread}/approvals").json() == requests

@@ -57,7 +57,10 @@ class Desk(Protocol):
     """Reads, computes and remembers for one owner."""
 
     owner: str
-    settings: Settings
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of the home that it works in."""
 
     def for_owner(self, owner: str) -> Desk:
         """The same for another owner; `NotFound` where this desk serves one person only."""

@@ -13,14 +13,17 @@ _SHEET = re.compile(r"(sample|meta|clin|pheno|annot|design|sheet|traits|info)", 
 
 
 def heard_files(turn: Turn, message: HumanMessage) -> None:
-    """Talk about the data sets that a question names from here on.
+    """Talk about the data sets, and the run, that a question names from here on.
 
     Raises
     ------
     NotFound
-        The owner has no such data set.
+        The owner has no such data set or run.
     """
     given = message.additional_kwargs.get("nereus")
+    run = given.get("run") if isinstance(given, dict) else None
+    if isinstance(run, str) and run and run != turn.focus.run:
+        turn.move(run=turn.desk.header(run).id, objective="", entity="", entity_name="")
     named = given.get("datasets") if isinstance(given, dict) else None
     if not isinstance(named, list | tuple) or not named:
         return

@@ -13,6 +13,7 @@ from typing import Any
 
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.utils.json_schema import dereference_refs
 
 from nereus.agents.chat.actions import ACTIONS, Action
@@ -26,7 +27,7 @@ from nereus.models.llm.loose_json import objects, without_thoughts
 
 MOST_CALLS = 6
 """Calls that one reply may make."""
-_NO_STREAM = {"tags": ["nostream"]}
+_NO_STREAM: RunnableConfig = {"tags": ["nostream"]}
 """Unchecked words are shown to nobody."""
 _TEXT_FORM = """
 
@@ -191,7 +192,7 @@ def _call_in(text: str) -> AIMessage | None:
                 "id": f"call_{uuid.uuid4().hex[:16]}",
                 "type": "tool_call",
             }
-            return AIMessage(content="", tool_calls=[call])  # type: ignore[list-item]
+            return AIMessage(content="", tool_calls=[call])
     return None
 
 

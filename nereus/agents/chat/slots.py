@@ -29,19 +29,28 @@ _TELLING = re.compile(r"[=#\[\]()]|[a-z]\d|\d[A-Za-z]")
 _SAMPLE = re.compile(r"[A-Za-z][\w.-]*\d[\w.-]*|\d+[A-Za-z][\w.-]*")
 _LONGEST_NAME, _MOST_DOUBTFUL = 80, 12
 # Words of questions that are names of genes as well, or may be taken for one by a typo.
-_COMMON = frozenset(
-    """a about account accounting adjust adjusted adjusting after age ago all also an analyse analysis analyze and any are
-    as ask at batch be because best between but by can cat change changed changes claim claims clean close come compare
-    control could data dataset did differ do does done down draw due each effect end ever evidence explain fast figure file
-    find finding findings first fit for found from gene genes get give go goes group groups had has have heatmap help here
-    higher hold holds how i if impact in include into is it its just keep know last left less like list long look lower
-    made main map max me mean means met mid min model more most much my name need new next no not now of off on one only
-    open or other our out over pca per plan please plot previous protein proteins rate ratio redo report rest result
-    results run runs same sample samples see set sex show significant site so some star start steps still stop such sum
-    sure table take taking tell test than that the their them then there they this those time to top try two under up us
-    use using value values volcano was way we well went were what when where which why will with without would you your
-    happen happens happened exactly really actually seem seems anything something everything nothing""".split()
-)
+_COMMON = frozenset({
+    "a", "about", "account", "accounting", "adjust", "adjusted", "adjusting", "after", "age", "ago", "all",
+    "also", "an", "analyse", "analysis", "analyze", "and", "any", "are", "as", "ask", "at", "batch", "be",
+    "because", "best", "between", "but", "by", "can", "cat", "change", "changed", "changes", "claim",
+    "claims", "clean", "close", "come", "compare", "control", "could", "data", "dataset", "did", "differ",
+    "do", "does", "done", "down", "draw", "due", "each", "effect", "end", "ever", "evidence", "explain",
+    "fast", "figure", "file", "find", "finding", "findings", "first", "fit", "for", "found", "from", "gene",
+    "genes", "get", "give", "go", "goes", "group", "groups", "had", "has", "have", "heatmap", "help",
+    "here", "higher", "hold", "holds", "how", "i", "if", "impact", "in", "include", "into", "is", "it",
+    "its", "just", "keep", "know", "last", "left", "less", "like", "list", "long", "look", "lower", "made",
+    "main", "map", "max", "me", "mean", "means", "met", "mid", "min", "model", "more", "most", "much", "my",
+    "name", "need", "new", "next", "no", "not", "now", "of", "off", "on", "one", "only", "open", "or",
+    "other", "our", "out", "over", "pca", "per", "plan", "please", "plot", "previous", "protein",
+    "proteins", "rate", "ratio", "redo", "report", "rest", "result", "results", "run", "runs", "same",
+    "sample", "samples", "see", "set", "sex", "show", "significant", "site", "so", "some", "star", "start",
+    "steps", "still", "stop", "such", "sum", "sure", "table", "take", "taking", "tell", "test", "than",
+    "that", "the", "their", "them", "then", "there", "they", "this", "those", "time", "to", "top", "try",
+    "two", "under", "up", "us", "use", "using", "value", "values", "volcano", "was", "way", "we", "well",
+    "went", "were", "what", "when", "where", "which", "why", "will", "with", "without", "would", "you",
+    "your", "happen", "happens", "happened", "exactly", "really", "actually", "seem", "seems", "anything",
+    "something", "everything", "nothing",
+})  # fmt: skip
 
 
 def runs_named(text: str) -> list[str]:

@@ -163,7 +163,8 @@ class Turn:
 def trouble(error: NereusError) -> Outcome:
     """What is said where an action could not be done."""
     text = error.what + (f" ({error.where})" if error.where else "")
-    text = text[0].upper() + text[1:] if text else "It could not be done"
+    if text and "." not in text.split()[0]:
+        text = text[0].upper() + text[1:]
     if error.mend:
         text += f". What helps: {error.mend}"
     text = text.rstrip(".") + "."

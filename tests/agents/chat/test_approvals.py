@@ -24,7 +24,7 @@ Talk = Callable[..., Conversation]
 def test_two_calls_are_two_requests_and_nothing_runs_before_both_are_answered(
     talk: Talk, desk: LocalDesk
 ) -> None:
-    data = [one for one in desk.datasets() if one.name == "values.csv"][0].id
+    data = next(one for one in desk.datasets() if one.name == "values.csv").id
     model = in_turn(
         calls(
             ("list", {"what": "runs"}),
@@ -114,7 +114,7 @@ with open_local_desk(settings) as desk, open_checkpoints(settings.checkpoint_url
 
 def test_another_process_answers_and_the_edit_is_honoured(desk: LocalDesk, chat_home: Path) -> None:
     config = {"configurable": {"thread_id": "elsewhere"}}
-    data = [one for one in desk.datasets() if one.name == "values.csv"][0].id
+    data = next(one for one in desk.datasets() if one.name == "values.csv").id
     with open_checkpoints(desk.settings.checkpoint_url) as saver:
         graph = chat_graph(desk, model=None, checkpointer=saver)
         asked = HumanMessage("analyse it", additional_kwargs={"nereus": {"datasets": [data]}})

@@ -9,10 +9,10 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 import nereus
+from nereus.agents.chat.book import Book
 from nereus.agents.chat.context import RULES, prompt_of
 from nereus.agents.chat.local_desk import LocalDesk
 from nereus.agents.chat.turn import Turn
-from nereus.agents.chat.book import Book
 from tests.agents.chat.conftest import Conversation, told
 from tests.agents.chat.scripted import calls, in_turn
 

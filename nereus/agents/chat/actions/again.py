@@ -12,7 +12,7 @@ from nereus.agents.chat.actions.entities import EntityArgs, found_entity, questi
 from nereus.agents.chat.actions.runs import event_of
 from nereus.agents.chat.desk import FollowUp
 from nereus.agents.chat.follow_up import planned
-from nereus.agents.chat.lookup import columns_named, columns_of, tests
+from nereus.agents.chat.lookup import columns_named, columns_of, nearest, tests
 from nereus.agents.chat.turn import Cost, Outcome, Turn
 from nereus.agents.planner.questions import TESTED
 from nereus.agents.reporter.render import known_names
@@ -50,7 +50,6 @@ class AgainArgs(Args):
 def _request(turn: Turn, args: AgainArgs) -> tuple[FollowUp, Objective, str, list[str]]:
     """What is to be computed, the question behind it, the entity, and what is to be told beside."""
     run = turn.run_id(args.run)
-    sources = turn.sources(run)
     row = name = ""
     if args.entity or turn.focus.entity:
         found = found_entity(turn, EntityArgs(entity=args.entity, run=run))
@@ -95,6 +94,8 @@ def _request(turn: Turn, args: AgainArgs) -> tuple[FollowUp, Objective, str, lis
                 else:
                     kept.append(hit.key)
         covariates = tuple(kept)
+    _refuse_unknown_samples(turn, whole, args.exclude_samples)
+    _refuse_odd_params(turn, run, args.params)
     statement = _statement(objective, name, covariates, args)
     follow = FollowUp(
         run_id=origin_run,
@@ -107,6 +108,25 @@ def _request(turn: Turn, args: AgainArgs) -> tuple[FollowUp, Objective, str, lis
         rows=(row,) if row else (),
     )
     return follow, objective, name, told
+
+
+def _refuse_unknown_samples(turn: Turn, run: str, names: list[str]) -> None:
+    """`InputError` where a sample is not there: before anything is computed."""
+    sources = turn.sources(run)
+    where = sources.output("O0:samples")
+    if not names or where is None:
+        return
+    known = {str(one) for one in sources.table(sources.call(where[0]), where[1]).iloc[:, 0]}
+    if unknown := [one for one in names if one not in known]:
+        near = [name for one in unknown for name in nearest(one, known)][:3] or sorted(known)[:3]
+        raise InputError(f"there is no sample {unknown[0][:60]!r}", mend=f"names are like {', '.join(near)}")
+
+
+def _refuse_odd_params(turn: Turn, run: str, params: dict[str, dict[str, Any]]) -> None:
+    """`PlanError` where a tool knows no such setting: before anything is computed."""
+    for call in turn.record(run).calls.values():
+        if call.spec.tool in params:
+            registry.get(call.spec.tool).validate({**call.spec.params, **params[call.spec.tool]})
 
 
 def _asked_about(objective: Objective) -> set[str]:
@@ -209,7 +229,7 @@ def _verdict(before: Any, after: Any, row: str, name: str) -> str:
     if q_now <= LEVEL:
         size = "about as large" if abs(now_) >= 0.75 * abs(was) else "smaller"
         if q_was is not None and q_was > LEVEL:
-            return f"**It is there now** and was not before; the direction is the same."
+            return "**It is there now** and was not before; the direction is the same."
         return f"**Yes.** {name} still goes the same way and is significant; the effect is {size}."
     if q_was is not None and q_was > LEVEL:
         return f"**It was not there before, and is not now**: {name} is significant in neither."

@@ -42,7 +42,7 @@ def _compare(turn: Turn, args: CompareArgs) -> Outcome:
     lines += _counts(turn, found, first, second)
     lines += _changes(found, names)
     for part in ("settings", "objectives", "inputs"):
-        rows = found.of(part)  # type: ignore[arg-type]
+        rows = found.of(part)
         for row in rows.head(SHOWN).itertuples():
             told = f"{row.subject}: {row.change}"
             names.append(told)

@@ -134,7 +134,14 @@ def question_for(turn: Turn, row: str, about: str, run: str = "") -> tuple[Objec
 
 
 def row_text(
-    turn: Turn, run: str, objective: Objective, step: str, table: pd.DataFrame, row: str, name: str
+    turn: Turn,
+    run: str,
+    objective: Objective,
+    step: str,
+    table: pd.DataFrame,
+    row: str,
+    name: str,
+    short: bool = False,
 ) -> str:
     """What a test says of one row, each number with its source."""
     sources = turn.sources(run)
@@ -159,10 +166,12 @@ def row_text(
         parts.append(f"p {p}")
     if q := cell("q", "p"):
         parts.append(f"q {q}")
-    adjusted = f", adjusted for {', '.join(objective.covariates or (objective.contrast.covariates if objective.contrast else ()))}"
-    if adjusted == ", adjusted for ":
-        adjusted = ", not adjusted for anything"
-    return f"{name} in {objective.about}{adjusted}: {', '.join(parts) or 'it could not be tested'}"
+    told = ", ".join(parts) or "it could not be tested"
+    if short:
+        return f"{name}: {told}"
+    covariates = objective.covariates or (objective.contrast.covariates if objective.contrast else ())
+    adjusted = f"adjusted for {', '.join(covariates)}" if covariates else "not adjusted for anything"
+    return f"{name} in {objective.about}, {adjusted}: {told}"
 
 
 def evidence_at(turn: Turn, run: str, step: str, table: str, row: str, column: str) -> str:
@@ -322,8 +331,7 @@ def _top(turn: Turn, args: TopArgs) -> Outcome:
         else f"{objective.about}: {tested} were tested.\n"
     ]
     lines += [
-        f"- {row_text(turn, run, objective, step, table, row, entities.name_of(row)).replace(f' in {objective.about}', '', 1).partition(', adjusted')[0]}"
-        f": {row_text(turn, run, objective, step, table, row, entities.name_of(row)).rpartition(': ')[2]}"
+        f"- {row_text(turn, run, objective, step, table, row, entities.name_of(row), short=True)}"
         for row in rows
     ]
     if rows:

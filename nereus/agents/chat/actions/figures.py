@@ -51,7 +51,7 @@ def _show(turn: Turn, args: ShowArgs) -> Outcome:
     if kind == "feature":
         found = found_entity(turn, EntityArgs(entity=args.entity, run=run))
         row, name = found.key, found.name
-    objective, step, table = question_for(turn, row, args.about, run)
+    objective, step, _ = question_for(turn, row, args.about, run)
     tested = TESTED[objective.kind]
     if kind == "feature":
         tool = tested.figure or "plot_feature"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ from nereus.errors import InputError
 from nereus.memory.records import ArtifactKind
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from nereus.agents.chat.desk import Dataset
     from nereus.models.store import Entry
 
 LONGEST_SMILES = 600
@@ -163,7 +166,8 @@ def _predict(turn: Turn, args: PredictArgs) -> Outcome:
     return Outcome(text=text, names=(smiles, entry.name, entry.method, *told))
 
 
-def _fit(turn: Turn, args: FitArgs) -> Outcome:
+def _asked(turn: Turn, args: FitArgs) -> tuple[Any, Dataset, pd.DataFrame, str]:
+    """Card, data set, table and column of structures; `InputError` where one is missing."""
     from nereus import models
     from nereus.models.card import Verb
 
@@ -176,12 +180,17 @@ def _fit(turn: Turn, args: FitArgs) -> Outcome:
     table = turn.desk.read_table(dataset)
     columns = [str(one) for one in table.columns]
     smiles = args.smiles or next((one for one in columns if "smiles" in one.lower()), "")
-    for column in (smiles, args.target):
+    for column, what in ((smiles, "of structures"), (args.target, "to predict")):
         if column not in columns:
             raise InputError(
-                f"{dataset.name} has no column {column or 'of structures'!r}",
-                mend=f"it has {', '.join(columns[:20])}",
+                f"{dataset.name} has no column {column!r}" if column else f"no column {what} is named",
+                mend=f"{dataset.name} has {', '.join(columns[:20])}",
             )
+    return card, dataset, table, smiles
+
+
+def _fit(turn: Turn, args: FitArgs) -> Outcome:
+    card, dataset, table, smiles = _asked(turn, args)
     turn.tell({"type": "progress", "text": f"training {args.method} on {dataset.name}"})
     params: dict[str, object] = {"smiles": smiles, "target": _as_role(card, args.target)}
     if args.epochs is not None:
@@ -207,13 +216,13 @@ def _fit(turn: Turn, args: FitArgs) -> Outcome:
     )
 
 
-def _as_role(card: object, target: str) -> object:
-    many = any(one.name == "target" and one.many for one in card.inputs)  # type: ignore[attr-defined]
+def _as_role(card: Any, target: str) -> object:
+    many = any(one.name == "target" and one.many for one in card.inputs)
     return [target] if many else target
 
 
 def _fit_cost(turn: Turn, args: FitArgs) -> Cost:
-    dataset = turn.dataset(args.dataset)
+    _, dataset, _, _ = _asked(turn, args)
     return Cost(ask=True, why=f"Train {args.method} on {dataset.name} to predict {args.target}, and keep it.")
 
 

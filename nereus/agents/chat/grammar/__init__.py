@@ -1,0 +1,1 @@
+"""The grammar's rules, by what they are about; `nereus.agents.chat.router` tries them in order."""
