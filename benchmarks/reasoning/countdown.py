@@ -274,7 +274,7 @@ def one_seed(seed: int, whole: bool = True) -> dict[str, Any]:
         )
     clock("objectives")
     made["rounds"] = {
-        "round_0": {"greedy": made["baselines"]["uniform_greedy"], "solved": tight["uniform_prior"]}
+        "round_0": {"greedy": made["baselines"]["uniform_greedy"], "found": tight["uniform_prior"]}
     }
     made["rounds"]["round_1"] = _round(network, test, seed)
     if whole:
@@ -292,6 +292,6 @@ def _round(learned: Learned, test: Sequence[Problem], seed: int) -> dict[str, fl
     return {
         "greedy_sft": greedily(test, learned.imitation),
         "greedy": greedily(test, learned.policy),
-        "solved": solved(test, learned.policy, TIGHT, seed),
-        **{name: float(value) for name, value in learned.facts.items()},
+        "found": solved(test, learned.policy, TIGHT, seed),
+        "training": {name: float(value) for name, value in learned.facts.items()},
     }

@@ -37,20 +37,14 @@ def _against_rounds(figures: dict[str, Any], folder: Path) -> Path:
     with drawing(460, 330, _NAME) as figure:
         axes = figure.add_axes((0.13, 0.15, 0.83, 0.74))
         for name, label, colour, marker in (
-            ("greedy", "likeliest plan, no search", DOWN, "s"),
-            ("solved", "search, 60 calls", UP, "^"),
+            ("greedy_sft", "after imitation", DOWN, "s"),
+            ("greedy", "after Step-APO", UP, "^"),
         ):
-            _line(
-                axes,
-                range(len(rounds)),
-                [figures["rounds"][one][name] for one in rounds],
-                label,
-                colour,
-                marker,
-            )
+            known = [at for at, one in enumerate(rounds) if name in figures["rounds"][one]]
+            _line(axes, known, [figures["rounds"][rounds[at]][name] for at in known], label, colour, marker)
         axes.set_xlabel("round of learning")
         axes.set_xticks(range(len(rounds)))
-        _finish(axes, "Countdown: each round searches with what the last one taught")
+        _finish(axes, "Countdown: likeliest plan without search, by round")
         return _write(figure, folder / "reasoner_rounds.svg", "Countdown: solved against rounds")
 
 

@@ -102,7 +102,8 @@ class CPL(Method[CPLConfig]):
             heads=config.heads,
             context=config.context,
             seed=config.random_state,
-        ).to(self.device)
+        )
+        network.to(device=self.device)
         identity = hashlib.sha256(repr([rows[i] for i in at]).encode()).hexdigest()
         history = train(
             network,
