@@ -149,6 +149,8 @@ def test_from_an_upload_to_the_report(
     assert visit.left_the_origin() == []
     assert visit.faults == []
     visit.context.close()
+    look_as_everybody(browser, server.url, f"runs/{run}", "light", ".card")
+    look_as_everybody(browser, server.url, f"runs/{run}/plan", "dark", ".question")
 
 
 def test_a_plan_is_edited_and_approved_and_the_run_cancelled_and_gone_on_with(
@@ -230,14 +232,12 @@ def test_hostile_names_are_shown_and_do_nothing(visit: Visit, table: bytes) -> N
     assert visit.left_the_origin() == []
 
 
-@pytest.mark.parametrize("place", ["", "runs", "library/tools/normalise", "library/methods"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everybody_can_use_it(browser: Any, server: Server, place: str, scheme: str) -> None:
-    """No violation of WCAG A and AA that axe finds, in both colour schemes and at the width of a phone; nothing runs over."""
+def look_as_everybody(browser: Any, url: str, place: str, scheme: str, ready: str) -> None:
+    """No violation of WCAG A and AA that axe finds, at the width of a phone; nothing runs over its edge."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-    visit = Visit(browser, server.url, color_scheme=scheme, viewport=PHONE, bypass_csp=True)
+    visit = Visit(browser, url, color_scheme=scheme, viewport=PHONE, bypass_csp=True)
     page = visit.open(place)
-    page.locator("h1").wait_for()
+    page.locator(ready).first.wait_for()
     page.wait_for_load_state("networkidle")
     rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
     found = axe.Axe().run(page, options=rules).response["violations"]
@@ -245,6 +245,14 @@ def test_everybody_can_use_it(browser: Any, server: Server, place: str, scheme: 
     assert told == []
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     visit.context.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "scheme"),
+    [("", "light"), ("runs", "dark"), ("library/tools/normalise", "light"), ("library/methods", "dark")],
+)
+def test_everybody_can_use_it(browser: Any, server: Server, place: str, scheme: str) -> None:
+    look_as_everybody(browser, server.url, place, scheme, "h1")
 
 
 def test_the_page_asks_for_a_token_where_the_server_does(browser: Any, tmp_path: Path) -> None:
