@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -170,6 +171,27 @@ def _check_command(command: Mapping[str, Any]) -> None:
     update = command.get("update")
     if update is not None and not isinstance(update, Mapping | list):
         raise ValueError("command.update must be an object, or a list of pairs")
+
+
+def listed(given: Sequence[str] | None) -> list[str]:
+    """What a repeated parameter of an address lists: LangGraph's JavaScript client sends one that holds a list as JSON.
+
+    Examples
+    --------
+    >>> listed(["values", "updates"]), listed(['["values","updates"]']), listed([""]), listed(None)
+    (['values', 'updates'], ['values', 'updates'], [], [])
+    """
+    found: list[str] = []
+    for one in given or ():
+        if one.startswith("["):
+            try:
+                several = json.loads(one)
+            except ValueError:
+                several = [one]
+            found += [str(each) for each in several] if isinstance(several, list) else [one]
+        elif one:  # a client that wants all sends an empty one
+            found.append(one)
+    return found
 
 
 def given_to_graph(asked: Mapping[str, Any]) -> Any:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 from nereus.api.access import Reader, Writer
 from nereus.api.langgraph.answers import FAULTS, JSON, NOTHING, answer, selected
 from nereus.api.langgraph.asking import ask
-from nereus.api.langgraph.requests import BatchedRunBody, Body, RunBody, checked
+from nereus.api.langgraph.requests import BatchedRunBody, Body, RunBody, checked, listed
 from nereus.api.langgraph.serialise import dumped
 from nereus.api.langgraph.service import Graphs, GraphService
 from nereus.api.langgraph.streams import MEDIA_TYPE, ended, event_stream, number, run_stream
@@ -24,7 +24,7 @@ from nereus.memory.langgraph.runs import UNENDED, CancelAction, Run, RunStatus
 router = APIRouter(tags=["langgraph"])
 
 RunId = Annotated[str, Path(min_length=1, max_length=64), AfterValidator(checked)]
-Modes = Annotated[list[Annotated[str, Field(max_length=40)]] | None, Query()]
+Modes = Annotated[list[Annotated[str, Field(max_length=400)]] | None, Query()]
 LastEvent = Annotated[str | None, Header(alias="Last-Event-ID")]
 STREAM: dict[str, Any] = {
     "response_class": StreamingResponse,
@@ -107,7 +107,7 @@ def list_thread_runs(
     """Runs of a thread, newest first."""
     graphs.kept.threads.get(thread_id, caller.owner)
     found = graphs.kept.runs.of_thread(caller.owner, thread_id, status, limit, offset)
-    return answer([selected(_document(one), select) for one in found])
+    return answer([selected(_document(one), listed(select)) for one in found])
 
 
 @router.post("/threads/{thread_id}/runs/stream", **STREAM)
@@ -193,9 +193,8 @@ async def join_thread_run_stream(
     """Follow a run, from its beginning or after the last event that you have."""
     run = await run_in_threadpool(graphs.kept.runs.get, run_id, caller.owner, thread_id)
     cancels = cancel_on_disconnect and "write" in caller.scopes
-    modes = [one for one in stream_mode or () if one]  # a client that wants all sends an empty one
     return event_stream(
-        run_stream(graphs, run.run_id, caller.owner, number(last_event_id), modes, cancels),
+        run_stream(graphs, run.run_id, caller.owner, number(last_event_id), listed(stream_mode), cancels),
         _place(run),
     )
 

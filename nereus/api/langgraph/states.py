@@ -18,6 +18,7 @@ from nereus.api.langgraph.requests import (
     Limit,
     checked,
     found_checkpoint,
+    listed,
 )
 from nereus.api.langgraph.service import Graphs, GraphService
 from nereus.api.langgraph.snapshots import checkpoint_of, empty_state, snapshot, state_document
@@ -69,7 +70,7 @@ async def get_state(
     thread_id: ThreadId, graphs: Graphs, caller: Reader, subgraphs: bool = False, select: Selected = None
 ) -> Response:
     """The newest state."""
-    return await _state(graphs, thread_id, caller.owner, None, None, subgraphs, select)
+    return await _state(graphs, thread_id, caller.owner, None, None, subgraphs, listed(select))
 
 
 @router.get("/state/{checkpoint_id}", **JSON)
@@ -82,7 +83,7 @@ async def get_state_at(
     select: Selected = None,
 ) -> Response:
     """An earlier state."""
-    return await _state(graphs, thread_id, caller.owner, None, checkpoint_id, subgraphs, select)
+    return await _state(graphs, thread_id, caller.owner, None, checkpoint_id, subgraphs, listed(select))
 
 
 @router.post("/state/checkpoint", **JSON)

@@ -19,7 +19,8 @@ _ALWAYS = ("metadata", "error")
 _PING_S = 10.0
 _ELSEWHERE_S = 0.5
 """How often the database is asked for a run that another server may be working on."""
-_PING = b": still there\n\n"
+PING = b": still there\n"
+"""A comment without an empty line after it: some clients take one for an event without a name."""
 
 
 def frame(event: RunEvent, identity: str) -> bytes:
@@ -128,7 +129,7 @@ async def run_stream(
                 if shown(one, modes):
                     yield frame(one, str(one.seq))
             elif one is None:
-                yield _PING
+                yield PING
             else:
                 finished = True
                 yield END

@@ -12,9 +12,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from nereus.api.access import Reader
+from nereus.api.langgraph.requests import listed
 from nereus.api.langgraph.runs import STREAM
 from nereus.api.langgraph.service import Graphs, GraphService
-from nereus.api.langgraph.streams import event_stream, follow, frame
+from nereus.api.langgraph.streams import PING, event_stream, follow, frame
 from nereus.api.langgraph.threads import ThreadId
 from nereus.errors import NotFound
 from nereus.memory.langgraph.runs import UNENDED, Run, RunEvent
@@ -41,7 +42,7 @@ async def join_thread_stream(
     with ``state_update`` only states. ``Last-Event-ID`` goes on after the last event that you have.
     """
     await run_in_threadpool(graphs.kept.threads.get, thread_id, caller.owner)
-    modes = {one for one in stream_mode or () if one} or {"run_modes"}
+    modes = set(listed(stream_mode)) or {"run_modes"}
     return event_stream(_stream(graphs, thread_id, caller.owner, modes, last_event_id))
 
 
@@ -61,7 +62,7 @@ async def _stream(
                 idle += _LOOK_S
                 if idle >= _PING_S:
                     idle = 0.0
-                    yield b": still there\n\n"
+                    yield PING
                 await asyncio.sleep(_LOOK_S)
                 continue
             after = 0
@@ -72,7 +73,7 @@ async def _stream(
                 if _told(one, modes):
                     yield frame(one, f"{run.run_id}{_BETWEEN}{one.seq}")
             elif one is None:
-                yield b": still there\n\n"
+                yield PING
             elif "run_modes" in modes or "lifecycle" in modes:
                 status = await run_in_threadpool(_status, graphs, run)
                 data = json.dumps({"run_id": run.run_id, "status": status})

@@ -89,7 +89,7 @@ class Prune(Body):
     strategy: Literal["delete", "keep_latest"] = "delete"
 
 
-@router.post("", **JSON)
+@router.post("", name="create_graph_thread", **JSON)
 async def create_thread(given: NewThread, graphs: Graphs, caller: Writer) -> Response:
     """Make a thread."""
     made = await run_in_threadpool(
@@ -163,7 +163,7 @@ def prune_threads(given: Prune, graphs: Graphs, caller: Writer) -> Response:
     return answer({"pruned_count": pruned})
 
 
-@router.get("/{thread_id}", **JSON)
+@router.get("/{thread_id}", name="get_graph_thread", **JSON)
 def get_thread(
     thread_id: ThreadId,
     graphs: Graphs,
@@ -190,7 +190,7 @@ def update_thread(
     return answer(thread_document(changed))
 
 
-@router.delete("/{thread_id}", **NOTHING)
+@router.delete("/{thread_id}", name="delete_graph_thread", **NOTHING)
 def delete_thread(thread_id: ThreadId, graphs: Graphs, caller: Writer) -> None:
     """Forget a thread with its runs and states."""
     graphs.forget_thread(thread_id, caller.owner)

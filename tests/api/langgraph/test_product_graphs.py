@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
+from nereus.agents.graphs import GRAPHS
 from tests.api.conftest import Server
-from tests.api.langgraph.conftest import say
+from tests.api.langgraph.conftest import ROOT, say
 
 SMALL = ["objectives=1", "steps=14", "hypotheses=6"]
 
@@ -67,3 +73,19 @@ def test_ending_a_research_run_ends_the_work(
             assert time.monotonic() < ends
             time.sleep(0.1)
         assert client.get(f"/api/runs/{work}").json()["status"] == "cancelled"
+
+
+def test_langgraph_s_own_command_line_finds_the_same_graphs(tmp_path: Path) -> None:
+    named = json.loads((ROOT / "langgraph.json").read_text())["graphs"]
+    assert list(named) == [name for name in GRAPHS if name != "toy"]
+    for name, place in named.items():
+        file, _, factory = place.partition(":")
+        assert (ROOT / file).is_file()
+        module = file.removeprefix("./").removesuffix(".py").replace("/", ".")
+        code = f"import asyncio, {module} as m; print(sorted(asyncio.run(m.{factory}()).nodes))"
+        environment = {**os.environ, "NEREUS_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        assert "__start__" in done.stdout, name

@@ -67,6 +67,8 @@ def test_a_client_that_drops_again_and_again_gets_every_event_once_and_in_order(
     assert read(toy, path, "-1", None) == whole, "what agent-chat-ui sends for the beginning"
     custom = read(toy, f"{path}?stream_mode=custom", None, None)
     assert [one[1] for one in custom] == ["metadata", "custom", "end"]
+    as_json = read(toy, f'{path}?stream_mode=["custom"]', None, None)
+    assert as_json == custom, "as LangGraph's JavaScript client asks"
 
 
 def test_the_client_s_own_reconnect_goes_on(toy: Server, client: SyncLangGraphClient) -> None:
