@@ -123,4 +123,6 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
     environment["NEREUS_HOME"] = str(Path(settings.home))
     if settings.llm_api_key is not None:
         environment["NEREUS_LLM_API_KEY"] = settings.llm_api_key.get_secret_value()
-    return subprocess.Popen([sys.executable, "-m", "nereus.api.workers", "--beside"], env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-m", "nereus.api.workers", "--beside", str(os.getpid())], env=environment
+    )
