@@ -62,6 +62,9 @@ def test_health_needs_no_token_and_all_else_does(client: TestClient) -> None:
         for method in operations:
             answer = client.request(method, filled)
             assert answer.status_code == 401, (method, path)
+            if path.startswith("/v1/"):  # errors in the form that its clients read
+                assert "nereus token create" in answer.json()["error"]["message"]
+                continue
             assert answer.headers["content-type"] == "application/problem+json"
             assert "nereus token create" in answer.json()["mend"]
 
