@@ -11,7 +11,7 @@ from pydantic import Field
 from nereus.agents.chat.book import Book
 from nereus.agents.chat.follow_up import is_follow_up
 from nereus.agents.reporter.sources import Sources
-from nereus.errors import InputError, NereusError
+from nereus.errors import InputError, NereusError, on_one_line
 from nereus.memory.records import ArtifactRef, Record, RunRecord
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Turn:
 
 def trouble(error: NereusError) -> Outcome:
     """What is said where an action could not be done."""
-    text = error.what + (f" ({error.where})" if error.where else "")
+    text = on_one_line(error.what) + (f" ({error.where})" if error.where else "")
     if text and "." not in text.split()[0]:
         text = text[0].upper() + text[1:]
     if error.mend:
