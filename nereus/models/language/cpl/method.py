@@ -95,7 +95,7 @@ class CPL(Method[CPLConfig]):
         pairs = _Pairs.of([both[i] for i in at], [rows[i] for i in at], options)
         kept = min(int(len(at) * config.validation), len(at) - 1)
         own, aside = pairs.take(range(len(at) - kept)), pairs.take(range(len(at) - kept, len(at)))
-        network = from_scratch(
+        network: nn.Module = from_scratch(
             len(tokenizer),
             width=config.width,
             layers=config.layers,
@@ -186,7 +186,7 @@ class CPL(Method[CPLConfig]):
     def _restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         self.alphabet_ = facts["alphabet"]
         config = self.config
-        network = from_scratch(
+        network: nn.Module = from_scratch(
             len(Characters(self.alphabet_)),
             width=config.width,
             layers=config.layers,
