@@ -47,19 +47,25 @@ def list_actions(
 ) -> None:
     """List actions: newest version, status, uses."""
     with _opened() as (kept, _):
-        rows = [(one, kept.standing(one)) for one in kept.list(domain)]
+        rows = [(one, kept.standing(one)) for one in kept.known(domain)]
         if as_json:
-            typer.echo(json.dumps([_document(one) | {"standing": s.model_dump()} for one, s in rows], indent=2))
+            typer.echo(
+                json.dumps([_document(one) | {"standing": s.model_dump()} for one, s in rows], indent=2)
+            )
             return
         if not rows:
             typer.echo("nothing is learned yet; `nereus actions learn` looks at ended runs")
         for one, standing in rows:
-            uses = f"{standing.successes} of {standing.uses} uses went well" if standing.uses else "not used yet"
+            uses = (
+                f"{standing.successes} of {standing.uses} uses went well" if standing.uses else "not used yet"
+            )
             typer.echo(f"{one.name}  v{one.version}  {one.domain}  {one.status}  {uses}")
 
 
 @actions_app.command("show")
-def show(name: Name, version: Version = None, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+def show(
+    name: Name, version: Version = None, as_json: Annotated[bool, typer.Option("--json")] = False
+) -> None:
     """Show an action: words, source, hash, notes, tests, where it was learned, how it fared."""
     with _opened() as (kept, _):
         one = kept.get(name, version)
@@ -67,21 +73,33 @@ def show(name: Name, version: Version = None, as_json: Annotated[bool, typer.Opt
         if as_json:
             typer.echo(json.dumps(_document(one) | {"standing": standing.model_dump()}, indent=2))
             return
-        lines = [f"{one.signature}", f"version {one.version} of {len(kept.versions(name))}, {one.status}, {one.domain}"]
-        lines += [f"decided by {one.decided_by}" + (f": {one.reason}" if one.reason else "")] if one.decided_by else []
+        lines = [
+            f"{one.signature}",
+            f"version {one.version} of {len(kept.versions(name))}, {one.status}, {one.domain}",
+        ]
+        lines += (
+            [f"decided by {one.decided_by}" + (f": {one.reason}" if one.reason else "")]
+            if one.decided_by
+            else []
+        )
         lines += [f"sha256 {one.sha256}", "", one.description.strip(), "", one.source.rstrip()]
         lines += ["", "example:", one.usage.strip()] if one.usage else []
         lines += ["", *(f"note: {note}" for note in one.notes)] if one.notes else []
         lines += ["", f"learned from {json.dumps(one.provenance, sort_keys=True)}"]
         lines += [f"test {'ok    ' if test.ok else 'FAILED'} {test.task}: {test.call}" for test in one.tests]
-        lines.append(f"{standing.successes} of {standing.uses} uses went well; lower bound of the last {standing.recent}: {standing.lower:.2f}")
+        shown = f"lower bound of the last {standing.recent}: {standing.lower:.2f}"
+        lines.append(f"{standing.successes} of {standing.uses} uses went well; {shown}")
         typer.echo("\n".join(lines))
 
 
 @actions_app.command("learn")
 def learn(
-    held_out: Annotated[int, typer.Option(help="Newest runs to validate on, and not to learn from.", min=1)] = 1,
-    activate: Annotated[bool, typer.Option("--activate", help="Make what was validated active at once.")] = False,
+    held_out: Annotated[
+        int, typer.Option(help="Newest runs to validate on, and not to learn from.", min=1)
+    ] = 1,
+    activate: Annotated[
+        bool, typer.Option("--activate", help="Make what was validated active at once.")
+    ] = False,
 ) -> None:
     """Learn pipelines from the ended runs of this home."""
     with _opened() as (kept, workspace):
@@ -100,17 +118,21 @@ def learn(
 
 
 @actions_app.command("test")
-def test(name: Name, version: Version = None) -> None:
+def carry_out(name: Name, version: Version = None) -> None:
     """Carry an action out again on tasks that it was not learned from; one that fails is no longer used."""
     with _opened() as (kept, workspace):
         one = kept.get(name, version)
         tests, fault = _validated(one, workspace)
         again = kept.validated(one, tests, not fault)
         for each in tests:
-            typer.echo(f"{'ok    ' if each.ok else 'FAILED'} {each.task}: {each.call} -> {each.expected[:12]}")
+            typer.echo(
+                f"{'ok    ' if each.ok else 'FAILED'} {each.task}: {each.call} -> {each.expected[:12]}"
+            )
         typer.echo(f"{again.name} v{again.version} is {again.status}")
         if fault:
-            raise InputError(f"validation failed: {fault}", where=f"action {name!r}", mend="revoke it, or learn it again")
+            raise InputError(
+                f"validation failed: {fault}", where=f"action {name!r}", mend="revoke it, or learn it again"
+            )
 
 
 def _validated(one: LearnedAction, workspace: Workspace) -> tuple[tuple[ActionTest, ...], str]:
@@ -123,7 +145,9 @@ def _validated(one: LearnedAction, workspace: Workspace) -> tuple[tuple[ActionTe
         runs = [
             header
             for header in workspace.repository.list_runs()
-            if header.status in ("finished", "stopped") and "data" in header.inputs and header.inputs["data"].id not in learned_from
+            if header.status in ("finished", "stopped")
+            and "data" in header.inputs
+            and header.inputs["data"].id not in learned_from
         ]
         tasks = [task_of(workspace.repository.load(header.id), workspace) for header in runs[:_TESTS]]
         found = PipelineAgent().validate(tasks, [one])
@@ -139,7 +163,9 @@ def _validated(one: LearnedAction, workspace: Workspace) -> tuple[tuple[ActionTe
         finally:
             agent.close()
     else:
-        raise InputError(f"there are no tasks of {one.domain!r}", where=f"action {one.name!r}", mend="learn it again")
+        raise InputError(
+            f"there are no tasks of {one.domain!r}", where=f"action {one.name!r}", mend="learn it again"
+        )
     return found.tests.get(one.name, ()), found.faults.get(one.name, "")
 
 
@@ -164,7 +190,9 @@ def export(
     name: Name,
     file: Annotated[Path | None, typer.Argument(help="Where to; default ACTION.py or ACTION.json.")] = None,
     version: Version = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The whole document in place of the source.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The whole document in place of the source.")
+    ] = False,
 ) -> None:
     """Write an action's source, with what is known of it as comments."""
     with _opened() as (kept, _):
@@ -175,7 +203,11 @@ def export(
         if as_json:
             place.write_text(json.dumps(_document(one), indent=2) + "\n", encoding="utf-8")
         else:
-            head = [f"{one.name}, version {one.version}, {one.status}", f"learned in {one.domain}; sha256 {one.sha256}", *one.notes]
+            head = [
+                f"{one.name}, version {one.version}, {one.status}",
+                f"learned in {one.domain}; sha256 {one.sha256}",
+                *one.notes,
+            ]
             place.write_text("".join(f"# {line}\n" for line in head) + "\n" + one.source, encoding="utf-8")
         typer.echo(str(place))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nereus import __version__
+from nereus.action_commands import actions_app
 from nereus.chat_commands import chat
 from nereus.data_commands import data_app
 from nereus.errors import InputError
@@ -44,6 +45,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(review_app, name="review")
 app.add_typer(token_app, name="token")
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(actions_app, name="actions")
 app.add_typer(llm_app, name="llm")
 app.command("chat")(chat)
 app.command("judge")(judge)

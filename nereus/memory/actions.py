@@ -185,7 +185,7 @@ class Actions:
         with self._database.read() as connection:
             return [self._read(connection, name, one) for one in connection.execute(query).scalars().all()]
 
-    def list(self, domain: str | None = None, status: Status | None = None) -> list[LearnedAction]:
+    def known(self, domain: str | None = None, status: Status | None = None) -> list[LearnedAction]:
         """Newest versions by name; with ``active`` those that may be used, which may be older than the newest."""
         query = select(_VERSIONS.c.name, func.max(_VERSIONS.c.version).label("version")).group_by(
             _VERSIONS.c.name
@@ -199,6 +199,20 @@ class Actions:
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(_VERSIONS.c.name)).all()
             return [self._read(connection, row.name, row.version) for row in rows]
+
+    def usable(self, domain: str) -> list[LearnedAction]:
+        """Active actions of a domain; one whose source was changed is left out."""
+        query = select(_VERSIONS.c.name, func.max(_VERSIONS.c.version).label("version"))
+        query = query.join(_ACTIONS, _ACTIONS.c.name == _VERSIONS.c.name)
+        query = query.where(_ACTIONS.c.domain == domain, _VERSIONS.c.status == "active")
+        found = []
+        with self._database.read() as connection:
+            for row in connection.execute(query.group_by(_VERSIONS.c.name).order_by(_VERSIONS.c.name)).all():
+                try:
+                    found.append(self._read(connection, row.name, row.version))
+                except StoreError:
+                    continue
+        return found
 
     def remove(self, name: str) -> None:
         """Forget an action with all its versions."""
@@ -346,12 +360,12 @@ class Actions:
 
         There are few of them, so that all are compared, with the embedder of the vector index.
         """
-        known = self.list(domain, "active")
-        if not known or n < 1:
+        active = self.known(domain, "active")
+        if not active or n < 1:
             return []
-        query, *vectors = self._embedder.embed([text, *(_words(one) for one in known)])
+        query, *vectors = self._embedder.embed([text, *(_words(one) for one in active)])
         ranked = sorted(
-            ((round(float(query @ vector), 6), one) for vector, one in zip(vectors, known, strict=True)),
+            ((round(float(query @ vector), 6), one) for vector, one in zip(vectors, active, strict=True)),
             key=lambda pair: (-pair[0], pair[1].name),
         )
         return [(one, similarity) for similarity, one in ranked[:n] if similarity > 0]

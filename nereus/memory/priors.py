@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Table, select
 
+from nereus.memory.actions import LearnedAction
 from nereus.memory.database import Database
 from nereus.memory.database.models import (
     DecisionRow,
@@ -99,11 +100,14 @@ class Priors(Record):
     usual: tuple[Usual, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     durations: tuple[Duration, ...] = ()
+    actions: tuple[LearnedAction, ...] = ()
+    """Pipelines that were active: questions that they fit are planned by them."""
 
     @property
     def decisive(self) -> dict[str, Any]:
         """What may change the order or the plan of a run: all but durations, which follow the clock."""
-        return self.model_dump(mode="json", exclude={"durations", "runs"})
+        left_out = {"durations", "runs"} if self.actions else {"durations", "runs", "actions"}
+        return self.model_dump(mode="json", exclude=left_out)
 
     @property
     def digest(self) -> str:

@@ -47,9 +47,13 @@ def task_of(record: RunRecord, workspace: Workspace) -> RunTask:
         for name in _TABLES
         if call and name in call.outputs
     }
+    first = {
+        one.id: workspace.repository.workflow_versions(record.header.id, one.id)[0]
+        for one in record.workflows
+    }
     return RunTask(
         record.header.id,
-        tuple(planned(record, tables)),
+        tuple(planned(record, tables, first)),
         tuple(record.header.inputs),
         dict(call.values) if call else {},
         tuple(tables.get("contrasts", ())),

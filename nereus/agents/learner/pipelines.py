@@ -79,7 +79,11 @@ def signature(objective: Objective, values: Mapping[str, Scalar], roles: Sequenc
     return found
 
 
-def planned(record: RunRecord, tables: Mapping[str, Sequence[Mapping[str, Scalar]]]) -> list[Planned]:
+def planned(
+    record: RunRecord,
+    tables: Mapping[str, Sequence[Mapping[str, Scalar]]],
+    first: Mapping[str, Workflow] | None = None,
+) -> list[Planned]:
     """Questions of an ended run with how they were planned.
 
     Parameters
@@ -88,6 +92,8 @@ def planned(record: RunRecord, tables: Mapping[str, Sequence[Mapping[str, Scalar
         The run.
     tables
         ``columns`` and ``contrasts`` of its profile.
+    first
+        Workflow id -> its first version: what was planned before a result changed it; changes are decided anew.
     """
     step_id = record.outputs.get("profile", "").partition("/")[0]
     keys = {step.id: step.call_key for step in record.steps()}
@@ -110,14 +116,11 @@ def planned(record: RunRecord, tables: Mapping[str, Sequence[Mapping[str, Scalar
         if objective.status != "done" or not own:
             continue
         before = objective.kind.value == "data"  # nothing is known yet
-        workflow = own[0]
-        plain = len(own) == 1 and workflow.version == 1
+        last = own[0]
+        workflow = (first or {}).get(last.id, last)
+        done = {step.id: step for step in last.steps}
         steps = workflow.steps
-        asked = [
-            d
-            for d in record.decisions
-            if d.subject.partition("#")[0] in {workflow.id, *(s.id for s in steps)}
-        ]
+        asked = [d for d in record.decisions if d.subject.partition("#")[0] in {last.id, *done}]
         found.append(
             Planned(
                 run_id=record.header.id,
@@ -128,12 +131,17 @@ def planned(record: RunRecord, tables: Mapping[str, Sequence[Mapping[str, Scalar
                 signature=signature(objective, {} if before else values, list(record.header.inputs)),
                 sources=sources(objective, {} if before else values, () if before else contrasts),
                 names=frozenset(names),
-                accepted=plain and all(step.status == "done" and step.verdict == "accept" for step in steps),
+                accepted=len(own) == 1
+                and all(s.status == "done" and s.verdict == "accept" for s in last.steps),
                 decisions=len(asked),
-                warned=tuple(bool(record.calls[s.call_key].warnings) if s.call_key else False for s in steps),
+                warned=tuple(_warned(record, done.get(step.id)) for step in steps),
             )
         )
     return found
+
+
+def _warned(record: RunRecord, step: Any) -> bool:
+    return step is not None and bool(step.call_key) and bool(record.calls[step.call_key].warnings)
 
 
 def _draft(step: Any, workflow_id: str, filled: set[str]) -> dict[str, Any]:
@@ -177,15 +185,19 @@ def lifted(one: Planned) -> tuple[dict[str, Any], ...] | None:
     steps = tuple({**step, "params": lift(step["params"]), "purpose": ""} for step in one.steps)
     text = canonical_json([step["params"] for step in steps])
     texts = _strings(json.loads(text))
-    outer = [
-        ref
-        for step in steps
-        for ref in _strings(step["inputs"])
-        if not ref.startswith(("#", "run/")) or ":" in ref
-    ]
+    outer = [ref for ref in _references(steps) if not ref.startswith(("#", "run/")) or ":" in ref]
     if outer or any(part in one.names for part in texts):
         return None
     return steps
+
+
+def _references(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        one
+        for step in steps
+        for reference in step["inputs"].values()
+        for one in (reference.values() if isinstance(reference, dict) else [reference])
+    ]
 
 
 def _strings(value: Any) -> list[str]:
@@ -240,8 +252,10 @@ def _action(
             if one.signature.get(key, "") == value and key in one.signature
         }
     kinds = {one: type(first.sources[one]).__name__ for one in used}
+    general = f"as planned for {first.objective.kind.value} questions before"
+    names = {name for one in group for name in one.names}
     purposes = [
-        texts[0] if len(set(texts)) == 1 else f"as planned for {first.objective.kind.value} questions before"
+        texts[0] if len(set(texts)) == 1 and not names & set(texts[0].replace(",", " ").split()) else general
         for texts in zip(*([step["purpose"] for step in one.steps] for one in group), strict=True)
     ]
     doc = f"Plan a {first.objective.kind.value} question ({first.template}): {', '.join(step['tool'] for step in steps)}."

@@ -24,6 +24,7 @@ from nereus.agents.planner.companions import (
     sheet_of,
     stem,
 )
+from nereus.agents.planner.learned_plans import PIPELINES, pipelines_of
 from nereus.agents.planner.learning import Experience, learn
 from nereus.agents.planner.refusal import refuse_design
 from nereus.agents.planner.research_graph import GRAPH_VERSION, build_research_graph
@@ -32,6 +33,7 @@ from nereus.agents.policies import make_policy
 from nereus.agents.policies.base import Metered, Mixed
 from nereus.agents.reporter.bundle import refuse_foreign_folder, refuse_unwritable_folder, write_bundle
 from nereus.errors import InputError, ResumeRefused, StoreError
+from nereus.memory.actions import Actions
 from nereus.memory.artifacts import ArtifactStore
 from nereus.memory.checkpoints import ahead, before_choices, open_checkpoints, prune
 from nereus.memory.database import DatabaseLedger
@@ -446,6 +448,7 @@ def drive(
             progress=progress,
             recall=None if settings.freeze else index,
             experience=Experience(Priors.model_validate(header.learned)),
+            pipelines=pipelines_of(header.learned, settings),
             reason=settings.reason,
         )
         given = {ref.id: ref for ref in header.inputs.values()}
@@ -627,7 +630,10 @@ def _learned(workspace: Workspace, data_id: str, policy: Policy) -> Priors:
     if workspace.settings.freeze:
         return NOTHING
     policies = policy.policies if isinstance(policy, Mixed) else {"default": policy.id}
-    return learn(facts(workspace.database), data_id, policies)
+    priors = learn(facts(workspace.database), data_id, policies)
+    known = Actions(workspace.database).usable(PIPELINES)
+    actions = tuple(one for one in known if data_id not in one.provenance.get("data", ()))
+    return priors.model_copy(update={"actions": actions}) if actions else priors
 
 
 def _told_of(priors: Priors) -> dict[str, str]:

@@ -30,6 +30,7 @@ from nereus.agents.planner.companions import options_of, owner
 from nereus.agents.planner.editing import apply_edits
 from nereus.agents.planner.escalation import Doubt, doubt, reasoned
 from nereus.agents.planner.evidence import in_order
+from nereus.agents.planner.learned_plans import note_use, planned_draft
 from nereus.agents.planner.recording import recorded
 from nereus.agents.planner.services import Services, explain
 from nereus.agents.planner.state import ObjectiveReturn, ObjectiveState
@@ -40,7 +41,6 @@ from nereus.agents.policies.base import (
     ParamsDraft,
     Refinement,
     StepAssessment,
-    WorkflowDraft,
 )
 from nereus.errors import BudgetExceeded, PlanError, on_one_line
 from nereus.memory.records import (
@@ -117,9 +117,7 @@ def plan(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any]:
             "anticipated": tuple(sorted(services.experience.anticipated(kind_of_data, objective.kind.value))),
         }
     )
-    draft = services.decide(
-        DecisionKind.PLAN_WORKFLOW, f"{objective.id}.W{number}#{attempt}", context, WorkflowDraft
-    )
+    draft = planned_draft(services, f"{objective.id}.W{number}#{attempt}", objective, context)
     workflow = materialise(draft, objective.id, number)
     return {
         "workflow": workflow.model_dump(mode="json"),
@@ -416,6 +414,7 @@ def conclude(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any
     objective = services.parsed.objective(state["objective"])
     workflow = services.parsed.workflow(state["workflow"])
     services.repository.save_workflow(services.run_id, workflow)
+    note_use(services, workflow)
     stopped = "stop" in state.get("outputs", {})
     answer = services.decide(
         DecisionKind.ASSESS_OBJECTIVE,

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from nereus.agents.planner.budget import BudgetKeeper
 from nereus.agents.planner.citations import Citations
 from nereus.agents.planner.companions import LOADED, companions, stem
+from nereus.agents.planner.learned_plans import learned_step
 from nereus.agents.planner.learning import Experience, is_usual
 from nereus.agents.planner.parsed import Parsed
 from nereus.agents.planner.recording import ContextHasher
@@ -43,6 +44,8 @@ from nereus.tools.steps import StepRunner, canonical_json
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from nereus.agents.learner.pipeline_plans import PipelinePlanner
 
 Payload = TypeVar("Payload", bound=View)
 
@@ -106,6 +109,8 @@ class Services:
     recall: VectorIndex | None = None
     experience: Experience = field(default_factory=Experience)
     """What earlier runs taught, as it was known when the run began."""
+    pipelines: PipelinePlanner | None = None
+    """Learned pipelines that were active when the run began."""
     reason: bool = True
     """Whether the reasoner looks at workflows that are uncertain or failing."""
     parsed: Parsed = field(default_factory=Parsed)
@@ -129,9 +134,17 @@ class Services:
     # ------------------------------------------------------------------------------ decisions
 
     def decide(
-        self, kind: DecisionKind, subject: str, context: DecisionContext, schema: type[Payload]
+        self,
+        kind: DecisionKind,
+        subject: str,
+        context: DecisionContext,
+        schema: type[Payload],
+        policy: Policy | None = None,
     ) -> Payload:
-        """Ask the policy, check its answer and record it. A recorded decision on an equal context is replayed."""
+        """Ask the policy, check its answer and record it. A recorded decision on an equal context is replayed.
+
+        `policy` answers in place of the run's own.
+        """
         if schema is not SCHEMAS[kind]:
             raise PolicyError(f"{kind.value} answers with {SCHEMAS[kind].__name__}, not {schema.__name__}")
         context_hash = self._hasher.hash(context)
@@ -142,7 +155,7 @@ class Services:
         if self.policy.needs_network:  # it may take long: what led here is shown and kept first
             self.repository.database.settle()
         start = time.perf_counter()
-        verdict = self.policy.decide(kind, context, seed=self.seed)
+        verdict = (policy or self.policy).decide(kind, context, seed=self.seed)
         chosen = verdict.payload.model_dump(mode="json")
         try:
             payload = schema.model_validate(chosen)
@@ -184,11 +197,13 @@ class Services:
         """
         kind_of_data = str(context.profile.values.get("data_kind") or "")
         question = context.objective.kind.value if context.objective else ""
-        if f"{kind.value}@{subject}" not in self._decided() and self.experience.routine(
-            kind_of_data, question, kind.value, tool
+        learned = learned_step(self, context)
+        if f"{kind.value}@{subject}" not in self._decided() and (
+            learned is not None or self.experience.routine(kind_of_data, question, kind.value, tool)
         ):
             call = next((one for one in reversed(context.calls) if one.step_id == context.step_id), None)
-            doubtful = call is not None and (call.status != "ok" or not call.complete or call.warnings)
+            warned = call is not None and bool(call.warnings) and not learned
+            doubtful = call is not None and (call.status != "ok" or not call.complete or warned)
             payload = _REFLEX.decide(kind, context, seed=self.seed).payload
             if not doubtful and isinstance(payload, schema) and is_usual(kind.value, payload.model_dump()):
                 self.emit("decision_routine", subject, kind=kind.value)
@@ -205,6 +220,10 @@ class Services:
         del connection
         for _ in identities:
             self.repository.database.after_commit(self.progress.decided)
+
+    def decided(self, identity: str) -> Decision | None:
+        """A recorded decision of this run."""
+        return self._decided().get(identity)
 
     def _decided(self) -> dict[str, Decision]:
         """Decisions of this run by id. One process works on a run, so they are read once."""

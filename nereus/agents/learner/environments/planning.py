@@ -218,6 +218,7 @@ def parsed(domain: str, problem: str) -> Problem:
         unified-planning is not installed, or the texts are no PDDL that it reads.
     """
     try:
+        from pyparsing import ParseBaseException
         from unified_planning.exceptions import UPException
         from unified_planning.io import PDDLReader
         from unified_planning.shortcuts import get_environment
@@ -227,13 +228,26 @@ def parsed(domain: str, problem: str) -> Problem:
         ) from error
     get_environment().credits_stream = None
     try:
-        return PDDLReader().parse_problem_string(domain, problem)
-    except (UPException, AssertionError, ValueError, KeyError, SyntaxError) as error:
+        return PDDLReader().parse_problem_string(_in_order(domain, problem), problem)
+    except (UPException, ParseBaseException, AssertionError, ValueError, KeyError, SyntaxError) as error:
         raise InputError(
             f"the problem cannot be read: {str(error) or type(error).__name__}",
             where="PDDL",
             mend="check domain and problem",
         ) from error
+
+
+def _in_order(domain: str, problem: str) -> str:
+    """A domain with its constants before its predicates, as the reader wants them, without those the problem names again."""
+    found = _CONSTANTS.search(domain)
+    if found is None:
+        return domain
+    rest = domain[: found.start()] + domain[found.end() :]
+    named = _OBJECTS.search(problem)
+    again = set(named[1].split()) if named else set()
+    if again >= set(re.split(r"\s-\s", found[1])[0].split()):
+        return rest
+    return rest.replace("(:predicates", f"{found[0]}\n(:predicates", 1)
 
 
 class TaskReader:
@@ -272,6 +286,8 @@ class TaskReader:
         return _task(parsed(self.text, problem), self.domain, name, problem)
 
 
+_CONSTANTS = re.compile(r"\(:constants([^()]*)\)")
+_OBJECTS = re.compile(r"\(:objects([^()]*)\)")
 _EMPTY = "(define (problem none) (:domain {name}) (:init) (:goal (and)))"
 
 
