@@ -156,7 +156,8 @@ def _unfenced(text: str) -> str:
 def _whole(text: str) -> list[Any]:
     """Intact values one after the other; `ValueError` where anything else is between them."""
     decoder = json.JSONDecoder()
-    found, place = [], 0
+    found: list[Any] = []
+    place = 0
     while place < len(text):
         value, place = decoder.raw_decode(text, place)
         found += value if isinstance(value, list) and not found and place == len(text) else [value]

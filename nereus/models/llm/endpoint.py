@@ -20,7 +20,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, SecretStr
 
 from nereus.errors import ContextOverflow, EndpointError, SettingsError
 from nereus.models.llm import chatml, hermes, plain_calls, tokens
@@ -48,7 +48,7 @@ _SERVER_ERROR = 500
 _DEFAULT_REPLY = 2048
 
 
-class EndpointChat(ChatOpenAI):  # type: ignore[misc]
+class EndpointChat(ChatOpenAI):
     """A chat model at an OpenAI-compatible endpoint."""
 
     call_timeout_s: float = 60.0
@@ -74,7 +74,7 @@ class EndpointChat(ChatOpenAI):  # type: ignore[misc]
         with self._lock:
             if not self._asked and self.probe_window and self.openai_api_base:
                 key = self.openai_api_key
-                secret = key.get_secret_value() if hasattr(key, "get_secret_value") else None
+                secret = key.get_secret_value() if isinstance(key, SecretStr) else None
                 self._window = context_window(
                     self.openai_api_base, self.model_name, secret, min(PROBE_S, self.call_timeout_s / 3)
                 )
@@ -290,11 +290,12 @@ class EndpointChat(ChatOpenAI):  # type: ignore[misc]
 
         offered = kwargs.get("tools") or ()
         try:
-            first, pieces = await retrying_async(self.retries)(started, messages, kwargs)
+            begun: Any = await retrying_async(self.retries)(started, messages, kwargs)
         except EndpointError as error:
             if not self._may_ask_in_text(error, offered):
                 raise
-            first, pieces = await retrying_async(self.retries)(started, *_in_text(messages, kwargs))
+            begun = await retrying_async(self.retries)(started, *_in_text(messages, kwargs))
+        first, pieces = begun
         reader = _StreamReader(offered)
         for piece in reader.read(first):
             yield piece
@@ -314,7 +315,7 @@ class EndpointChat(ChatOpenAI):  # type: ignore[misc]
     ) -> AsyncIterator[ChatGenerationChunk]:
         with self._metered(messages, options, deadline) as spent:
             finished = False
-            pieces = super()._astream(messages, stop, run_manager, **options)
+            pieces: Any = super()._astream(messages, stop, run_manager, **options)
             end = time.monotonic() + spent.seconds
             try:
                 while True:
@@ -387,13 +388,14 @@ def _read(result: ChatResult, offered: Sequence[Mapping[str, Any]]) -> ChatResul
     if read.broken or read.partial:
         bad = [(one.text, one.why) for one in read.broken]
         bad += [(read.partial, "it was cut off")] if read.partial else []
-        changed.invalid_tool_calls = [
+        invalid: list[Any] = [
             *changed.invalid_tool_calls,
             *(
                 {"name": None, "args": text, "id": None, "error": why, "type": "invalid_tool_call"}
                 for text, why in bad
             ),
         ]
+        changed.invalid_tool_calls = invalid
     first = ChatGeneration(message=changed, generation_info=generation.generation_info)
     return ChatResult(generations=[first, *result.generations[1:]], llm_output=result.llm_output)
 
@@ -583,7 +585,8 @@ def embeddings(settings: Settings) -> Embeddings | None:
     from langchain_openai import OpenAIEmbeddings
 
     key = settings.llm_api_key
-    model: Embeddings = OpenAIEmbeddings(
+    made: Any = OpenAIEmbeddings
+    model: Embeddings = made(
         model=settings.llm_embedding_model,
         base_url=settings.llm_base_url,
         api_key=key or "not-needed",

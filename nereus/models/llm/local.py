@@ -89,7 +89,7 @@ class LocalChat(BaseChatModel):
         from nereus.models.training.device import resolve
 
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
         )
         return cls.of(model.to(resolve(device)), tokenizer, folder=str(folder), **fields)
@@ -98,7 +98,8 @@ class LocalChat(BaseChatModel):
     def of(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **fields: Any) -> LocalChat:
         """Wrap a model and its tokenizer."""
         made = cls(**fields)
-        made._model, made._tokenizer = model.eval(), tokenizer
+        made._model, made._tokenizer = model, tokenizer
+        made._model.eval()
         return made
 
     @property
@@ -111,7 +112,10 @@ class LocalChat(BaseChatModel):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
         found = super()._get_ls_params(stop=stop, **kwargs)
-        found["ls_provider"], found["ls_model_name"] = "nereus", kwargs.get("model") or Path(self.folder).name or "local"
+        found["ls_provider"], found["ls_model_name"] = (
+            "nereus",
+            kwargs.get("model") or Path(self.folder).name or "local",
+        )
         return found
 
     # ------------------------------------------------------------------ size
@@ -159,7 +163,12 @@ class LocalChat(BaseChatModel):
             return chatml.encode(self._tokenizer, [one.content for one in rendered], fill)
         given = [_as_dict(one) for one in messages]
         texts: list[str] = []
-        _each_text(given, lambda text: texts.append(text) or text)
+
+        def keep(text: str) -> str:
+            texts.append(text)
+            return text
+
+        _each_text(given, keep)
 
         def fill_template(changed: list[str]) -> str:
             left = iter(changed)
@@ -296,7 +305,7 @@ class _Writing:
         chat, writing = self.chat, self
         end = self._start + self._seconds
 
-        class Count(StoppingCriteria):  # type: ignore[misc]
+        class Count(StoppingCriteria):
             """Counts tokens; ends when nobody reads any more."""
 
             def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
@@ -304,7 +313,7 @@ class _Writing:
                 over = writing._left.is_set() or time.monotonic() > end
                 return torch.full((input_ids.shape[0],), over, dtype=torch.bool, device=input_ids.device)
 
-        streamer = TextIteratorStreamer(
+        streamer: Any = TextIteratorStreamer(
             chat._tokenizer, skip_prompt=True, skip_special_tokens=True, timeout=max(self._seconds, 0.01)
         )
         inputs = torch.tensor([self.numbers], device=chat._model.device)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 from langchain_core.messages import AIMessage, HumanMessage
+from pydantic import SecretStr
 
 from nereus.errors import NereusError
 from nereus.models.llm import hermes
@@ -115,9 +116,7 @@ def probe(model: EndpointChat, tell: Callable[[Finding], None] = lambda found: N
 def _listed(model: EndpointChat) -> Finding:
     base = (model.openai_api_base or "https://api.openai.com/v1").rstrip("/")
     key = model.openai_api_key
-    headers = (
-        {"Authorization": f"Bearer {key.get_secret_value()}"} if hasattr(key, "get_secret_value") else {}
-    )
+    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if isinstance(key, SecretStr) else {}
     start = time.monotonic()
     try:
         answer = httpx.get(f"{base}/models", headers=headers, timeout=10.0, trust_env=False)
@@ -142,7 +141,7 @@ def _listed(model: EndpointChat) -> Finding:
 def _chat(model: EndpointChat) -> Finding:
     start = time.monotonic()
     reply = model.invoke([HumanMessage("Hello")])
-    usage = reply.usage_metadata or {}
+    usage: Any = reply.usage_metadata or {}
     told = f"{usage['input_tokens']}+{usage['output_tokens']} tokens" if usage else "tokens not told"
     return Finding("chat", "yes", f"{time.monotonic() - start:.1f} s, {told}")
 
@@ -156,7 +155,8 @@ def _reads_all(model: EndpointChat) -> Finding:
     """A prompt of some length, whose tokens are told: servers with a short window cut it in silence."""
     words = " ".join(f"colour{number}" for number in range(_LONG_WORDS))
     reply = model.invoke([HumanMessage(f"{words}\nHello")])
-    told = (reply.usage_metadata or {}).get("input_tokens")
+    usage: Any = reply.usage_metadata or {}
+    told = usage.get("input_tokens")
     if not told:
         return Finding("reads the whole prompt", "unknown", "tokens are not told")
     cut = looks_cut(len(words), told)

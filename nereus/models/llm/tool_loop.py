@@ -101,7 +101,7 @@ def run_tool_loop(
     InputError
         There is no question, or two tools have one name.
     """
-    messages = [HumanMessage(question)] if isinstance(question, str) else list(question)
+    messages: list[BaseMessage] = [HumanMessage(question)] if isinstance(question, str) else list(question)
     if not messages or not text_of(messages[-1]).strip():
         raise InputError(
             "there is no question", where="tool loop", mend="give at least one message with text"

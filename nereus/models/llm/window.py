@@ -54,8 +54,8 @@ def _asked(client: httpx.Client, base: str, model: str) -> Iterator[Any]:
     parts = urlsplit(base)
     root = urlunsplit((parts.scheme, parts.netloc, "", "", ""))
     listed = _json(client, "GET", f"{base}/models")
-    rows = listed.get("data") if isinstance(listed.get("data"), list) else []
-    rows = [one for one in rows if isinstance(one, dict)]
+    told = listed.get("data")
+    rows = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
     of_model = [one for one in rows if one.get("id") == model] or (rows if len(rows) == 1 else [])
     for one in of_model:
         yield one.get("max_model_len")  # vLLM, SGLang
@@ -78,8 +78,8 @@ def _asked(client: httpx.Client, base: str, model: str) -> Iterator[Any]:
     for one in of_model:
         meta = one.get("meta")
         yield meta.get("n_ctx_train") if isinstance(meta, dict) else None
-    rows = _json(client, "GET", f"{root}/api/v0/models").get("data")  # LM Studio
-    for one in rows if isinstance(rows, list) else ():
+    told = _json(client, "GET", f"{root}/api/v0/models").get("data")  # LM Studio
+    for one in told if isinstance(told, list) else ():
         if isinstance(one, dict) and one.get("id") == model:
             yield one.get("loaded_context_length")
             yield one.get("max_context_length")

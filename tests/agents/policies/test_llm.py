@@ -23,11 +23,11 @@ from nereus.agents.policies.base import (
     ProfileView,
     StepAssessment,
 )
-from nereus.models.llm.ceilings import Prices
 from nereus.agents.policies.llm import LLMPolicy, read_reply
 from nereus.agents.policies.prompts import PromptWriter, blocks_of
 from nereus.errors import PolicyError
 from nereus.memory.records import Contrast, Decision, Objective, ObjectiveKind
+from nereus.models.llm.ceilings import Prices
 from tests.agents.policies.scripted import ScriptedModel, ToolModel, scripted
 
 

@@ -45,8 +45,8 @@ CARD = Card(
     status=Status.MECHANISM,
     limits=(
         "No weights of the family are here: a model learned on a laptop writes words, not sense.",
-        "The gain of the three ways of reading long texts was not seen here: a model of half a million tokens of training (one seed) "
-        "loses nothing beyond its 128 tokens, so there was nothing to win back. Train longer before judging them.",
+        "The gain of the three ways of reading long texts was not seen here: after half a million tokens of training (one seed) "
+        "a model loses nothing beyond its 128 tokens, so there was nothing to win back. Train longer before judging them.",
         "Supervised fine-tuning, reward model and PPO of the report are not part of it.",
         "Beyond the trained length the rotary base follows the number of tokens read so far, so that a long text at once and "
         "token by token differ a little where the base changes in between.",

@@ -35,7 +35,8 @@ class LongContext:
         """The rotary base for a text of so many tokens."""
         if self.mode == "plain":
             return base
-        return base * alpha(length, self.trained) ** (head_width / (head_width - 2))
+        stretched: float = base * alpha(length, self.trained) ** (head_width / (head_width - 2))
+        return stretched
 
     def query_scale(self, positions: Tensor) -> Tensor | None:
         """Factor of each query by its position (from 0), of the positions' shape; None where there is none."""

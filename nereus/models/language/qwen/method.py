@@ -190,7 +190,8 @@ class Qwen(Method[QwenConfig]):
         model = Qwen2ForCausalLM(transformers_config(self.config, network.vocabulary))
         model.load_state_dict({name: one.detach().cpu() for name, one in network.state_dict().items()})
         model.save_pretrained(folder)
-        PreTrainedTokenizerFast(
+        wrapped: Any = PreTrainedTokenizerFast
+        wrapped(
             tokenizer_object=tokenizer.of(self.tokenizer_.to_str()),
             eos_token=tokenizer.END_OF_TEXT,
             pad_token=tokenizer.END_OF_TEXT,
