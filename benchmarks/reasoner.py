@@ -106,6 +106,7 @@ def main() -> int:
     parser.add_argument("--data", help="folder of the public data sets; default NEREUS_DATA")
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument("--scratch", type=Path, help="folder of finished seeds")
+    parser.add_argument("--name", default="reasoner", help="name of the results file")
     options = parser.parse_args()
     chosen = options.tasks.split(",")
     if unknown := sorted(set(chosen) - set(TASKS)):
@@ -125,7 +126,7 @@ def main() -> int:
             json.dumps(without_nan({**content, "seconds": round(seconds, 1)}), indent=2) + "\n"
         )
     else:
-        store("reasoner", content, module="benchmarks.reasoner", arguments=sys.argv[1:], seconds=seconds)
+        store(options.name, content, module="benchmarks.reasoner", arguments=sys.argv[1:], seconds=seconds)
         if "countdown" in tasks:
             curves.draw(without_nan(tasks["countdown"]), IMAGES)
     print(json.dumps(content["demands"], indent=2))
