@@ -23,7 +23,7 @@ export function network(graph: Graph): Builder {
         top: 30,
         draggable: true,
         categories: kinds.map((kind, place) => ({ name: words(kind), itemStyle: { color: group(colours, place) } })),
-        force: { repulsion: 260, edgeLength: [50, 170], gravity: 0.06, friction: 0.2, layoutAnimation: false },
+        force: { repulsion: 200, edgeLength: [40, 140], gravity: 0.09, friction: 0.2, layoutAnimation: false },
         label: { show: true, position: "right", fontSize: 10, color: colours.ink, formatter: "{b}" },
         labelLayout: { hideOverlap: true },
         emphasis: { focus: "adjacency", label: { fontWeight: 600 } },
