@@ -1,4 +1,4 @@
-"""The application behind a real socket, with a desk that works in its home; a language model where a test sets one."""
+"""The application behind a real socket; a language model where a test sets one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from nereus.agents.chat import LocalDesk
 from nereus.api.app import create_app
-from nereus.api.openai import agent
 from nereus.memory.tokens import Tokens
 from nereus.settings import Settings, load_settings
 from tests.api.conftest import free_port
@@ -59,5 +57,4 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("openai")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        patch.setattr(agent, "desk_of", lambda state, owner: LocalDesk(state.workspace, owner=owner))
         yield from serve(load_settings(home=home / "home", serve_tokens="always"))
