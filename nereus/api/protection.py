@@ -32,7 +32,13 @@ _HEADERS = {
 CROSS_ORIGIN: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
     "allow_headers": ["*"],
-    "expose_headers": ["content-location", "location", "x-pagination-next", "x-pagination-total", "mcp-session-id"],
+    "expose_headers": [
+        "content-location",
+        "location",
+        "x-pagination-next",
+        "x-pagination-total",
+        "mcp-session-id",
+    ],
     "max_age": 600,
 }
 """What pages of origins that the settings name may ask and read. They show a token: no cookie is taken from them."""

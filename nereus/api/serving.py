@@ -11,9 +11,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import uvicorn
+from pydantic import SecretStr
 
 from nereus.api.app import create_app
 from nereus.api.protection import LOOPBACK
@@ -112,17 +112,24 @@ def _keep(settings: Settings, stop: threading.Event) -> None:
         stop.wait(pause)
 
 
+def worker_environment(settings: Settings) -> dict[str, str]:
+    """The server's settings as a worker reads them, secrets among them: nobody but the worker sees them."""
+    given = {**settings.model_dump(exclude_unset=True), "home": settings.home}
+    told = {name: json.dumps(value, default=_told) for name, value in given.items() if value is not None}
+    return dict(os.environ) | {
+        f"NEREUS_{name.upper()}": json.loads(text) if text.startswith('"') else text
+        for name, text in told.items()
+    }
+
+
+def _told(value: object) -> object:
+    """What JSON has no form for: a secret is its text, anything else (a path, an address) as it is written."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
 def _start(settings: Settings) -> subprocess.Popen[bytes]:
     """A worker with the server's settings, which it reads from its environment alone."""
-    given = settings.model_dump(mode="json", exclude_unset=True, exclude={"llm_api_key"})
-    environment = dict(os.environ) | {
-        f"NEREUS_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
-        for name, value in given.items()
-        if value is not None
-    }
-    environment["NEREUS_HOME"] = str(Path(settings.home))
-    if settings.llm_api_key is not None:
-        environment["NEREUS_LLM_API_KEY"] = settings.llm_api_key.get_secret_value()
+    environment = worker_environment(settings)
     return subprocess.Popen(
         [sys.executable, "-m", "nereus.api.workers", "--beside", str(os.getpid())], env=environment
     )

@@ -55,7 +55,7 @@ def test_health_needs_no_token_and_all_else_does(client: TestClient) -> None:
     assert client.get("/healthz").json()["status"] == "ok"
     document = client.get("/openapi.json").json()
     for path, operations in document["paths"].items():
-        if path == "/healthz":
+        if path in ("/healthz", "/ok", "/info"):  # what clients ask before they have a token
             continue
         filled = path.replace("{run_id}", "r0000000000-1").replace("{dataset_id}", f"d{'0' * 16}")
         filled = filled.replace("{job_id}", f"j{'0' * 16}").replace("{", "").replace("}", "")

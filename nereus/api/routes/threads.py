@@ -205,7 +205,7 @@ async def say(
 
 
 @router.get("/{thread_id}/approvals", responses=documented(*_ONE))
-def approvals(thread_id: ThreadId, turns: Turns, caller: Reader) -> list[dict[str, Any]]:
+def thread_approvals(thread_id: ThreadId, turns: Turns, caller: Reader) -> list[dict[str, Any]]:
     """Requests that wait for an answer."""
     return turns.requests(turns.threads.get(thread_id, caller.owner))
 
@@ -246,7 +246,7 @@ def cancel(thread_id: ThreadId, turns: Turns, caller: Writer) -> ThreadView:
 
 
 @router.get("/{thread_id}/artifacts/{artifact_id}", response_class=Response, responses=documented(*_ONE))
-def artifact(
+def thread_artifact(
     thread_id: ThreadId,
     artifact_id: Annotated[str, Path(pattern="^[0-9a-f]{64}$")],
     turns: Turns,
