@@ -12,6 +12,7 @@ from nereus.agents.chat.desk import Dataset, FollowUp
 from nereus.agents.chat.follow_up import queue_follow_up
 from nereus.agents.planner.queued import queue_run
 from nereus.errors import InputError, NotFound
+from nereus.memory.actions import Actions
 from nereus.memory.records import ArtifactRef, Event, RunHeader, RunRecord, ToolCall
 from nereus.memory.threads import Note, Notes
 from nereus.memory.uploads import Upload, Uploads
@@ -221,7 +222,8 @@ class RecordedDesk:
 
     def actions(self) -> list[Mapping[str, Any]]:
         """See `Desk`."""
-        return []
+        known = Actions(self.workspace.database).known(status="active")
+        return [{"name": one.name, "summary": one.description} for one in known]
 
     # ------------------------------------------------------------------ long-term memory
 

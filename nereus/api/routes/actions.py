@@ -64,4 +64,4 @@ def list_actions(state: State, caller: Reader) -> list[ActionView]:
     """The newest version of each learned action."""
     del caller
     actions = Actions(state.workspace.database)
-    return [ActionView.of(one, actions.standing(one)) for one in actions.list()]
+    return [ActionView.of(one, actions.standing(one)) for one in actions.known()]
