@@ -148,18 +148,18 @@ CARD = Card(
     figures=(
         Figure(
             metric="mean Spearman within assays, by affinity, without poses",
-            value=-0.062,
+            value=-0.097,
             data="1,414 compounds in 49 assays of six targets (ChEMBL 32), a quarter of the assays held out, width 32, "
             "ten epochs, mean of three seeds",
             baseline="ridge regression on Morgan fingerprints 0.262, on affinities less their assay's mean 0.296; without the "
-            "ranking loss 0.005",
+            "ranking loss -0.045",
             result="mbp.json:figures.pose_free.mean.mbp",
         ),
         Figure(
             metric="mean Spearman within assays, by the learned relation, without poses",
-            value=0.005,
+            value=0.003,
             data="the same",
-            baseline="number of set bits of the fingerprint 0.099; not told the protein 0.103",
+            baseline="number of set bits of the fingerprint 0.099; not told the protein 0.025",
             result="mbp.json:figures.pose_free.mean.mbp_by_relation",
         ),
         Figure(
@@ -177,7 +177,9 @@ CARD = Card(
         "every seed; that the ranking loss helps was not seen.",
         "With poses it orders ligands of held-out targets worse than their molecular weight does, and a pocket whose residues "
         "exchanged their names serves as well: that it reads the protein's residues was not seen.",
-        "The figures without poses were measured before batches were made even, and were not measured again.",
+        "Trained four times as long (one seed) it orders the assays that it learned from, 0.59, and the held-out ones no better, "
+        "-0.04: what it learns does not carry over to other assays.",
+        "The figures with poses were measured before running statistics were settled after training, and not again.",
         "Neither ChEMBL-Dock nor PDBbind is at hand, so the published evaluation was not run.",
         "The step size follows the schedule of the settings; the paper lowers it where validation stands still.",
         "Nothing is docked here: poses are the user's.",
