@@ -20,8 +20,8 @@ from nereus.agents.judge.metrics import Metric
 from nereus.agents.judge.review import METRICS, draw_items, read_sheets, write_sheet
 from nereus.agents.judge.scoring import judge_run
 from nereus.agents.policies.asking import ChatCaller
-from nereus.models.llm.ceilings import Ceilings, Meter
 from nereus.errors import InputError
+from nereus.models.llm.ceilings import Ceilings, Meter
 from nereus.settings import load_settings
 from tests.agents.policies.scripted import ScriptedModel
 
