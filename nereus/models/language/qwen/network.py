@@ -248,7 +248,9 @@ class QwenNetwork(nn.Module):
 
 
 def rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Vectors turned by their positions, in float32; halves of a vector are the two parts of each plane."""
-    wide = x.float()
-    first, second = wide.chunk(2, dim=-1)
-    return (wide * cosine + torch.cat([-second, first], dim=-1) * sine).to(x.dtype)
+    """Vectors turned by their positions; halves of a vector are the two parts of each plane.
+
+    Angles are in float32, the turn itself in the precision of the vectors, as the family was trained.
+    """
+    first, second = x.chunk(2, dim=-1)
+    return x * cosine.to(x.dtype) + torch.cat([-second, first], dim=-1) * sine.to(x.dtype)
