@@ -1,6 +1,7 @@
 """Qwen: does reading beyond the trained length work without training, and is the decoder that of transformers' Qwen2?
 
     python -m benchmarks.methods.qwen [--data FOLDER] [--seeds 3] [--tokens 1000000]
+    python -m benchmarks.methods.qwen --parity
 
 A decoder is trained on windows of 128 tokens of GSM8K (train) and wikitext-2 (valid), and asked about the last articles of
 wikitext-2 (test), in windows of 128, 512 and 1,024 tokens: plain, with dynamic NTK, with LogN, with layered windows. All ways are
@@ -14,8 +15,10 @@ import gzip
 import json
 import sys
 import time
+from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -102,15 +105,23 @@ def parity() -> dict[str, float]:
         theirs.load_state_dict(ours.state_dict())
         tokens = torch.from_numpy(np.random.default_rng(0).integers(3, 1024, (4, 256)))
         expected = theirs(tokens).logits
-        found[name] = float((ours(tokens) - expected).abs().max())
-        half = (ours.bfloat16()(tokens).float() - theirs.bfloat16()(tokens).logits.float()).abs().max()
-        found[f"{name}_bfloat16"] = float(half)
-        ours.float().load_state_dict(theirs.float().state_dict())
-        expected = theirs(tokens).logits
+        found[name] = apart(ours(tokens), expected)
+        # Read from a folder: `.to(bfloat16)` would round transformers' frequencies as well.
+        with TemporaryDirectory() as folder:
+            theirs.save_pretrained(folder)
+            half = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+        rounded = deepcopy(ours).bfloat16()(tokens)
+        found[f"{name}_bfloat16"] = apart(rounded, half(tokens).logits)
+        found[f"{name}_bfloat16_to_float32"] = apart(rounded, expected)
         for block in ours.model.layers:
             block.self_attn.v_proj.bias.zero_()
-        found[f"{name}_without_bias"] = float((ours(tokens) - expected).abs().max())
+        found[f"{name}_without_bias"] = apart(ours(tokens), expected)
     return found
+
+
+def apart(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Largest difference."""
+    return float((a.float() - b.float()).abs().max())
 
 
 def main() -> None:
@@ -118,11 +129,29 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=1_000_000)
+    parser.add_argument("--parity", action="store_true", help="only compare with transformers")
     given = parser.parse_args()
     start = time.time()
+    more_versions = {name: version(name) for name in ("torch", "transformers", "tokenizers")}
+    if given.parity:
+        content = {
+            "baseline": "transformers' Qwen2ForCausalLM with the same random weights; controls: float32, no bias on values",
+            "seeds": [0],
+            "more_versions": more_versions,
+            "figures": parity(),
+        }
+        store(
+            f"{NAME}_parity",
+            content,
+            module="benchmarks.methods.qwen",
+            arguments=sys.argv[1:],
+            seconds=time.time() - start,
+        )
+        print(json.dumps(content["figures"]))
+        return
     learned, text = texts_of(data_folder(given.data))
     torch.set_num_threads(1)
-    figures: dict[str, Any] = {"parity": parity(), "seeds": []}
+    figures: dict[str, Any] = {"seeds": []}
     for seed in range(given.seeds):
         model = Qwen(**SETTINGS, tokens=given.tokens, random_state=seed, device="cpu", validation=0.02,
                      training__epochs=4, training__batch_size=16).fit(learned)  # fmt: skip
@@ -147,7 +176,7 @@ def main() -> None:
             "seeds": [each["seed"] for each in figures["seeds"]],
             "settings": SETTINGS | {"tokens": given.tokens},
             "data": "GSM8K train (3,000 items) and wikitext-2 valid to learn, last tenth of wikitext-2 test to judge",
-            "more_versions": {name: version(name) for name in ("torch", "transformers", "tokenizers")},
+            "more_versions": more_versions,
             "figures": figures,
         }
         store(
