@@ -1,10 +1,11 @@
 """Every call of a faulty endpoint ends within its limit with a stated reason: 300 faults, by a real server over real sockets.
 
-    python -m benchmarks.endpoint_faults [--calls 300] [--limit 1.5]
+    python -m benchmarks.endpoint_faults [--calls 300] [--limit 1.5] [--side 4]
 
 Each call is made in one of four ways (invoke, stream, a tool offered, the `llm` policy's question) against a server on loopback
 that hangs, drips, closes, cuts, lies or breaks. Held: the call ends within its limit and a second, an error of ours says why
-(and names no key), or the text that came is whole; a policy leaves the decision to the rules and says why.
+(and names no key), or the text that came is whole; a policy leaves the decision to the rules and says why. A policy's question is
+up to three calls (asked, with the tools in text, repaired), each with the limit. Calls are made side by side: they mostly wait.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -241,7 +243,9 @@ CONTEXT = DecisionContext(
         for n in (2, 3)
     )
 )
-WAYS = ("invoke", "stream", "tool", "policy")
+CALLS = {"invoke": 1, "stream": 1, "tool": 1, "policy": 3}
+"""Ways to ask, and how many calls each makes at most."""
+WAYS = tuple(CALLS)
 
 
 def _settings(home: Path, url: str, limit: float) -> Settings:
@@ -284,8 +288,7 @@ def judged(fault: str, way: str, limit: float, home: Path) -> dict[str, Any]:
             ended, said, seconds = asked(way, url, home, limit)
         except BaseException as error:  # noqa: BLE001 - what is not ours is the finding
             ended, said, seconds = "foreign", f"{type(error).__name__}: {error}", 0.0
-    # A policy asks again with the tools in text, and each question has the limit of its own.
-    allowed = limit * (3 if way == "policy" else 1) + GRACE_S
+    allowed = limit * CALLS[way] + GRACE_S
     kept = (
         ended in ("error", "fallback", "text")
         and bool(said or ended == "text")
@@ -306,6 +309,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--limit", type=float, default=1.5)
+    parser.add_argument("--side", type=int, default=4, help="calls side by side")
     given = parser.parse_args()
     start = time.time()
     rng = random.Random(0)
@@ -314,7 +318,8 @@ def main() -> None:
     rng.shuffle(plan)
     with TemporaryDirectory() as home:
         asked("invoke", "http://127.0.0.1:9/v1", Path(home), 5.0)  # imports
-        rows = [judged(fault, way, given.limit, Path(home)) for fault, way in plan]
+        with ThreadPoolExecutor(given.side) as pool:
+            rows = list(pool.map(lambda one: judged(*one, given.limit, Path(home)), plan))
     broken = [one for one in rows if not one["kept"]]
     for one in broken:
         print(one)
@@ -324,6 +329,7 @@ def main() -> None:
         "ended": dict(Counter(one["ended"] for one in rows)),
         "longest_s": {way: max((one["seconds"] for one in rows if one["way"] == way), default=0.0) for way in WAYS},
         "limit_s": given.limit,
+        "allowed_s": {way: given.limit * calls + GRACE_S for way, calls in CALLS.items()},
         "broken": broken,
         "reasons": {fault: next(one["said"].splitlines()[0] if one["said"] else "" for one in rows if one["fault"] == fault)
                     for fault in FAULTS if any(one["fault"] == fault for one in rows)},
