@@ -166,7 +166,7 @@ def _asking(verb: str, about: str) -> None:
 
             from nereus.models.card import Verb
             from nereus.models.files import with_contents
-            from nereus.models.tables import PROBLEM, answer
+            from nereus.models.tables import PROBLEM, REASON, answer
             from nereus.tool_commands import read_table_file
 
             method, known = _open(model)
@@ -194,7 +194,10 @@ def _asking(verb: str, about: str) -> None:
             bad = int((found[PROBLEM] != "").sum()) if PROBLEM in found else 0
             if bad:
                 typer.echo(f"warning: {bad} rows cannot be read; column {PROBLEM!r} says why")
-            typer.echo(f"{len(found) - bad} answers are in {out}")
+            none = int((found[REASON].fillna("") != "").sum()) if REASON in found else 0
+            if none:
+                typer.echo(f"warning: {none} of what was made is no answer; column {REASON!r} says why")
+            typer.echo(f"{len(found) - bad - none} answers are in {out}")
 
     methods_app.command(verb, help=about)(command)
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PROBLEM = "problem"
 """Column that says why a row has no answer; there only where a row has none."""
+REASON = "reason"
+"""Column of what was generated: why it is no answer."""
 
 
 def unreadable(

@@ -506,8 +506,11 @@ def test_command_line_learns_and_makes_molecules(tmp_path: Path) -> None:
     assert list(made.index) == ["0/1", "0/2", "0/3", "1"]
     assert made["problem"].tolist()[3] == "has an empty text"
     assert (made["smiles"].notna() | made["reason"].notna() | made["problem"].notna()).all()
-    run(*asked, "--set", "n=5")
-    assert len(pd.read_csv(tmp_path / "made.csv")) == 5
+    told = run(*asked, "--set", "n=5")
+    made = pd.read_csv(tmp_path / "made.csv")
+    assert len(made) == 5
+    assert f"{made['smiles'].notna().sum()} answers are in" in told
+    assert ("is no answer" in told) == made["smiles"].isna().any()
 
 
 # ------------------------------------------------------------------ how generated molecules are judged

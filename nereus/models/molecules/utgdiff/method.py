@@ -33,6 +33,7 @@ from nereus.models.molecules.utgdiff.packed import PackedExamples, PackedMolecul
 from nereus.models.molecules.utgdiff.pretrained import put, read_pretrained
 from nereus.models.molecules.utgdiff.sampling import Drawing, sample
 from nereus.models.molecules.utgdiff.text import TextTokenizer
+from nereus.models.tables import REASON
 from nereus.models.training import Session, train
 from nereus.models.training.device import derive_seed, seeded
 
@@ -351,7 +352,7 @@ class UTGDiff(Method[UTGDiffConfig]):
             [
                 {
                     "smiles": one.smiles,
-                    "reason": one.reason,
+                    REASON: one.reason,
                     "note": one.note,
                     "mended": one.mended,
                     "graph": one.graph,
