@@ -1,6 +1,6 @@
 """Every call of a faulty endpoint ends within its limit with a stated reason: 300 faults, by a real server over real sockets.
 
-    python -m benchmarks.endpoint_faults [--calls 300] [--limit 1.5] [--side 4]
+    python -m benchmarks.endpoint_faults [--calls 300] [--limit 1.5] [--side 12]
 
 Each call is made in one of four ways (invoke, stream, a tool offered, the `llm` policy's question) against a server on loopback
 that hangs, drips, closes, cuts, lies or breaks. Held: the call ends within its limit and a second, an error of ours says why
@@ -309,7 +309,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--limit", type=float, default=1.5)
-    parser.add_argument("--side", type=int, default=4, help="calls side by side")
+    parser.add_argument("--side", type=int, default=12, help="calls side by side")
     given = parser.parse_args()
     start = time.time()
     rng = random.Random(0)
@@ -319,10 +319,12 @@ def main() -> None:
     with TemporaryDirectory() as home:
         asked("invoke", "http://127.0.0.1:9/v1", Path(home), 5.0)  # imports
         with ThreadPoolExecutor(given.side) as pool:
-            rows = list(pool.map(lambda one: judged(*one, given.limit, Path(home)), plan))
+            rows = []
+            for row in pool.map(lambda one: judged(*one, given.limit, Path(home)), plan):
+                rows.append(row)
+                if len(rows) % 25 == 0 or not row["kept"]:
+                    print(len(rows), row, flush=True)
     broken = [one for one in rows if not one["kept"]]
-    for one in broken:
-        print(one)
     figures = {
         "calls": len(rows),
         "kept": sum(one["kept"] for one in rows),
