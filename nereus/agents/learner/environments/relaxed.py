@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
+from itertools import islice
 
 from nereus.agents.learner.environments.base import Literal
-from nereus.agents.learner.environments.operators import State, ground, groundings
+from nereus.agents.learner.environments.operators import Operator, State, ground, groundings
 from nereus.agents.learner.environments.planning import PlanningTask
 
 _FAR = 1_000_000
+_MOST_GROUNDINGS = 20_000
+"""An operator that can be applied in more ways is left out of the estimate (not of the search)."""
 
 
 class AdditiveEstimate:
-    """Sum over the goals of what each costs by itself, in primitive actions, ignoring what actions undo.
+    """Sum over the goals of what each costs by itself, in decisions, ignoring what actions undo.
 
     Parameters
     ----------
     task
-        The task. Its primitives are grounded once, as far as they can ever become applicable.
+        The task.
+    operators
+        What a decision may be; the primitives where nothing is given. Each is grounded once, as far as it can ever
+        become applicable. What a macro undoes of its own is no effect of it, so that an estimate over macros ignores
+        less than one over primitives.
     """
 
-    def __init__(self, task: PlanningTask) -> None:
+    def __init__(self, task: PlanningTask, operators: Sequence[Operator] | None = None) -> None:
+        operators = list(operators or task.domain.operators.values())
         self._numbers: dict[Literal, int] = {}
         self._goal = [self._number(one) for one in task.goal]
         reached = set(task.initial)
@@ -33,11 +42,15 @@ class AdditiveEstimate:
                 facts.setdefault(one[0], [])
                 facts[one[0]] = [*facts[one[0]], one]
             new: set[Literal] = set()
-            for name, operator in task.domain.operators.items():
-                for binding in groundings(operator, task.world, frozenset(), facts):
-                    if (name, binding) in seen:
+            for operator in operators:
+                limit = _MOST_GROUNDINGS + 1 if operator.steps else None
+                found = list(islice(groundings(operator, task.world, frozenset(), facts), limit))
+                if operator.steps and len(found) > _MOST_GROUNDINGS:
+                    continue
+                for binding in found:
+                    if (operator.name, binding) in seen:
                         continue
-                    seen.add((name, binding))
+                    seen.add((operator.name, binding))
                     conditions = [ground(one, binding) for one in operator.positive]
                     needs.append([self._number(one) for one in conditions if one[0] not in task.world.fixed])
                     effects = [ground(one, binding) for one in operator.added]
@@ -47,6 +60,8 @@ class AdditiveEstimate:
                 break
             reached |= new
         self._makes = makes
+        self._needs = needs
+        self._literals = list(self._numbers)
         self._wanted = [len(one) for one in needs]
         self._users: list[list[int]] = [[] for _ in self._numbers]
         for action, conditions_of in enumerate(needs):
@@ -59,7 +74,12 @@ class AdditiveEstimate:
 
     def __call__(self, state: State) -> int:
         """The estimate; very large where a goal cannot be reached even so."""
+        return self.judged(state)[0]
+
+    def judged(self, state: State) -> tuple[int, frozenset[Literal]]:
+        """The estimate, and the facts that the cheapest ways to the goals make: those worth making now."""
         cost = [_FAR] * len(self._numbers)
+        by = [-1] * len(cost)
         waiting = list(self._wanted)
         price = [1] * len(waiting)
         queue: list[tuple[int, int]] = []
@@ -72,6 +92,7 @@ class AdditiveEstimate:
             for made in self._makes[action]:
                 if cost[made] > 1:
                     cost[made] = 1
+                    by[made] = action
                     queue.append((1, made))
         heapq.heapify(queue)
         open_goals = set(self._goal)
@@ -89,5 +110,15 @@ class AdditiveEstimate:
                     for made in self._makes[action]:
                         if price[action] < cost[made]:
                             cost[made] = price[action]
+                            by[made] = action
                             heapq.heappush(queue, (price[action], made))
-        return sum(cost[one] for one in self._goal)
+        wanted: set[int] = set()
+        left = [one for one in self._goal if cost[one]]
+        while left:
+            fact = left.pop()
+            if fact in wanted:
+                continue
+            wanted.add(fact)
+            if by[fact] >= 0:
+                left += [one for one in self._needs[by[fact]] if cost[one]]
+        return sum(cost[one] for one in self._goal), frozenset(self._literals[one] for one in wanted)
