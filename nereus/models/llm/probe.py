@@ -15,11 +15,14 @@ from pydantic import SecretStr
 from nereus.errors import NereusError
 from nereus.models.llm import hermes
 from nereus.models.llm.chatml import text_of
+from nereus.models.llm.deadline import within
 from nereus.models.llm.window import looks_cut
 
 if TYPE_CHECKING:
     from nereus.models.llm.endpoint import EndpointChat
 
+_LISTED_S = 10.0
+"""Seconds for the list of models."""
 State = Literal["yes", "no", "in text", "unknown"]
 _TOOL = {
     "type": "function",
@@ -119,8 +122,11 @@ def _listed(model: EndpointChat) -> Finding:
     headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if isinstance(key, SecretStr) else {}
     start = time.monotonic()
     try:
-        answer = httpx.get(f"{base}/models", headers=headers, timeout=10.0, trust_env=False)
-    except httpx.HTTPError as error:
+        answer = within(
+            lambda: httpx.get(f"{base}/models", headers=headers, timeout=_LISTED_S, trust_env=False),
+            _LISTED_S,
+        )
+    except (httpx.HTTPError, TimeoutError) as error:
         return Finding(
             "reachable", "no", type(error).__name__, "is the server running, and the address right?"
         )

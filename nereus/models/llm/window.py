@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from nereus.models.llm.deadline import BoundedTransport
+from nereus.models.llm.deadline import BoundedTransport, within
 
 PROBE_S = 5.0
 _LONGEST_TOKEN = 12
@@ -34,18 +34,21 @@ def context_window(base_url: str, model: str, key: str | None = None, seconds: f
     key
         Of the endpoint.
     seconds
-        Seconds that each question may take.
+        Seconds that all questions together may take; a head that never ends trips no timeout of the client.
     """
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    with (
-        suppress(httpx.TimeoutException, httpx.ConnectError),  # who is silent once is not asked again
-        httpx.Client(
+
+    def ask() -> int | None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        with httpx.Client(
             transport=BoundedTransport(seconds), timeout=seconds, headers=headers, trust_env=False
-        ) as client,
-    ):
-        for found in _asked(client, base_url.rstrip("/"), model):
-            if isinstance(found, int) and not isinstance(found, bool) and found > 0:
-                return found
+        ) as client:
+            for found in _asked(client, base_url.rstrip("/"), model):
+                if isinstance(found, int) and not isinstance(found, bool) and found > 0:
+                    return found
+        return None
+
+    with suppress(httpx.TimeoutException, httpx.ConnectError, TimeoutError):  # the silent are not asked again
+        return within(ask, seconds)
     return None
 
 

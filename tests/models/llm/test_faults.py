@@ -21,6 +21,8 @@ from nereus.settings import load_settings
         ("a stream without end", "stream", "no reply within 2 s"),
         ("a body without end", "invoke", ""),
         ("hang in the stream", "stream", "no reply within 2 s"),
+        ("a head without end", "invoke", "no reply within 2 s"),
+        ("a head without end", "stream", "no reply within 2 s"),
         ("reset", "invoke", "the connection failed"),
         ("500", "tool", "HTTP 500, the server failed"),
         ("401", "invoke", "HTTP 401, the key is not accepted"),
