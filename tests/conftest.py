@@ -6,12 +6,16 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from nereus.memory.artifacts import ArtifactStore
 from nereus.tools.steps import MemoryLedger, StepRunner
 from scripts.local_postgres import NoServerError, temporary_server
+
+if TYPE_CHECKING:
+    from nereus.models.llm.serving import Served
 
 POSTGRES = "NEREUS_TEST_POSTGRES_URL"
 """Names a PostgreSQL that the tests may fill and empty, in place of one that they start."""
@@ -25,6 +29,27 @@ def shared_data() -> Path:
     if not os.environ.get("NEREUS_DATA") or not folder.is_dir():
         pytest.skip("NEREUS_DATA names no folder: larger public data sets are not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trained Qwen2 of a quarter million weights and its tokenizer, made once."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from tests.models.llm import tiny
+
+    return tiny.shared(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def tiny_server(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The tiny model behind transformers' own server, in a process of its own."""
+    pytest.importorskip("openai")
+    from nereus.models.llm.serving import served
+
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with served(tiny_folder, log=log, engine="transformers", gpu=False, ready_s=180) as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from nereus.models.llm import chatml
@@ -26,6 +28,9 @@ ANSWER = "There are 412 proteins in plasma."
 BROKEN_QUESTION = "Please break the call."
 BROKEN = '<tool_call>\n{"name": "count_proteins", "arguments": {"tissue": "plasma}\n</tool_call>'
 CALL = AIMessage("", tool_calls=[{"name": "count_proteins", "args": {"tissue": "plasma"}, "id": "call_0"}])
+
+_DONE = "trained"
+"""A file that tells that the folder is whole."""
 
 # The form of ChatML with tools, written for these tests; that our renderer gives the same is a test of its own.
 TEMPLATE = """\
@@ -78,6 +83,20 @@ def dialogues() -> list[tuple[list[BaseMessage], list[dict[str, Any]], str]]:
         ([asked, CALL, given], [TOOL], ANSWER),
         ([HumanMessage(BROKEN_QUESTION)], [TOOL], BROKEN),
     ]
+
+
+def shared(factory: pytest.TempPathFactory) -> Path:
+    """A folder with the model, trained by whichever process of the session comes first."""
+    from filelock import FileLock
+
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / "tiny-qwen2"
+    with FileLock(base / "tiny-qwen2.lock"):
+        if not (folder / _DONE).exists():
+            make(folder)
+            (folder / _DONE).touch()
+    return folder
 
 
 def make(folder: Path, *, seed: int = 0, steps: int = 160) -> Path:
