@@ -10,7 +10,7 @@ import pytest
 
 from nereus.agents.learner.environments.base import ActionFailed, Call, Failure
 from nereus.agents.learner.environments.generators import HELD_OUT_SIZES, LEARNING_SIZES, TEST_SIZES, instance
-from nereus.agents.learner.environments.operators import apply, groundings
+from nereus.agents.learner.environments.operators import apply, composed, groundings
 from nereus.agents.learner.environments.planning import (
     DOMAINS,
     PlanningEnvironment,
@@ -18,7 +18,8 @@ from nereus.agents.learner.environments.planning import (
     domain_text,
     parsed,
 )
-from nereus.agents.learner.search import Caps, search
+from nereus.agents.learner.environments.relaxed import AdditiveEstimate
+from nereus.agents.learner.search import Caps, choices, search
 from nereus.errors import InputError
 
 
@@ -126,3 +127,43 @@ def test_public_problems_are_read_and_solved(name: str, problem: str) -> None:
     for call in plan.primitives:
         environment.act(call)
     assert environment.solved()
+
+
+def test_types_have_names_that_learned_code_may_write() -> None:
+    plain = """(define (domain moving) (:predicates (at ?x))
+      (:action go :parameters (?a ?b) :precondition (at ?a) :effect (and (at ?b) (not (at ?a)))))"""
+    problem = "(define (problem p) (:domain moving) (:objects m n) (:init (at m)) (:goal (at n)))"
+    task = TaskReader(plain, "moving").read(problem, "p")
+    assert {kind for one in task.domain.primitives for _, kind in one.parameters} == {"object_"}
+    assert task.world.of_kind["object_"] == ("m", "n")
+    assert search(task, list(task.domain.operators.values())).solved
+
+
+def test_choices_are_in_order_before_anything_is_simulated() -> None:
+    task = instance("blockworld", 8, 3)
+    macro = composed(
+        "onto",
+        (Call("pickup", ("?0",)), Call("stack", ("?0", "?1"))),
+        ("block", "block"),
+        task.domain.operators,
+    )
+    assert macro is not None
+    operators = [macro, *task.domain.operators.values()]
+    near, wanted = AdditiveEstimate(task, operators).judged(task.initial)
+    found = choices(task, operators, task.initial, wanted)
+    assert near > 0
+    assert wanted - task.initial == wanted
+    assert {one.preferred for one in found} == {True, False}
+    assert found == sorted(found, key=lambda one: not one.preferred)
+    every = {
+        (o.name, b)
+        for o in operators
+        for b in groundings(o, task.world, task.initial, task.facts(task.initial))
+    }
+    assert {(one.operator.name, one.bindings[0]) for one in found} == every, (
+        "nothing that can be done is left out"
+    )
+    with_macro, plain = search(task, operators), search(task, operators[1:])
+    assert with_macro.solved
+    assert plain.solved
+    assert len(with_macro.decisions) < len(plain.decisions)

@@ -6,6 +6,7 @@ operators (`operators`), and tests hold the two equal: the same applicable actio
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import re
 from collections.abc import Mapping
@@ -338,7 +339,9 @@ def _told(literal: Literal, names: list[str]) -> str:
 
 
 def _kind(type_: Any) -> str:
-    return str(getattr(type_, "name", type_))
+    """A type as Python source can name it; files without types have ``object`` only, which learned code may not name."""
+    name = _python(str(getattr(type_, "name", type_)))
+    return f"{name}_" if hasattr(builtins, name) else name
 
 
 def _gather(
