@@ -33,7 +33,7 @@ SPLITS = {
     "blockworld": "blockworld_3-7_split_0.csv",
     "barman": "barman_3-17_split_0.csv",
 }
-"""The public domain of tyreworld is not well formed (a type used twice) and cannot be read."""
+"""The reader refuses the public domain of tyreworld: a condition does not have the types of its predicate."""
 SAME_NAMES = ("gripper", "blockworld")
 """Domains whose primitives are called alike here and in the generators."""
 
