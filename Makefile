@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 DEMO   := demo-report
 
-.PHONY: demo test check format setup web postgres clean
+.PHONY: demo test test-long check format setup web postgres clean
 
 demo: $(VENV)/.base
 	$(BIN)/nereus discover examples/alzheimer_csf/proteome.csv.gz --samples examples/alzheimer_csf/samples.csv \
@@ -18,6 +18,10 @@ test: $(VENV)/.dev
 	$(BIN)/ruff check nereus tests benchmarks scripts
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# What takes minutes: a browser, servers that are killed, whole runs behind a server, a real model. Before a release, and by who changes them.
+test-long: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format nereus tests benchmarks scripts

@@ -18,6 +18,8 @@ from nereus.memory.workspace import Workspace, open_workspace
 from nereus.settings import load_settings
 from tests.api.conftest import Server
 
+pytestmark = pytest.mark.long
+
 EVENTS = 1500
 DROPS = 100
 

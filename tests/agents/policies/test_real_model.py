@@ -12,7 +12,7 @@ from tests.agents.conftest import start
 if TYPE_CHECKING:
     from nereus.models.llm.serving import Served
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 pytest.importorskip("langchain_openai", reason="an endpoint needs pip install 'nereus[llm]'")
 CALLS = 4
 

@@ -19,6 +19,8 @@ from nereus.agents.graphs import GRAPHS
 from tests.api.conftest import Server
 from tests.api.langgraph.conftest import ROOT, say
 
+pytestmark = pytest.mark.long
+
 SMALL = ["objectives=1", "steps=14", "hypotheses=6"]
 
 

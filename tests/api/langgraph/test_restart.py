@@ -6,10 +6,13 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 from langgraph_sdk import get_sync_client
 
 from tests.api.conftest import free_port
 from tests.api.langgraph.conftest import Start, say, stop, texts
+
+pytestmark = pytest.mark.long
 
 
 def test_what_a_killed_server_had_begun_is_gone_on_with(start: Start, tmp_path: Path) -> None:

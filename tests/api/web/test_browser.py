@@ -13,6 +13,8 @@ import pytest
 from tests.api.conftest import Server
 from tests.api.web.conftest import Line
 
+pytestmark = pytest.mark.long
+
 STEP_MS = 120_000
 PHONE = {"width": 390, "height": 844}
 PAYLOADS = (

@@ -223,6 +223,7 @@ def test_an_endpoint_that_is_away_is_named_with_the_reason(tmp_path: Path) -> No
 # ---------------------------------------------------------------------- serving
 
 
+@pytest.mark.long
 def test_a_server_that_dies_is_started_again_and_stops_whole(tiny_folder: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "NEREUS_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     command = [
@@ -265,6 +266,7 @@ def _children(pid: int) -> list[int]:
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@pytest.mark.long
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     server = Served(
