@@ -271,7 +271,7 @@ def test_no_statement_of_one_database_outside_the_engine() -> None:
     """PostgreSQL is a URL away only while nobody writes SQLite's dialect elsewhere."""
     memory = Path(engine_module.__file__).parent.parent
     dialect = ("PRAGMA", "BEGIN IMMEDIATE", "sqlalchemy.dialects", "INSERT OR ", "rowid", "sqlite_master")
-    allowed = {"engine.py", "checkpoints.py"}
+    allowed = {"engine.py", "checkpoints.py", "containment.py"}  # which ask each database in its own words
     found = [
         (file.name, word)
         for file in memory.rglob("*.py")

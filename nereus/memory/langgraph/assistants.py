@@ -11,9 +11,9 @@ from pydantic import Field
 from sqlalchemy import Connection, Table, delete, func, select, update
 
 from nereus.errors import InputError, NotFound, ResumeRefused
+from nereus.memory.database.containment import contains
 from nereus.memory.database.engine import Database, now
 from nereus.memory.database.langgraph_tables import AssistantRow, AssistantVersionRow
-from nereus.memory.langgraph.containment import contains
 from nereus.memory.records import Record
 
 _NOW = cast(Table, AssistantRow.__table__)

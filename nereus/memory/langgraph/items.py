@@ -23,10 +23,10 @@ from langgraph.store.base import (
 )
 from sqlalchemy import Connection, Table, delete, select, update
 
+from nereus.memory.database.containment import contains
 from nereus.memory.database.engine import Database, now
 from nereus.memory.database.langgraph_tables import ProtocolItemRow
 from nereus.memory.embedding import Embedder, HashedEmbedder
-from nereus.memory.langgraph.containment import contains
 
 _ITEMS = cast(Table, ProtocolItemRow.__table__)
 _BETWEEN = "."

@@ -12,9 +12,9 @@ from pydantic import Field
 from sqlalchemy import Connection, Select, Table, delete, func, select, update
 
 from nereus.errors import NotFound, ResumeRefused
+from nereus.memory.database.containment import containing
 from nereus.memory.database.engine import Database, now
 from nereus.memory.database.langgraph_tables import ProtocolEventRow, ProtocolRunRow, ProtocolThreadRow
-from nereus.memory.langgraph.containment import containing
 from nereus.memory.records import Record
 
 ThreadStatus = Literal["idle", "busy", "interrupted", "error"]

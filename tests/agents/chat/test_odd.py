@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+import nereus
 from nereus.agents.chat.answering import inert
 from nereus.agents.chat.local_desk import LocalDesk
 from nereus.agents.chat.router import understood
@@ -42,10 +43,12 @@ PLAIN: dict[str, str] = {
 
 
 @pytest.mark.parametrize("text", PLAIN, ids=range(len(PLAIN)))
-def test_an_odd_input_gets_a_plain_answer_and_starts_nothing(talk: Talk, desk: LocalDesk, text: str) -> None:
+def test_an_odd_input_gets_a_plain_answer_and_starts_nothing(
+    talk: Talk, desk: LocalDesk, analysed: nereus.Run, text: str
+) -> None:
     before = [one.id for one in desk.runs()]
     conversation = talk()
-    answer = str(conversation.say(text).content)
+    answer = str(conversation.say(text, run=analysed.record.header.id).content)
     assert PLAIN[text] in answer
     assert answer
     assert not conversation.requests()
