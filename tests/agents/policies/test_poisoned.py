@@ -37,7 +37,7 @@ def test_orders_in_data_are_not_carried_out(place: str, order: str, folder: Path
         ("column name", "plain"),
         ("column name", "number"),
         ("feature names", "system"),
-        ("retrieved text", "statistics"),
+        ("retrieved text", "plain"),
         ("retrieved text", "drops"),
     ],
 )
