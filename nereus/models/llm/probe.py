@@ -44,6 +44,7 @@ _SCHEMA = {
     "additionalProperties": False,
 }
 _LONG_WORDS = 600
+_AGAIN = 2
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,8 @@ def _tools(model: EndpointChat) -> Finding:
 
 def _structured(model: EndpointChat) -> Finding:
     form = {"type": "json_schema", "json_schema": {"name": "tints", "schema": _SCHEMA, "strict": True}}
-    root: Any = model.root_client.chat.completions
+    # a server that failed at the question before may have closed the connection that is kept: asked again
+    root: Any = model.root_client.with_options(max_retries=_AGAIN).chat.completions
     reply = root.create(
         model=model.model_name,
         messages=[{"role": "user", "content": "Give two tints as numbers."}],

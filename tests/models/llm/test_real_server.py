@@ -205,7 +205,7 @@ def test_the_command_tells_it(tiny_server: Served, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "chat                     yes" in done.stdout
-    assert "accepted and ignored" in done.stdout
+    assert "accepted and ignored" in done.stdout, done.stdout
 
 
 def test_an_endpoint_that_is_away_is_named_with_the_reason(tmp_path: Path) -> None:
