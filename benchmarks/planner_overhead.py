@@ -52,7 +52,7 @@ def raw_loop(home: Path, super_steps: int, state_bytes: int) -> float:
 
 def main() -> int:
     import nereus
-    from nereus.agents.planner import discover as planner
+    from nereus.agents.planner import driving
     from nereus.memory.ordered_saver import OrderedSaver
 
     begin = time.perf_counter()
@@ -67,7 +67,7 @@ def main() -> int:
         home = Path(name)
         arguments: dict[str, Any] = {"home": home, "seed": 0, "workers": 1}
         data = (EXAMPLE / "proteome.csv.gz", EXAMPLE / "samples.csv")
-        planner.write_bundle = lambda *ignored: None  # type: ignore[assignment]
+        driving.write_bundle = lambda *ignored: None  # type: ignore[assignment]
         first = nereus.discover(*data, out=home / "first", **arguments)
         tool_seconds = sum(call.wall_s for call in first.record.calls.values())
         cached = []

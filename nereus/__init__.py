@@ -13,9 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nereus.agents.planner.discover import Run, discover, load_run, resume
+    from nereus.agents.planner.discover import discover, resume
     from nereus.agents.planner.fork import fork
     from nereus.agents.planner.graph.query import graph
+    from nereus.agents.planner.run import Run, load_run
     from nereus.agents.reporter.comparison.differences import Comparison
     from nereus.agents.reporter.comparison.files import compare
     from nereus.agents.reporter.verify import verify
@@ -30,13 +31,13 @@ _PUBLIC = {
     "Client": "nereus.api.labs.lab:Client",
     "Comparison": "nereus.agents.reporter.comparison.differences:Comparison",
     "Lab": "nereus.api.labs.lab:Lab",
-    "Run": "nereus.agents.planner.discover:Run",
+    "Run": "nereus.agents.planner.run:Run",
     "compare": "nereus.agents.reporter.comparison.files:compare",
     "discover": "nereus.agents.planner.discover:discover",
     "fork": "nereus.agents.planner.fork:fork",
     "graph": "nereus.agents.planner.graph.query:graph",
     "load_dataset": "nereus.tools.proteomics.load:read",
-    "load_run": "nereus.agents.planner.discover:load_run",
+    "load_run": "nereus.agents.planner.run:load_run",
     "resume": "nereus.agents.planner.discover:resume",
     "tools": "nereus.tools",
     "verify": "nereus.agents.reporter.verify:verify",

@@ -28,7 +28,7 @@ from nereus.telling import told
 from nereus.tool_commands import tools_app
 
 if TYPE_CHECKING:
-    from nereus.agents.planner.discover import Run
+    from nereus.agents.planner.run import Run
 
 app = typer.Typer(
     help="Nereus: from a raw proteomics table to ranked, traceable hypotheses. No key, no network.",
@@ -337,7 +337,7 @@ def show(
 ) -> None:
     """Show a run: its plan, what it found, and where the report is."""
     with told(_GO_ON):
-        from nereus.agents.planner.discover import load_run
+        from nereus.agents.planner.run import load_run
         from nereus.memory.workspace import open_workspace
         from nereus.settings import load_settings
         from nereus.terminal import event_line, run_tree

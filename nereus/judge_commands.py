@@ -30,7 +30,7 @@ def judge(
     with told():
         from nereus.agents.judge.metrics import Metric
         from nereus.agents.judge.scoring import judge_run
-        from nereus.agents.planner.discover import load_run
+        from nereus.agents.planner.run import load_run
         from nereus.settings import load_settings
 
         if by not in ("auto", "proxy", "llm"):
@@ -67,7 +67,7 @@ def review_make(
     with told():
         from nereus.agents.judge.dossier import dossiers
         from nereus.agents.judge.review import draw_items, write_sheet
-        from nereus.agents.planner.discover import load_run
+        from nereus.agents.planner.run import load_run
 
         found = [one for run in dict.fromkeys(runs) for one in dossiers(load_run(run))]
         if not found:

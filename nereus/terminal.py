@@ -19,7 +19,7 @@ from rich.tree import Tree
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from nereus.agents.planner.discover import Run
+    from nereus.agents.planner.run import Run
     from nereus.memory.records import Event
 
 _MARK = {

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 import nereus
-from nereus.agents.planner.discover import load_run
+from nereus.agents.planner.run import load_run
 from nereus.errors import InputError, NereusError, ResumeRefused, SettingsError
 from nereus.memory.database import Database
 from nereus.memory.events import EventStream

@@ -13,7 +13,7 @@ import pytest
 
 import nereus
 from benchmarks.kill_and_resume import outputs, small_data
-from nereus.agents.planner.discover import load_run
+from nereus.agents.planner.run import load_run
 from nereus.memory.checkpoints import before_choices, open_checkpoints
 from nereus.memory.database import Database
 from nereus.memory.events import EventStream

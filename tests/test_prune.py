@@ -8,7 +8,7 @@ import pytest
 
 import nereus
 from benchmarks.kill_and_resume import outputs, small_data
-from nereus.agents.planner.discover import load_run
+from nereus.agents.planner.run import load_run
 from nereus.errors import StoreError
 from nereus.memory.records import Event
 from nereus.memory.retention import prune

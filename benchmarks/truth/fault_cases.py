@@ -502,16 +502,16 @@ def disk_full_while_reading_the_data(scene: Scene) -> Any:
 def disk_full_while_writing_the_report(scene: Scene) -> Any:
     import errno
 
-    from nereus.agents.planner import discover
+    from nereus.agents.planner import driving
 
-    real = discover.write_bundle
+    real = driving.write_bundle
 
     def full(*arguments: Any, **options: Any) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    discover.write_bundle = full
+    driving.write_bundle = full
     scene.first_fails(scene.start)
-    discover.write_bundle = real
+    driving.write_bundle = real
     import nereus
 
     runs = nereus.load_run(home=scene.home)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nereus.agents.chat.desk import FollowUp
-from nereus.agents.planner.discover import versions
+from nereus.agents.planner.header import versions
 from nereus.agents.planner.questions import TESTED
 from nereus.agents.planner.services import scalar
 from nereus.errors import InputError, NereusError, PlanError, ResumeRefused

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from nereus.agents.planner.discover import Run
+from nereus.agents.planner.run import Run
 from nereus.agents.reporter.render import render_text
 from nereus.agents.reporter.sources import Sources
 from nereus.memory.records import Hypothesis

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nereus.agents.judge.dossier import Dossier, dossiers
 from nereus.agents.judge.metrics import Metric, described
 from nereus.agents.judge.verdicts import Judgement, Score
-from nereus.agents.planner.discover import Run
+from nereus.agents.planner.run import Run
 from nereus.agents.policies.aliases import Aliases
 from nereus.agents.policies.asking import ChatCaller
 from nereus.agents.policies.base import DecisionContext, HypothesisDraft

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nereus.agents.judge.dossier import Dossier, dossiers
 from nereus.agents.judge.metrics import HIGHEST, LOWEST, Metric
 from nereus.agents.judge.verdicts import Judgement, Score
-from nereus.agents.planner.discover import Run
+from nereus.agents.planner.run import Run
 from nereus.memory.records import Hypothesis
 
 PROXY = "proxy"

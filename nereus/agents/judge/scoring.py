@@ -8,7 +8,7 @@ from nereus.agents.judge.dossier import Dossier
 from nereus.agents.judge.model import judge_by_model
 from nereus.agents.judge.proxies import PROXY, judge_by_proxy
 from nereus.agents.judge.verdicts import Judgement, verdict_table
-from nereus.agents.planner.discover import Run
+from nereus.agents.planner.run import Run
 from nereus.agents.policies import deciding_model
 from nereus.agents.policies.asking import ChatCaller
 from nereus.agents.policies.prompts import PromptWriter

@@ -16,17 +16,10 @@ from typing import Any
 import yaml
 
 from nereus.agents.planner.approval import checked_answer, objectives_request
-from nereus.agents.planner.discover import (
-    FORKED,
-    Ask,
-    Run,
-    drive,
-    header_parts,
-    policy_and_settings,
-    settings_as_started,
-    versions,
-)
+from nereus.agents.planner.driving import FORKED, Ask, drive
+from nereus.agents.planner.header import header_parts, policy_and_settings, settings_as_started, versions
 from nereus.agents.planner.research_graph import build_research_graph
+from nereus.agents.planner.run import Run
 from nereus.agents.planner.services import rows
 from nereus.agents.policies.base import Policy, ProfileView
 from nereus.agents.reporter.bundle import refuse_foreign_folder, refuse_unwritable_folder

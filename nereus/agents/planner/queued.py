@@ -13,16 +13,12 @@ from typing import Any
 from nereus.agents.planner.approval import RunWaits
 from nereus.agents.planner.budget import parse_budget
 from nereus.agents.planner.companions import refuse_equal_files
-from nereus.agents.planner.discover import (
-    Ask,
-    Run,
-    drive,
-    header_of,
-    header_parts,
-    read_once,
-)
+from nereus.agents.planner.driving import Ask, drive
 from nereus.agents.planner.fork import open_fork
+from nereus.agents.planner.header import header_of, header_parts
 from nereus.agents.planner.plan_file import Plan, PlanAnswers, PlanWriter, checked_plan
+from nereus.agents.planner.reading import read_once
+from nereus.agents.planner.run import Run
 from nereus.agents.policies import make_policy
 from nereus.agents.policies.base import Policy
 from nereus.errors import InputError, NereusError, ResumeRefused

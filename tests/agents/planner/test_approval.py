@@ -12,8 +12,8 @@ import yaml
 
 import nereus
 from nereus.agents.planner.approval import RunWaits, checked_answer, workflow_request
-from nereus.agents.planner.discover import load_run
 from nereus.agents.planner.plan_file import PlanAnswers, PlanWriter, check_plan_data, plan_text, read_plan
+from nereus.agents.planner.run import load_run
 from nereus.approval_prompts import Prompter
 from nereus.errors import InputError
 from nereus.memory.records import PlannedStep, Workflow

@@ -190,7 +190,7 @@ else:
         [sys.executable, "-c", script, "resume"], env=environment, capture_output=True, cwd=root
     )
     assert second.returncode == 0, second.stderr.decode()
-    run = nereus.agents.planner.discover.load_run(second.stdout.decode().split()[-1], home=home)
+    run = nereus.load_run(second.stdout.decode().split()[-1], home=home)
     assert tables(run) == tables(by_rules)
     calls = sum(one.calls for one in run.record.decisions)
     assert len(log.read_text().split()) == calls + 1, "only the call in which it was killed is made again"

@@ -205,7 +205,9 @@ def _store(client: SyncLangGraphClient) -> None:
     assert len(store.search_items(("lab",), limit=2, offset=3)["items"]) == 1
     assert store.list_namespaces(prefix=["lab"])["namespaces"] == [["lab"], ["lab", "notes"]]
     assert store.list_namespaces(suffix=["notes"])["namespaces"] == [["lab", "notes"]]
-    tops = store.list_namespaces(max_depth=1, limit=1000)["namespaces"]  # other tests keep things on this server
+    tops = store.list_namespaces(max_depth=1, limit=1000)[
+        "namespaces"
+    ]  # other tests keep things on this server
     assert [one for one in tops if one[0].startswith("lab")] == [["lab"], ["labs"]]
     assert {len(one) for one in tops} == {1}
     created = item["created_at"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nereus.agents.planner.discover import Run, load_run
+from nereus.agents.planner.run import Run, load_run
 from nereus.agents.reporter.comparison.differences import Comparison, compare_records
 from nereus.agents.reporter.comparison.page import comparison_html
 from nereus.errors import InputError
