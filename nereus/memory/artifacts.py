@@ -244,8 +244,9 @@ class ArtifactStore:
         import pyarrow.parquet as pq
 
         def read(path: Path) -> pd.DataFrame:
-            with pq.ParquetFile(path) as file:  # without the search for a data set of many files
-                return file.read().to_pandas()
+            # Without the search for a data set of many files, and without threads: most tables are small.
+            with pq.ParquetFile(path, pre_buffer=False) as file:
+                return file.read(use_threads=False).to_pandas(use_threads=False)
 
         return self._load(ref, read)
 

@@ -46,10 +46,23 @@ class Citations:
         """One cell of a table, which is named by its artifact and read when it was not cited before."""
         values = self._columns.get((artifact, column))
         if values is None:
-            table = read()
-            self._rows.setdefault(artifact, {key: place for place, key in enumerate(table.iloc[:, 0])})
-            values = self._columns[artifact, column] = table[column].array
-        return values[self._rows[artifact][row]]
+            values = self._columns[artifact, column] = read()[column].array
+        return values[self._places(artifact, read)[row]]
+
+    def row(self, artifact: str, read: Callable[[], pd.DataFrame], row: str) -> dict[str, Any] | None:
+        """One row of a table by column; None where the table has no such row."""
+        place = self._places(artifact, read).get(row)
+        if place is None:
+            return None
+        table = read()
+        return {str(name): table[name].array[place] for name in table.columns}
+
+    def _places(self, artifact: str, read: Callable[[], pd.DataFrame]) -> dict[str, int]:
+        """Where each row of a table stands, by its name in the first column."""
+        known = self._rows.get(artifact)
+        if known is None:
+            known = self._rows[artifact] = {key: place for place, key in enumerate(read().iloc[:, 0])}
+        return known
 
 
 def pointer_of(evidence: Evidence) -> Pointer:

@@ -7,7 +7,7 @@ so a node that runs twice after a crash cites the same evidence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nereus.agents.planner.services import Services, scalar
 from nereus.memory.records import Evidence, Scalar, ToolCall
@@ -74,6 +74,11 @@ class EvidenceBook:
     def table(self, step_id: str, name: str) -> pd.DataFrame:
         """A step's table."""
         return self._services.artifacts.table(self._call(step_id).outputs[name])
+
+    def row(self, step_id: str, table: str, row: str) -> dict[str, Any] | None:
+        """One row of a step's table by column, named as in `cell` but cited nowhere; None where there is none."""
+        ref = self._call(step_id).outputs[table]
+        return self._cited.row(ref.id, lambda: self._services.artifacts.table(ref), row)
 
     def values(self, step_id: str) -> Mapping[str, Scalar]:
         """A step's named values."""

@@ -241,30 +241,27 @@ def _cite_replication(
     step_id = source.references.get(REPLICATION)
     if step_id is None or not book.has(step_id, REPLICATION):
         return
-    table = book.table(step_id, REPLICATION)
-    rows = table[table.iloc[:, 0] == feature]
-    if rows.empty:
+    row = book.row(step_id, REPLICATION, feature)
+    if row is None:
         return
     if source.cohort:
         values[COHORT] = source.cohort
-        values["replication_status"] = str(rows["status"].iloc[0])
-    if rows["q"].isna().all():
+        values["replication_status"] = str(row["status"])
+    if missing(row["q"]):
         return
     where = source.cohort or "subjects kept aside"
     effect = book.cell(step_id, REPLICATION, feature, "effect", f"effect in {where}")
     evidence["replication_effect"], values["replication_effect"] = effect.id, effect.value
     cited = book.cell(step_id, REPLICATION, feature, "q", f"q in {where}")
     evidence["replication_q"], values["replication_q"] = cited.id, cited.value
-    values["replicated"] = bool(rows["replicated"].iloc[0])
+    values["replicated"] = bool(row["replicated"])
 
 
 def _row_of(book: EvidenceBook, source: Source, key: str) -> dict[str, Any]:
     """The entity's row of the test's own table, where a name or a part is read from it."""
     if not (source.asked.name or source.asked.parts):
         return {}
-    table = book.table(source.references[source.main], source.main)
-    rows = table[table.iloc[:, 0] == key]
-    return {} if rows.empty else {str(name): value for name, value in rows.iloc[0].items()}
+    return book.row(source.references[source.main], source.main, key) or {}
 
 
 def name_of(source: Source, feature: str, gene: str, told: Mapping[str, Any]) -> str:
