@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "method_cards.md"
 _HEAD = """# Method cards
 
 Made from the cards and from `benchmarks/results/methods` by `python -m benchmarks.run`; a test compares. How to use the methods:
-[methods](methods.md), [tutorial](tutorial_molecules.md).
+[methods](methods.md), [tutorial](tutorial_molecules.md). What was asked, and what is missed: [acceptance](method_acceptance.md).
 
 `reproduced`: the paper's headline figure was reached on the paper's data. `partial`: the effect that the paper claims was
 measured, on less data or at a smaller scale. `mechanism shown`: every component works as described; the claimed effect was not

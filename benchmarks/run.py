@@ -1,12 +1,13 @@
-"""Run the benchmarks of methods, any or all, and write the page of all cards with their figures.
+"""Run the benchmarks of methods, any or all, and write the pages of cards and of what was asked, with their figures.
 
-    python -m benchmarks.run                                     # no run: the page alone, from cards and stored results
+    python -m benchmarks.run                                     # no run: the pages alone, from cards and stored results
     python -m benchmarks.run mgssl unimatch --device cpu --scale cpu --zinc FOLDER
     python -m benchmarks.run all --zinc FOLDER --qm9 FOLDER ...  # those whose folders are named; the others are told
 
 Each benchmark is `benchmarks/methods/<name>.py`, run one after the other in a process of its own; options that it does not take
-are not passed on to it. Its result is `benchmarks/results/methods/<name>.json`, the page `docs/method_cards.md`; figures come
-onto the page by way of the cards, which a person writes and a test compares with the results. `--json` prints the rows.
+are not passed on to it. Its result is `benchmarks/results/methods/<name>.json`. Figures come onto `docs/method_cards.md` by way
+of the cards, which a person writes and a test compares with the results, and onto `docs/method_acceptance.md` beside what was
+asked. `--json` prints the rows.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import method_cards
+from benchmarks import method_acceptance, method_cards
 
 FOLDER = Path(__file__).parent / "methods"
 OPTION = re.compile(r'add_argument\(\s*"--([a-z0-9-]+)"')
 REQUIRED = re.compile(r'add_argument\(\s*"--([a-z0-9-]+)"[^)]*required=True')
-DATA = ("data", "zinc", "qm9", "complexes", "assays", "index", "genome", "chemprop")
+DATA = ("data", "zinc", "qm9", "gdb", "complexes", "assays", "index", "genome", "rpi", "scan", "chemprop")
 """Options that name folders and files."""
 
 
@@ -66,7 +67,7 @@ def run(chosen: Sequence[str], given: Mapping[str, str | None]) -> dict[str, str
 
 
 def main() -> None:
-    """Run what is named, then write the page."""
+    """Run what is named, then write the pages."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -82,6 +83,7 @@ def main() -> None:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(names())}")
     outcome = run(chosen, {key: given[key] for key in ("device", "scale", *DATA)})
     method_cards.PAGE.write_text(method_cards.page(), encoding="utf-8")
+    method_acceptance.PAGE.write_text(method_acceptance.page(), encoding="utf-8")
     if given["json"]:
         print(json.dumps(method_cards.rows(), indent=2))
     else:

@@ -1,13 +1,12 @@
-"""MBP: plumbing on 50 complexes, order within held-out assays without poses, order within held-out targets with poses.
+"""MBP: order within held-out assays without poses, order within held-out targets with poses.
 
-    python -m benchmarks.methods.mbp --complexes FOLDER --assays FOLDER [--index FILE] [--data FOLDER] [--device auto]
-        [--scale cpu|gpu] [--part NAME ...] [--seeds N ...] [--arms NAME ...]
+    python -m benchmarks.methods.mbp --assays FOLDER [--data FOLDER] [--device auto] [--scale cpu|gpu] [--part NAME ...]
+        [--seeds N ...] [--arms NAME ...]
 
-`--complexes` is the toy set of GIGN (guaguabujianle/GIGN, GIGN/data, MIT; complexes of PDBbind), `--assays` the folder of ChEMBL
-assays of overlapping_assays (rinikerlab/overlapping_assays, datasets/source_data, MIT; ChEMBL CC BY-SA), `--index` an index of
-PDBbind with the types of affinities, `--data` the folder of the public data sets with ``affinity_structures_plb`` in it (default
-NEREUS_DATA). Parts that are not named keep what the stored result holds of them; of ``posed`` so do seeds, where its settings are
-equal: runs can be made one by one.
+`--assays` is the folder of ChEMBL assays of overlapping_assays (rinikerlab/overlapping_assays, datasets/source_data, MIT; ChEMBL
+CC BY-SA), `--data` the folder of the public data sets with ``affinity_structures_plb`` in it (default NEREUS_DATA). Parts that
+are not named keep what the stored result holds of them; of ``posed`` so do seeds, where its settings are equal: runs can be made
+one by one. Complexes turned, learned by heart and in five folds are `benchmarks.methods.mbp_complexes`.
 
 PDBbind and ChEMBL-Dock, on which the paper's figures rest, are not at hand: these figures are not those.
 """
@@ -18,33 +17,26 @@ import argparse
 import gzip
 import hashlib
 import json
-import re
-import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 import yaml
 from rdkit import Chem, RDLogger
 from rdkit.Chem.Descriptors import MolWt
-from scipy.spatial.transform import Rotation
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 
 from benchmarks.stored_parts import StoredParts
 from benchmarks.truth.results import data_folder
-from nereus.errors import InputError
 from nereus.models.evaluation.baselines import fingerprints
 from nereus.models.evaluation.metrics import ranking, regression
 from nereus.models.files import content
 from nereus.models.molecules.mbp import MBP, Complex
-from nereus.models.molecules.mbp.complexes import pack_posed, read
 from nereus.models.molecules.mbp.features import AMINO_ACIDS
-from nereus.models.molecules.mbp.learning import AssayLearning
-from nereus.models.molecules.mbp.measurements import MOLAR, measurements
+from nereus.models.molecules.mbp.measurements import MOLAR
 from nereus.models.molecules.mbp.structures import read_pocket, read_poses
 
 SEEDS = (0, 1, 2)
@@ -84,106 +76,6 @@ def settings(scale: dict[str, Any], epochs: str, device: str, seed: int) -> dict
         "device": device,
         "random_state": seed,
     }
-
-
-# ------------------------------------------------------------------ plumbing
-
-
-def plumbing(folder: Path, index: Path | None, scale: dict[str, Any], device: str) -> dict[str, Any]:
-    """Graphs of 50 complexes: turned, asked for one type alone, and learned by heart."""
-    known = pd.concat([pd.read_csv(folder / name) for name in ("toy_examples.csv", "train.csv", "valid.csv")])
-    affinity = dict(zip(known["pdbid"], known["-logKd/Ki"], strict=True))
-    types = {} if index is None else pdbbind_types(index)
-    names = sorted(one.name for one in (folder / "toy_set").iterdir() if one.name in affinity)
-    complexes, kept = [], []
-    for name in names:
-        place = folder / "toy_set" / name
-        pocket = (place / f"{name}_pocket.pdb").read_text()
-        for kind in ("sdf", "mol2"):
-            one = Complex(ligand=(place / f"{name}_ligand.{kind}").read_text(), pocket=pocket)
-            try:
-                read(one, MBP().config)
-            except InputError:
-                continue
-            complexes.append(one)
-            kept.append(name)
-            break
-    y = np.array([affinity[name] for name in kept])
-    kinds = [types.get(name, "Ki" if number % 2 else "IC50") for number, name in enumerate(kept)]
-    model = MBP(**{**settings(scale, "posed", device, 0), "training__epochs": 2}, ranking_weight=0.0)
-    started = time.perf_counter()
-    model.fit(complexes, y, types=kinds, assays=["all"] * len(y))
-    learned = time.perf_counter() - started
-    turned = [
-        [
-            one.moved(Rotation.random(random_state=number).as_matrix(), np.array([30.0, -20.0, 10.0]))
-            for one in read(each, model.config)
-        ]
-        for number, each in enumerate(complexes)
-    ]
-    packed = pack_posed(turned, np.zeros(len(turned)), model.config)
-    with torch.no_grad():
-        z = model.network_.readouts(packed.batch(packed.first, model.device))
-        differences = [
-            float(np.abs(model.network_.heads[name].value(z[name]).cpu().numpy() + mean - plain).max())
-            for (name, mean), plain in zip(
-                model.centres_.items(), model._answers(complexes).values(), strict=True
-            )
-        ]
-    heart = MBP(
-        **{**settings(scale, "overfit", device, 0), "training__learning_rate": 5e-3},
-        dropout=0.0, ranking_weight=0.0, regression_weight=1.0,
-    )  # fmt: skip
-    started = time.perf_counter()
-    heart.fit(complexes[:32], y[:32], types=kinds[:32], assays=["all"] * 32)
-    seconds = time.perf_counter() - started
-    found = regression(y[:32], heart.predict(complexes[:32], types=kinds[:32])).values
-    return {
-        "complexes": len(complexes),
-        "types": dict(pd.Series(kinds).value_counts()) if types else "made up",
-        "largest_difference_when_turned": max(differences),
-        "allowed_difference": 1e-4,
-        "gradient_of_other_head": other_gradient(model, complexes, y, kinds),
-        "two_epochs_seconds": learned,
-        "overfit": {"complexes": 32, "rmse": found["rmse"], "wanted": 0.3, "seconds": seconds},
-    }
-
-
-def pdbbind_types(index: Path) -> dict[str, str]:
-    """Type of each entry of an index of PDBbind."""
-    found = {}
-    for line in index.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#") and (named := re.search(r"\b(Ki|Kd|IC50)[=<>~]", line)):
-            found[line.split()[0]] = named.group(1)
-    return found
-
-
-def other_gradient(model: MBP, complexes: list[Complex], y: np.ndarray, kinds: list[str]) -> float:
-    """Largest gradient in the head K that measurements of type IC50 leave."""
-    rows = [number for number, kind in enumerate(kinds) if kind == "IC50"][:8]
-    config = model.config.model_copy(update={"ranking_weight": 1.0})
-    chosen = [complexes[row] for row in rows]
-    known = measurements(
-        y[rows],
-        config,
-        targets=[""] * len(rows),
-        types=["IC50"] * len(rows),
-        assays=["all"] * len(rows),
-    )
-    packed = pack_posed([read(one, model.config) for one in chosen], np.zeros(len(rows)), model.config)
-    objective = AssayLearning(
-        model.network_, packed, known, np.zeros(2), np.arange(len(rows)), np.arange(0), config,
-        config.training, compare=True,
-    )  # fmt: skip
-    model.network_.train()
-    model.network_.zero_grad()
-    batch = next(iter(objective.batches(np.random.default_rng(0))))
-    objective.losses(batch)["total"].backward()
-    model.network_.eval()
-    return max(
-        0.0 if one.grad is None else float(one.grad.abs().max())
-        for one in model.network_.heads["K"].parameters()
-    )
 
 
 # ------------------------------------------------------------------ without poses
@@ -404,13 +296,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--complexes", type=Path)
     parser.add_argument("--assays", type=Path)
-    parser.add_argument("--index", type=Path)
     parser.add_argument("--data")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--scale", choices=list(SCALES), default="cpu")
-    parts = ("plumbing", "pose_free", "posed")
+    parts = ("pose_free", "posed")
     parser.add_argument("--part", nargs="+", choices=parts, default=list(parts))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="seeds of part posed")
     parser.add_argument("--arms", nargs="+", choices=list(POSED_ARMS), default=list(POSED_ARMS))
@@ -420,23 +310,19 @@ def main() -> None:
     RDLogger.DisableLog("rdApp.*")
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     scale = SCALES[given.scale]
-    for part, folder in (("plumbing", given.complexes), ("pose_free", given.assays)):
-        if part in given.part and folder is None:
-            parser.error(f"part {part} needs {'--complexes' if part == 'plumbing' else '--assays'}")
+    if "pose_free" in given.part and given.assays is None:
+        parser.error("part pose_free needs --assays")
     stored = StoredParts(
         "mbp",
         {"name": given.scale, **scale},
         ("numpy", "scipy", "pandas", "scikit-learn", "torch", "torch-geometric", "rdkit", "biopython"),
-        "protein-ligand-benchmark (CC BY 4.0); overlapping_assays (MIT; ChEMBL CC BY-SA 3.0); toy set of GIGN (MIT; "
-        "terms of PDBbind). Neither PDBbind nor ChEMBL-Dock: the published evaluation was not run",
+        "protein-ligand-benchmark (CC BY 4.0); overlapping_assays (MIT; ChEMBL CC BY-SA 3.0). Neither PDBbind nor "
+        "ChEMBL-Dock: the published evaluation was not run",
     ).read()
     figures = stored.figures
     for part in given.part:
         with stored.timed(part):
-            if part == "plumbing":
-                figures[part] = plumbing(given.complexes, given.index, scale, given.device)
-                print(figures[part], flush=True)
-            elif part == "pose_free":
+            if part == "pose_free":
                 figures[part] = pose_free(given.assays, scale, given.device)
             else:
                 folder = data_folder(given.data) / "affinity_structures_plb"
