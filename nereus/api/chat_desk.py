@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nereus.agents.chat.recorded_desk import RecordedDesk
@@ -49,6 +49,7 @@ class ServerDesk(RecordedDesk):
         inputs: Mapping[str, ArtifactRef | Mapping[str, ArtifactRef]],
         params: Mapping[str, Any],
         seed: int = 0,
+        stop: Callable[[], bool] | None = None,
     ) -> ToolCall:
         """See `Desk`."""
         tool = registry.get(name)
@@ -69,7 +70,7 @@ class ServerDesk(RecordedDesk):
             },
         )
         ends = time.monotonic() + CALL_S
-        while job.status not in ENDED and time.monotonic() < ends:
+        while job.status not in ENDED and time.monotonic() < ends and not (stop is not None and stop()):
             time.sleep(_LOOK_S)
             job = self._state.jobs.get(job.id, self.owner)
         if job.status != "finished":
@@ -77,7 +78,10 @@ class ServerDesk(RecordedDesk):
                 self._state.jobs.ask_to_cancel(job.id)
             error = job.result.get("error", {})
             raise PlanError(
-                str(error.get("what") or f"the call was {job.status}"),
+                str(
+                    error.get("what")
+                    or ("it was stopped" if stop is not None and stop() else f"the call was {job.status}")
+                ),
                 where=error.get("where") or f"tool {name!r}",
                 mend=error.get("mend"),
             )

@@ -9,18 +9,20 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import HumanMessage
 from langgraph.types import Command
 
 from nereus.agents.chat import chat_graph
 from nereus.agents.chat.approving import checked_answers
+from nereus.agents.chat.spoken import ANSWER_PART
+from nereus.agents.chat.told import event_document, message_document
 from nereus.api.chat_desk import ServerDesk
 from nereus.api.state import ServerState
 from nereus.errors import NereusError, NotFound, ResumeRefused
 from nereus.memory.checkpoints import open_checkpoints
-from nereus.memory.threads import Thread, Threads
+from nereus.memory.threads import BUSY_S, Thread, Threads, ThreadStatus
 from nereus.models.llm import chat_model
 
 log = logging.getLogger("nereus.api")
@@ -29,6 +31,13 @@ MOST_AT_ONCE = 4
 """Turns of one owner at a time."""
 _WORKERS = 16
 _DEFECT = "The server has a defect; whoever runs it finds the details in its log."
+
+
+class Draft(NamedTuple):
+    """What is shown of an answer that is being written. It is in no database: the whole answer is."""
+
+    id: str
+    text: str
 
 
 class ChatTurns:
@@ -47,6 +56,9 @@ class ChatTurns:
         self._stops: dict[str, threading.Event] = {}
         self._busy: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._drafts: dict[str, Draft] = {}
+        threading.Thread(target=self._live, daemon=True, name="chat-life").start()
 
     # ------------------------------------------------------------------ what is asked for
 
@@ -65,7 +77,7 @@ class ChatTurns:
             desk.dataset(one)
         if run is not None:
             desk.header(run)
-        taken = self._taken(thread, ("idle",))
+        taken = self._taken(self.mended(thread), ("idle",))
         before = taken.last_seq
         self.threads.append(
             thread.id, "message", {"role": "human", "content": text, "datasets": list(datasets)}
@@ -85,6 +97,7 @@ class ChatTurns:
         ResumeRefused
             Nothing waits for an answer.
         """
+        thread = self.mended(thread)
         requests = self.requests(thread)
         if not requests:
             raise ResumeRefused(
@@ -103,6 +116,35 @@ class ChatTurns:
             graph = chat_graph(ServerDesk(self._state, thread.owner), model=None, checkpointer=saver)
             state = graph.get_state({"configurable": {"thread_id": thread.id}})
         return [request for one in state.interrupts for request in one.value]
+
+    def mended(self, thread: Thread) -> Thread:
+        """The thread; where the process that answered in it died, its turn is ended first, and said so."""
+        if thread.status != "busy" or not self.threads.lapsed(thread.id, thread.owner):
+            return thread
+        try:
+            self.threads.take(thread.id, thread.owner)  # by one of those who see it
+        except ResumeRefused:
+            return self.threads.get(thread.id, thread.owner)
+        waits = bool(self.requests(thread))
+        self._told(
+            thread.id,
+            "error",
+            {
+                "what": "the server was stopped in the middle of this answer",
+                "where": None,
+                "mend": "answer the open requests again"
+                if waits
+                else "ask again; a run that it began goes on",
+            },
+        )
+        status: ThreadStatus = "interrupted" if waits else "idle"
+        self._told(thread.id, "end", {"status": status})
+        self.threads.release(thread.id, status)
+        return self.threads.get(thread.id, thread.owner)
+
+    def draft(self, thread_id: str) -> Draft | None:
+        """What is shown of the answer at work here, before it is complete."""
+        return self._drafts.get(thread_id)
 
     def stop(self, thread: Thread) -> bool:
         """Ask the turn at work to end; False where none is at work in this process."""
@@ -129,6 +171,7 @@ class ChatTurns:
 
     def close(self) -> None:
         """End all turns."""
+        self._closed.set()
         with self._lock:
             for bell in self._stops.values():
                 bell.set()
@@ -149,6 +192,16 @@ class ChatTurns:
             self._stops[thread.id] = threading.Event()
         return taken
 
+    def _live(self) -> None:
+        """Give signs of life for the threads at work here, so that nobody takes them over."""
+        while not self._closed.wait(BUSY_S / 4):
+            with self._lock:
+                mine = list(self._stops)
+            try:
+                self.threads.renew(mine)
+            except Exception:
+                log.exception("signs of life of %d conversations were not kept", len(mine))
+
     def _begin(self, thread: Thread, given: Any, patience_s: float, title: str) -> None:
         self._pool.submit(self._work, thread, given, patience_s, title)
 
@@ -164,6 +217,7 @@ class ChatTurns:
         finally:
             with self._lock:
                 self._busy[thread.owner] -= 1
+                self._drafts.pop(thread.id, None)
                 self._stops.pop(thread.id, None)
             # The end is told before the thread is free: whoever reads it finds all that belongs to the turn.
             self._told(thread.id, "end", {"status": status})
@@ -187,8 +241,13 @@ class ChatTurns:
             )
             part: Any
             for mode, part in graph.stream(given, config, stream_mode=["updates", "custom"]):
+                if mode == "custom" and part.get("type") == ANSWER_PART:
+                    old = self._drafts.get(thread.id)
+                    before = old.text[: part["start"]] if old is not None and old.id == part["id"] else ""
+                    self._drafts[thread.id] = Draft(part["id"], before + part["text"])
+                    continue
                 if mode == "custom":
-                    self._told(thread.id, str(part.get("type", "progress")), _short(part))
+                    self._told(thread.id, str(part.get("type", "progress")), event_document(part))
                     continue
                 if "__interrupt__" in part:
                     requests = [request for one in part["__interrupt__"] for request in one.value]
@@ -204,48 +263,3 @@ class ChatTurns:
             self.threads.append(thread_id, type_, payload)
         except NotFound:  # deleted meanwhile
             return
-
-
-def message_document(message: BaseMessage) -> dict[str, Any]:
-    """A message as it is told: without what only the graph needs."""
-    told: dict[str, Any] = {
-        "role": "ai"
-        if isinstance(message, AIMessage)
-        else "tool"
-        if isinstance(message, ToolMessage)
-        else "human",
-        "id": message.id,
-        "content": message.content if isinstance(message.content, str) else str(message.content),
-    }
-    nereus = message.additional_kwargs.get("nereus")
-    if isinstance(nereus, dict):
-        told["nereus"] = {
-            name: nereus[name] for name in ("run_id", "evidence", "artifacts", "notices") if name in nereus
-        }
-    if isinstance(message, AIMessage) and message.tool_calls:
-        told["calls"] = [
-            {"id": one["id"], "action": one["name"], "args": one["args"]} for one in message.tool_calls
-        ]
-    if isinstance(message, ToolMessage):
-        told |= {
-            "call": message.tool_call_id,
-            "action": message.name,
-            "status": message.status,
-            "content": "",
-        }
-    return told
-
-
-def _short(part: Mapping[str, Any]) -> dict[str, Any]:
-    """An event of a run without what its own stream tells in full."""
-    event = part.get("event")
-    if not isinstance(event, Mapping):
-        return {name: one for name, one in part.items() if name != "type"}
-    payload = event.get("payload") or {}
-    return {
-        "run_id": part.get("run_id"),
-        "seq": event.get("seq"),
-        "event": event.get("type"),
-        "subject": event.get("subject"),
-        "text": str(payload.get("summary") or payload.get("statement") or payload.get("purpose") or "")[:300],
-    }

@@ -23,8 +23,8 @@ from nereus.memory.embedding import Embedder, HashedEmbedder
 from nereus.memory.records import Record
 
 ThreadStatus = Literal["idle", "busy", "interrupted"]
-BUSY_S = 900.0
-"""Longest that one answer may take; after it, a thread whose process died takes messages again."""
+BUSY_S = 45.0
+"""How long a thread is busy without a sign of life of the process that answers (`Threads.renew`)."""
 LONGEST_NOTE = 2000
 _LONGEST_TITLE = 120
 _MOST_NOTES = 5000
@@ -136,12 +136,11 @@ class Threads:
         ResumeRefused
             It is being worked on, or waits for an answer that must come first.
         """
-        until = (datetime.now(UTC) + timedelta(seconds=BUSY_S)).isoformat(timespec="microseconds")
         left = (_THREADS.c.status == "busy") & (_THREADS.c.busy_until < now())  # by a process that died
         free = or_(_THREADS.c.status.in_(wanted), left) if "idle" in wanted else _THREADS.c.status.in_(wanted)
         query = update(_THREADS).where(_THREADS.c.id == thread_id, _THREADS.c.owner == owner, free)
         with self._database.write() as connection:
-            taken = connection.execute(query.values(status="busy", busy_until=until, updated_at=now()))
+            taken = connection.execute(query.values(status="busy", busy_until=_until(), updated_at=now()))
         thread = self.get(thread_id, owner)
         if not taken.rowcount:
             waits = thread.status == "interrupted"
@@ -155,6 +154,23 @@ class Threads:
                 mend="answer the open requests first" if waits else "wait for the answer, or cancel it",
             )
         return thread
+
+    def renew(self, thread_ids: Sequence[str]) -> None:
+        """A sign of life of the process that answers in these threads."""
+        if not thread_ids:
+            return
+        query = update(_THREADS).where(_THREADS.c.id.in_(list(thread_ids)), _THREADS.c.status == "busy")
+        with self._database.write() as connection:
+            connection.execute(query.values(busy_until=_until()))
+
+    def lapsed(self, thread_id: str, owner: str) -> bool:
+        """Whether a thread is busy by a process that gives no sign of life any more."""
+        query = select(_THREADS.c.status, _THREADS.c.busy_until).where(
+            _THREADS.c.id == thread_id, _THREADS.c.owner == owner
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return row is not None and row.status == "busy" and (row.busy_until or "") < now()
 
     def release(self, thread_id: str, status: ThreadStatus = "idle", title: str = "") -> None:
         """Stop working on a thread; the first question becomes its title."""
@@ -210,6 +226,10 @@ class Threads:
                 )
                 for row in connection.execute(query)
             ]
+
+
+def _until() -> str:
+    return (datetime.now(UTC) + timedelta(seconds=BUSY_S)).isoformat(timespec="microseconds")
 
 
 class Notes:

@@ -16,7 +16,7 @@ OMITTED_NOTICE = "A number without evidence was left out of this answer."
 CUT_NOTICE = "The answer was cut: it is longer than a message may be."
 
 
-def answer_of(turn: Turn, outcome: Outcome, why: str = "") -> AIMessage:
+def answer_of(turn: Turn, outcome: Outcome, why: str = "", identity: str = "") -> AIMessage:
     """An answer as everybody reads it.
 
     Parameters
@@ -27,6 +27,8 @@ def answer_of(turn: Turn, outcome: Outcome, why: str = "") -> AIMessage:
         What is to be said.
     why
         Why the grammar answers in place of a language model; empty where none was asked.
+    identity
+        Id of the message, where a part of it was shown before; empty: made of what it says.
     """
     names = [*outcome.names, *quoted(turn.said)]
     text, used, omitted = turn.book.said(outcome.text, names)
@@ -48,8 +50,10 @@ def answer_of(turn: Turn, outcome: Outcome, why: str = "") -> AIMessage:
         "notices": notices,
         "template": outcome.text,
     }
-    identity = hashlib.sha256(f"{turn.thread_id} {len(turn.messages)} {text}".encode()).hexdigest()[:24]
-    return AIMessage(content=text, id=f"nereus-{identity}", additional_kwargs={"nereus": nereus})
+    if not identity:
+        told = f"{turn.thread_id} {len(turn.messages)} {text}".encode("utf-8", "replace")
+        identity = f"nereus-{hashlib.sha256(told).hexdigest()[:24]}"
+    return AIMessage(content=text, id=identity, additional_kwargs={"nereus": nereus})
 
 
 def inert(text: str) -> str:
@@ -58,11 +62,14 @@ def inert(text: str) -> str:
     return _LINK.sub(r"]\\(", text)
 
 
+_NAME = re.compile(r"[^\W\d_][\w-]*(?:[./:;][\w-]+)*")
+_AMOUNT = re.compile(r"\d[.,]\d|^[a-z]{1,2}\d+$")
+
+
 def quoted(said: str) -> list[str]:
-    """Words of a question that may be repeated: names, but no bare numbers."""
-    return [
-        one.strip("?.,;:()'\"`") for one in said[:4000].split() if any(letter.isalpha() for letter in one)
-    ]
+    """Words of a question that may be repeated: names, but no numbers, and no claims such as ``p<0.05`` or ``3.7x``."""
+    words = [one.strip("?.,;:()'\"`") for one in said[:4000].split()]
+    return [one for one in words if _NAME.fullmatch(one) and not _AMOUNT.search(one)]
 
 
 def refused(name: str, said: str, wrong: bool = False) -> Outcome:

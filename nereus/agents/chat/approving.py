@@ -13,7 +13,7 @@ from nereus.agents.chat.actions import ACTIONS
 from nereus.agents.chat.actions.offered import action_of
 from nereus.agents.chat.turn import Turn
 from nereus.agents.external.definitions import is_external
-from nereus.errors import InputError
+from nereus.errors import InputError, NereusError
 
 Request = dict[str, Any]
 READING = frozenset(
@@ -26,13 +26,16 @@ _CONFIG = {"allow_accept": True, "allow_edit": True, "allow_respond": True, "all
 def request_for(turn: Turn, name: str, args: Mapping[str, Any], rule: str) -> Request | None:
     """What a person is asked about a call; None where it needs no yes.
 
+    What the call leaves to the conversation (the run, the data set, the protein) is written into the request: a yes is for
+    what was shown, whatever is talked about, or has been added, when it comes.
+
     Raises
     ------
     InputError
         There is no such action, or its arguments are wrong.
     """
     action = action_of(turn, name)
-    read = action.read(args)
+    read = action.read(action.pinned(turn, action.read(args)))
     if rule == "never" and not is_external(name):
         return None
     cost = action.cost(turn, read)
@@ -45,6 +48,14 @@ def request_for(turn: Turn, name: str, args: Mapping[str, Any], rule: str) -> Re
         "config": dict(_CONFIG),
         "description": cost.why or action.about,
     }
+
+
+def asked_again(requests: Sequence[Request], error: NereusError) -> list[Request]:
+    """The same requests, with what was wrong with the answers before."""
+    told = f" (The answer before could not be used: {error.what}." + (
+        f" {error.mend}.)" if error.mend else ")"
+    )
+    return [{**one, "description": f"{one['description']}{told}"} for one in requests]
 
 
 def decided(requests: Sequence[Request], answers: Any) -> list[dict[str, Any]]:

@@ -163,3 +163,23 @@ def _without_numbers(text: str, names: list[str], omitted: list[str]) -> str:
         omitted.append(word)
         text = re.sub(rf"(?<![\w.]){re.escape(word)}(?!\w)", OMITTED, text)
     return text
+
+
+_COUNTS = re.compile(
+    r"\b(?:three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|"
+    r"nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundreds?|thousands?|millions?|billions?|dozens?|"
+    r"per ?cent|percentage|twofold|threefold|fourfold|fivefold|tenfold|doubl(?:ed|es)|tripl(?:ed|es)|quadrupl(?:ed|es)|"
+    r"halved|twice|thrice|half (?:of|as|the)|two[- ]thirds|one[- ](?:third|quarter|half|in)|three[- ]quarters)\b",
+    re.IGNORECASE,
+)
+
+
+def counted_in_words(text: str, names: Iterable[str] = ()) -> list[str]:
+    """Counts and sizes that a language model wrote in words: they have no reference either.
+
+    Small ones that rarely are a result ("the two groups", "one of them") are let be.
+    """
+    held = [one for one in names if _COUNTS.search(one) and not _COUNTS.fullmatch(one)]
+    for name in sorted(held, key=len, reverse=True):
+        text = text.replace(name, " ")
+    return [f"the number {one!r} has no reference" for one in dict.fromkeys(_COUNTS.findall(text))]

@@ -98,8 +98,14 @@ class Desk(Protocol):
     ) -> str:
         """Begin a run and return its id at once."""
 
-    def start_follow_up(self, asked: FollowUp) -> str:
+    def start_follow_up(self, asked: FollowUp, told: Mapping[str, Any] | None = None) -> str:
         """Begin to ask a question of a run in another way, as a run of its own; returns its id at once."""
+
+    def go_on(self, run_id: str) -> None:
+        """See that somebody works on a run that has not ended; nothing where somebody does."""
+
+    def at_work(self, run_id: str) -> bool:
+        """Whether somebody works on a run, or will without being asked."""
 
     def follow(self, run_id: str, after: int = 0, stop: Callable[[], bool] | None = None) -> Iterator[Event]:
         """Events of a run above a number, until the run ends, waits for an answer, or `stop` says so."""
@@ -124,8 +130,9 @@ class Desk(Protocol):
         inputs: Mapping[str, ArtifactRef | Mapping[str, ArtifactRef]],
         params: Mapping[str, Any],
         seed: int = 0,
+        stop: Callable[[], bool] | None = None,
     ) -> ToolCall:
-        """One recorded tool call; an equal one is not computed again."""
+        """One recorded tool call; an equal one is not computed again. `ToolError` where `stop` ended it."""
 
     def models(self) -> list[Entry]:
         """Trained methods of the store."""

@@ -7,8 +7,6 @@ like every run, so its numbers are cited and recomputed like every other.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -199,8 +197,15 @@ class _Lineage:
         return identity
 
 
-def queue_follow_up(workspace: Workspace, asked: FollowUp, *, owner: str, reports: Path) -> RunHeader:
-    """Record a follow-up that is asked for; its status is ``queued``.
+def queue_follow_up(
+    workspace: Workspace,
+    asked: FollowUp,
+    *,
+    owner: str,
+    reports: Path,
+    told: Mapping[str, Any] | None = None,
+) -> RunHeader:
+    """Record a follow-up that is asked for, with what else its settings are told; its status is ``queued``.
 
     Raises
     ------
@@ -223,6 +228,7 @@ def queue_follow_up(workspace: Workspace, asked: FollowUp, *, owner: str, report
                 "fingerprint": fingerprint(parts),
                 "fingerprint_parts": parts,
                 "versions": versions(),
+                "settings": {**origin.settings, **(told or {})},
                 "used": {},
                 "started": "",
                 "finished": None,
@@ -367,8 +373,3 @@ def _resolved(
 def _one(reference: str, calls: Mapping[str, ToolCall], header: RunHeader) -> ArtifactRef:
     owner, _, output = reference.partition("/")
     return header.inputs[output] if owner == "run" else calls[owner].outputs[output]
-
-
-def digest(asked: FollowUp) -> str:
-    """Names what is asked: equal questions are one follow-up."""
-    return hashlib.sha256(json.dumps(asked.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:16]

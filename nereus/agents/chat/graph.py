@@ -2,15 +2,17 @@
 
 ::
 
-    START -> hear -> think -(calls)-> approve -> act -> think -(nothing more)-> END
+    START -> hear -> think -(calls)-> weigh [-> approve] -> act -> think -(nothing more)-> END
 
-`think` is a language model with the actions as tools, or the grammar where there is none or it fails. `approve` is one
-interrupt with one request for each call that needs a yes; no call runs before all are answered. Nodes run again after a
-crash: what they do is recorded under keys, or started once (`act` notes what it began).
+`think` is a language model with the actions as tools, or the grammar where there is none or it fails. `weigh` says which
+calls need a yes and keeps what is asked, `approve` is one interrupt with one request for each of them; no call runs before
+all are answered, and what runs is what was asked, however long the answer took. Nodes run again after a crash: what they
+do is recorded under keys, and a run that a call began carries the call's id, so that it is begun once (`Turn.begun`).
 """
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import Annotated, Any, TypedDict
 
@@ -27,14 +29,17 @@ from langgraph.types import interrupt
 
 from nereus.agents.chat.actions.offered import action_of
 from nereus.agents.chat.answering import answer_of, refused
-from nereus.agents.chat.approving import Request, decided, request_for
+from nereus.agents.chat.approving import Request, asked_again, decided, request_for
 from nereus.agents.chat.book import Book
 from nereus.agents.chat.desk import Desk
 from nereus.agents.chat.files import heard_files
 from nereus.agents.chat.model_turn import ModelTurn, results_of
 from nereus.agents.chat.router import route
+from nereus.agents.chat.spoken import Stopped
 from nereus.agents.chat.turn import Focus, Outcome, Turn, trouble
 from nereus.errors import NereusError
+
+log = logging.getLogger("nereus.chat")
 
 MOST_STEPS = 6
 """Times that a language model may call actions before it must answer."""
@@ -47,6 +52,8 @@ class ChatState(TypedDict, total=False):
     messages: Annotated[list[AnyMessage], add_messages]
     focus: dict[str, str]
     book: dict[str, dict[str, Any]]
+    asked: dict[str, dict[str, Any]]
+    """Call id -> what a person is asked about it, as it was when it was decided on."""
     approved: dict[str, dict[str, Any]]
     """Call id -> what was answered: ``{"run": bool, "args": ..., "said": ...}``."""
     steps: int
@@ -91,11 +98,13 @@ def chat_graph(
     )
     graph.add_node("hear", nodes.hear)
     graph.add_node("think", nodes.think)
+    graph.add_node("weigh", nodes.weigh)
     graph.add_node("approve", nodes.approve)
     graph.add_node("act", nodes.act)
     graph.add_edge(START, "hear")
     graph.add_edge("hear", "think")
-    graph.add_conditional_edges("think", _next, {"approve": "approve", END: END})
+    graph.add_conditional_edges("think", _next, {"weigh": "weigh", END: END})
+    graph.add_conditional_edges("weigh", _asks, {"approve": "approve", "act": "act"})
     graph.add_edge("approve", "act")
     graph.add_edge("act", "think")
     return graph.compile(checkpointer=checkpointer, store=store, name=NAME)
@@ -132,12 +141,26 @@ class _Nodes:
         last = messages[-1]
         if isinstance(last, AIMessage) and not last.tool_calls:  # a file could not be heard
             return {}
+        if turn.stopped():
+            return self._stopped(turn, messages)
         if self._model is not None and not state.get("fallback"):
-            said = self._model.next(turn, messages, state.get("steps", 0), MOST_STEPS)
+            try:
+                said = self._model.next(turn, messages, state.get("steps", 0), MOST_STEPS, config)
+            except Stopped:
+                return self._stopped(turn, messages)
             if said.message is not None:
                 return self._update(turn, [said.message], steps=state.get("steps", 0) + 1)
             return self._by_grammar(turn, state, said.why)
         return self._by_grammar(turn, state, state.get("fallback", ""))
+
+    def _stopped(self, turn: Turn, messages: list[AnyMessage]) -> dict[str, Any]:
+        """Whoever asked wants no more: what was done is told, and nothing else begins."""
+        found = _joined(results_of(messages))
+        notices = (*found.notices, "You stopped this answer.")
+        text = found.text or "Stopped: nothing was done."
+        return self._update(
+            turn, [answer_of(turn, found.model_copy(update={"text": text, "notices": notices}))]
+        )
 
     def _by_grammar(self, turn: Turn, state: ChatState, why: str) -> dict[str, Any]:
         messages = state["messages"]
@@ -159,13 +182,12 @@ class _Nodes:
         )
         return self._update(turn, [message], fallback=why)
 
-    def approve(self, state: ChatState, config: RunnableConfig) -> dict[str, Any]:
-        """Ask for all calls at once that need a yes; nothing has run when this is asked."""
+    def weigh(self, state: ChatState, config: RunnableConfig) -> dict[str, Any]:
+        """Say which calls need a yes. Nothing has run yet, and nothing is asked."""
         turn = self._turn(state, config)
-        calls = _calls(state)
         approved: dict[str, dict[str, Any]] = {}
-        asked: list[tuple[dict[str, Any], Request]] = []
-        for call in calls:
+        asked: dict[str, Request] = {}
+        for call in _calls(state):
             try:
                 request = request_for(turn, call["name"], call["args"], _rule(turn, config))
             except NereusError as error:
@@ -174,12 +196,22 @@ class _Nodes:
             if request is None:
                 approved[call["id"]] = {"run": True, "args": call["args"]}
             else:
-                asked.append((call, request))
-        if asked:
-            answers = interrupt([request for _, request in asked])
-            for (call, _), answer in zip(asked, decided([one for _, one in asked], answers), strict=True):
-                approved[call["id"]] = answer
-        return {"approved": approved}
+                asked[call["id"]] = request
+        return {"approved": approved, "asked": asked}
+
+    def approve(self, state: ChatState, config: RunnableConfig) -> dict[str, Any]:
+        """Ask for all calls at once that need a yes, until the answers can be used."""
+        del config
+        asked = state["asked"]
+        requests = shown = list(asked.values())
+        while True:
+            answers = interrupt(shown)
+            try:
+                meant = decided(requests, answers)
+            except NereusError as error:
+                shown = asked_again(requests, error)
+                continue
+            return {"approved": {**state["approved"], **dict(zip(asked, meant, strict=True))}, "asked": {}}
 
     def act(self, state: ChatState, config: RunnableConfig) -> dict[str, Any]:
         """Do what was decided and allowed, in order."""
@@ -187,7 +219,10 @@ class _Nodes:
         done: list[AnyMessage] = []
         for call in _calls(state):
             answer = state.get("approved", {}).get(call["id"], {})
-            if answer.get("run"):
+            turn.call = f"{turn.thread_id}/{call['id']}"
+            if answer.get("run") and turn.stopped():
+                outcome = refused(call["name"], "you stopped this answer")
+            elif answer.get("run"):
                 turn.tell({"type": "progress", "text": call["name"].replace("_", " "), "call": call["id"]})
                 outcome = perform(turn, call["name"], answer["args"])
             else:
@@ -236,6 +271,14 @@ def perform(turn: Turn, name: str, args: dict[str, Any]) -> Outcome:
         return action.do(turn, action.read(args))
     except NereusError as error:
         return trouble(error)
+    except Exception as error:
+        log.exception("defect in action %s", name)
+        return Outcome(
+            text=f"`{name}` failed by a defect of Nereus ({type(error).__name__}); nothing was changed by it. The log "
+            "has the details.",
+            names=(name, type(error).__name__),
+            failed=True,
+        )
 
 
 def _writer() -> Any:
@@ -277,4 +320,8 @@ def _joined(results: list[Outcome]) -> Outcome:
 
 def _next(state: ChatState) -> str:
     last = state["messages"][-1]
-    return "approve" if isinstance(last, AIMessage) and last.tool_calls else END
+    return "weigh" if isinstance(last, AIMessage) and last.tool_calls else END
+
+
+def _asks(state: ChatState) -> str:
+    return "approve" if state.get("asked") else "act"

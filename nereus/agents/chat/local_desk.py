@@ -9,25 +9,32 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from pydantic import SecretStr
 
 from nereus.agents.chat.desk import Dataset
-from nereus.agents.chat.recorded_desk import ENDED, RecordedDesk, refuse_other
-from nereus.errors import InputError, PlanError
+from nereus.agents.chat.recorded_desk import RecordedDesk, refuse_other
+from nereus.errors import InputError, PlanError, ToolError
 from nereus.memory.database import DatabaseLedger
 from nereus.memory.database.models import LOCAL
+from nereus.memory.locks import held
 from nereus.memory.records import ArtifactRef, CallStatus, ToolCall
+from nereus.memory.retention import LOCKS
 from nereus.memory.workspace import Workspace, open_workspace
 from nereus.settings import Settings
 from nereus.tools import registry
-from nereus.tools.steps import StepRunner
+from nereus.tools.steps import StepRunner, step_key
 
 _KILLED_S = 5.0
+_LOOK_S = 0.1
+BESIDE_S = 10.0
+"""Estimated seconds from which a tool is called in a process of its own, so that it can be ended."""
 
 
 class LocalDesk(RecordedDesk):
@@ -66,13 +73,68 @@ class LocalDesk(RecordedDesk):
         inputs: Mapping[str, ArtifactRef | Mapping[str, ArtifactRef]],
         params: Mapping[str, Any],
         seed: int = 0,
+        stop: Callable[[], bool] | None = None,
     ) -> ToolCall:
         """See `Desk`."""
-        runner = StepRunner(self.workspace.artifacts, DatabaseLedger(self.workspace.database), seed)
-        call = runner.run(registry.get(name), params, inputs)
+        tool = registry.get(name)
+        ledger = DatabaseLedger(self.workspace.database)
+        runner = StepRunner(self.workspace.artifacts, ledger, seed)
+        if stop is not None and (tool.seconds >= BESIDE_S or name.startswith("fit_")):
+            key = step_key(runner.specify(tool, params, inputs))
+            known = ledger.find_call(key)
+            if known is None or known.status is CallStatus.FAILED:
+                self._called_beside(name, params, inputs, seed, stop)
+                known = ledger.find_call(key)
+            call = known or runner.run(tool, params, inputs)
+        else:
+            call = runner.run(tool, params, inputs)
         if call.status is CallStatus.FAILED:
             raise PlanError(call.error or call.summary, where=f"tool {name!r}")
         return call
+
+    def _called_beside(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, ArtifactRef | Mapping[str, ArtifactRef]],
+        seed: int,
+        stop: Callable[[], bool],
+    ) -> None:
+        """Compute a call in a process that can be ended; what it gave is found by its key."""
+        asked = {
+            "settings": _plain(self.settings),
+            "tool": name,
+            "params": dict(params),
+            "seed": seed,
+            "inputs": {
+                slot: one.model_dump(mode="json")
+                if isinstance(one, ArtifactRef)
+                else {key: part.model_dump(mode="json") for key, part in one.items()}
+                for slot, one in inputs.items()
+            },
+        }
+        with TemporaryFile() as told:
+            process = _begun("call_at_work", [], asked, told)
+            try:
+                while process.poll() is None:
+                    if stop():
+                        raise ToolError(
+                            "it was stopped before it ended", where=f"tool {name!r}", mend="ask again"
+                        )
+                    time.sleep(_LOOK_S)
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait(timeout=_KILLED_S)
+            told.seek(0)
+            lines = told.read().splitlines()
+        document = json.loads(lines[-1]) if lines else {}
+        if "key" not in document:
+            raise ToolError(
+                str(document.get("what") or f"its process ended with code {process.returncode}"),
+                where=document.get("where") or f"tool {name!r}",
+                mend=document.get("mend"),
+            )
 
     def cancel(self, run_id: str) -> None:
         """See `Desk`."""
@@ -95,25 +157,35 @@ class LocalDesk(RecordedDesk):
         self._processes.clear()
 
     def _begin(self, run_id: str) -> None:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "nereus.agents.chat.at_work", run_id],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # an interrupt at the terminal is for the conversation
-            env=os.environ.copy(),
-        )
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(_plain(self.settings)).encode())
-        process.stdin.close()
-        self._processes[run_id] = process
+        self._processes[run_id] = _begun("at_work", [run_id], _plain(self.settings), subprocess.DEVNULL)
 
     def _at_work(self, run_id: str) -> bool:
         process = self._processes.get(run_id)
-        if process is not None:
-            return process.poll() is None
+        if process is not None and process.poll() is None:
+            return True
         status = self.workspace.repository.status(run_id, self.owner)
-        return status is not None and status not in (*ENDED, "waiting", "running", "queued")
+        if status not in ("queued", "running"):
+            return False
+        with held(self.workspace.database, self.settings.home / LOCKS, run_id) as mine:
+            return not mine  # another process of this home may work on it
+
+
+def _begun(
+    module: str, arguments: list[str], asked: Mapping[str, Any], output: IO[bytes] | int
+) -> subprocess.Popen[bytes]:
+    """A process of ours that works beside the conversation; what it is asked goes through a pipe."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"nereus.agents.chat.{module}", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # an interrupt at the terminal is for the conversation
+        env=os.environ.copy(),
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(asked).encode())
+    process.stdin.close()
+    return process
 
 
 @contextmanager

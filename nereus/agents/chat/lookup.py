@@ -117,7 +117,7 @@ class Entities:
         for row, gene in rows:
             label = gene if gene not in ("nan", "None", "") else row
             self._shown.setdefault(row, label.split(";")[0])
-            for name in (*row.split(";"), *label.split(";"), row.split("-")[0]):
+            for name in (row, *row.split(";"), *label.split(";"), row.split("-")[0]):
                 if name:
                     self._by_name.setdefault(folded(name), {})[row] = None
 

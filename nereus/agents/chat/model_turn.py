@@ -7,7 +7,7 @@ back to it once; then the built-in rules answer.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,10 @@ from langchain_core.utils.json_schema import dereference_refs
 
 from nereus.agents.chat.actions import ACTIONS, Action
 from nereus.agents.chat.actions.external import external_actions, pinned
-from nereus.agents.chat.answering import answer_of, quoted
+from nereus.agents.chat.answering import answer_of, inert, quoted
+from nereus.agents.chat.book import counted_in_words
 from nereus.agents.chat.context import prompt_of
+from nereus.agents.chat.spoken import ANSWER_PART, TAKEN_BACK, Draft, Stopped, interruptible, say
 from nereus.agents.chat.turn import Outcome, Turn
 from nereus.agents.external.definitions import is_external
 from nereus.errors import NereusError
@@ -59,8 +61,16 @@ class ModelTurn:
         self._text_form = type(model).bind_tools is BaseChatModel.bind_tools
         self._tools = [_tool(one) for one in ACTIONS.values()]
 
-    def next(self, turn: Turn, messages: Sequence[BaseMessage], steps: int, most: int) -> Said:
-        """The next calls, or the answer."""
+    def next(
+        self, turn: Turn, messages: Sequence[BaseMessage], steps: int, most: int, config: RunnableConfig
+    ) -> Said:
+        """The next calls, or the answer. What of an answer is checked is said while it is written.
+
+        Raises
+        ------
+        Stopped
+            Whoever asked wants no answer any more.
+        """
         settings = turn.desk.settings
         try:
             external, _ = external_actions(turn)
@@ -69,10 +79,13 @@ class ModelTurn:
             last = steps >= most
             if last:
                 prompt.append(HumanMessage(_ANSWER_NOW))
-            reply = self._ask(prompt, () if last else tools)
+            heard = Heard(turn, messages, f"nereus-{uuid.uuid4().hex[:24]}")
+            reply = self._ask(turn, prompt, () if last else tools, heard, config)
             if reply.tool_calls and not last:
+                heard.taken_back()
                 return Said(_calls(reply, external))
-            outcome, faults = self._judged(turn, messages, reply)
+            outcome, faults = heard.judged(reply)
+            identity = heard.identity if heard.kept else ""
             if faults:
                 told = "; ".join(faults[:5])
                 prompt += [
@@ -81,8 +94,10 @@ class ModelTurn:
                         f"Your answer cannot be shown: {told}. Write it again with references, or without numbers."
                     ),
                 ]
-                reply = self._ask(prompt, ())
-                outcome, faults = self._judged(turn, messages, reply)
+                reply = self._ask(turn, prompt, (), None, config)
+                outcome, faults = heard.judged(reply)
+        except Stopped:
+            raise
         except NereusError as error:
             return Said(None, error.what)
         except Exception as error:  # noqa: BLE001 - whatever an endpoint does, the conversation goes on
@@ -91,20 +106,27 @@ class ModelTurn:
             return Said(
                 None, "its answer held numbers without evidence" if _text(reply).strip() else faults[0]
             )
-        return Said(answer_of(turn, outcome))
+        return Said(answer_of(turn, outcome, identity=identity))
 
-    def _ask(self, prompt: list[BaseMessage], tools: Sequence[dict[str, Any]]) -> AIMessage:
+    def _ask(
+        self,
+        turn: Turn,
+        prompt: list[BaseMessage],
+        tools: Sequence[dict[str, Any]],
+        heard: Heard | None,
+        config: RunnableConfig,
+    ) -> AIMessage:
         if self._text_form:
-            return self._asked_in_text(prompt, tools)
+            return self._asked_in_text(turn, prompt, tools)
         model: Any = self._model.bind_tools(tools) if tools else self._model
-        reply = model.invoke(prompt, config=_NO_STREAM)
-        if not isinstance(reply, AIMessage):
-            raise TypeError("no message")
+        reply = _read(turn, model, prompt, heard, config)
         if tools and not reply.tool_calls and (found := _call_in(_text(reply))) is not None:
             return found  # a call that was written into the text
         return reply
 
-    def _asked_in_text(self, prompt: list[BaseMessage], tools: Sequence[dict[str, Any]]) -> AIMessage:
+    def _asked_in_text(
+        self, turn: Turn, prompt: list[BaseMessage], tools: Sequence[dict[str, Any]]
+    ) -> AIMessage:
         lines = [
             f"{one['function']['name']}({', '.join(one['function']['parameters'].get('properties', {}))}): "
             f"{one['function']['description']}"
@@ -113,7 +135,7 @@ class ModelTurn:
         head, *rest = prompt
         flat = [_flat(one) for one in rest]
         said = str(head.content) + (_TEXT_FORM + "\n".join(lines) if tools else "")
-        reply = self._model.invoke([head.model_copy(update={"content": said}), *flat], config=_NO_STREAM)
+        reply = _read(turn, self._model, [head.model_copy(update={"content": said}), *flat], None, {})
         text = _text(reply)
         if tools and (found := _call_in(text)) is not None:
             return found
@@ -122,21 +144,84 @@ class ModelTurn:
                 return AIMessage(one["answer"])
         return AIMessage(text)
 
-    def _judged(
-        self, turn: Turn, messages: Sequence[BaseMessage], reply: AIMessage
-    ) -> tuple[Outcome, list[str]]:
+
+class Heard:
+    """One reply of a model as it comes: what of it may be shown, and whether it can be an answer.
+
+    Parameters
+    ----------
+    turn, messages
+        The turn, with what was said before.
+    identity
+        Id of the answer that it may become.
+    """
+
+    def __init__(self, turn: Turn, messages: Sequence[BaseMessage], identity: str) -> None:
+        self._turn = turn
+        self._results = results_of(messages)
+        names = [name for one in self._results for name in one.names] + quoted(turn.said) + list(ACTIONS)
+        self._names = list(dict.fromkeys(names))
+        self.identity = identity
+        self.draft = Draft(self._faults, lambda text: inert(turn.book.said(text, self._names)[0]))
+        self.kept = False
+        """Whether what was shown is the beginning of the answer."""
+
+    def judged(self, reply: AIMessage) -> tuple[Outcome, list[str]]:
         """An answer, and what is wrong with it."""
-        results = results_of(messages)
+        results = self._results
         text = without_thoughts(_text(reply)).strip()
-        names = [name for one in results for name in one.names] + quoted(turn.said) + list(ACTIONS)
         outcome = Outcome(
             text=text,
             artifacts=tuple(shown for one in results for shown in one.artifacts),
             notices=tuple(dict.fromkeys(notice for one in results for notice in one.notices)),
-            names=tuple(dict.fromkeys(names)),
+            names=tuple(self._names),
             run_id=next((one.run_id for one in reversed(results) if one.run_id), ""),
         )
-        return outcome, turn.book.faults(text, names) if text else ["it said nothing"]
+        return outcome, self._faults(text) if text else ["it said nothing"]
+
+    def rest(self, reply: AIMessage) -> str:
+        """What is said when the reply is complete: what was not shown yet, or that it does not count."""
+        if reply.tool_calls or _call_in(_text(reply)) is not None:
+            return ""
+        outcome, faults = self.judged(reply)
+        text = "" if faults else str(answer_of(self._turn, outcome).content)
+        self.kept = bool(text) and text.startswith(self.draft.shown)
+        if self.kept:
+            return text[len(self.draft.shown) :]
+        return TAKEN_BACK if self.draft.shown else ""
+
+    def taken_back(self) -> None:
+        """Tell that what was shown is no answer: the model goes on to look something up."""
+        if self.draft.shown:
+            self._turn.tell({"type": ANSWER_PART, "id": self.identity, "start": 0, "text": ""})
+
+    def _faults(self, text: str) -> list[str]:
+        return self._turn.book.faults(text, self._names) + counted_in_words(text, self._names)
+
+
+def _read(
+    turn: Turn, model: Any, prompt: list[BaseMessage], heard: Heard | None, config: RunnableConfig
+) -> AIMessage:
+    """The reply of a model, which is listened to as long as somebody waits for it."""
+    whole: Any = None
+
+    def pieces() -> Iterator[str]:
+        nonlocal whole
+        for part in interruptible(lambda: model.stream(prompt, config=_NO_STREAM), turn.stopped):
+            whole = part if whole is None else whole + part
+            if heard is not None and not getattr(part, "tool_call_chunks", None):
+                yield heard.draft.more(_text(part))
+        if heard is not None and isinstance(whole, AIMessage):
+            yield heard.rest(whole)
+
+    if heard is None:
+        for _ in pieces():
+            pass
+    else:
+        say(pieces(), heard.identity, turn.tell, config)
+    if not isinstance(whole, AIMessage):
+        raise TypeError("no message")
+    return whole
 
 
 def results_of(messages: Sequence[BaseMessage]) -> list[Outcome]:

@@ -130,11 +130,13 @@ class RecordedDesk:
         self._begin(header.id)
         return header.id
 
-    def start_follow_up(self, asked: FollowUp) -> str:
+    def start_follow_up(self, asked: FollowUp, told: Mapping[str, Any] | None = None) -> str:
         """See `Desk`."""
         self.header(asked.run_id)
         with self.workspace.database.write():
-            header = queue_follow_up(self.workspace, asked, owner=self.owner, reports=self.reports)
+            header = queue_follow_up(
+                self.workspace, asked, owner=self.owner, reports=self.reports, told=told or {}
+            )
             self._queued(header.id, "follow_up")
         self._begin(header.id)
         return header.id
@@ -152,6 +154,15 @@ class RecordedDesk:
                 return
             else:
                 time.sleep(_POLL_S)
+
+    def go_on(self, run_id: str) -> None:
+        """See `Desk`."""
+        if self.header(run_id).status in ("queued", "running") and not self.at_work(run_id):
+            self._begin(run_id)
+
+    def at_work(self, run_id: str) -> bool:
+        """See `Desk`."""
+        return self._at_work(run_id)
 
     def cancel(self, run_id: str) -> None:
         """See `Desk`."""
@@ -187,6 +198,7 @@ class RecordedDesk:
         inputs: Mapping[str, ArtifactRef | Mapping[str, ArtifactRef]],
         params: Mapping[str, Any],
         seed: int = 0,
+        stop: Callable[[], bool] | None = None,
     ) -> ToolCall:
         """See `Desk`."""
         raise NotImplementedError

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from nereus.agents.chat.desk import Dataset, Desk
 
 
+ASKED_IN = "asked_in"
+"""Among the settings of a run: thread and call that it was asked for in."""
+
+
 class Focus(Record):
     """What a conversation is about now: follow-ups such as "and after adjusting for age?" are understood by it."""
 
@@ -83,6 +87,8 @@ class Turn:
     """Longest that an answer waits for a run."""
     said: str = ""
     """The question, as it was asked."""
+    call: str = ""
+    """Thread and id of the call that is being done."""
     messages: list[Any] = field(default_factory=list)
     _records: dict[str, RunRecord] = field(default_factory=dict)
     _sources: dict[str, Sources] = field(default_factory=dict)
@@ -112,6 +118,26 @@ class Turn:
             "there is no run yet that could be talked about",
             mend="name a file and say `analyse it`",
         )
+
+    def begun(self) -> str:
+        """The run that this very call began before its process died; empty where it did not."""
+        if not self.call:
+            return ""
+        known = [one.id for one in self.desk.runs(limit=50) if one.settings.get(ASKED_IN) == self.call]
+        return known[-1] if known else ""
+
+    def unended(self) -> str:
+        """The newest run that this conversation began and that has not ended; empty where there is none."""
+        mine = f"{self.thread_id}/"
+        for one in self.desk.runs(limit=50):
+            asked_in = str(one.settings.get(ASKED_IN) or "")
+            if (
+                self.thread_id
+                and asked_in.startswith(mine)
+                and one.status in ("queued", "running", "waiting")
+            ):
+                return one.id
+        return ""
 
     def whole_run(self, given: str = "") -> str:
         """The run that is meant, or the one that it follows: a follow-up has no hypotheses and no profile of its own."""

@@ -38,6 +38,7 @@ _EVENT_STREAM = "text/event-stream"
 _PING_S = 15
 _LOOK_S = 0.04
 _TURN_S = 900.0
+ANSWER_PART = "answer_part"
 _FAULTS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
 _ONE = (*_FAULTS, HTTPStatus.NOT_FOUND)
 _ASKED = (*_ONE, HTTPStatus.CONFLICT)
@@ -155,7 +156,7 @@ def list_threads(
 @router.get("/{thread_id}", responses=documented(*_ONE))
 def get_thread(thread_id: ThreadId, turns: Turns, caller: Reader) -> ThreadView:
     """One conversation."""
-    return ThreadView.of(turns.threads.get(thread_id, caller.owner))
+    return ThreadView.of(turns.mended(turns.threads.get(thread_id, caller.owner)))
 
 
 @router.delete("/{thread_id}", status_code=HTTPStatus.NO_CONTENT, responses=documented(*_ASKED))
@@ -278,28 +279,44 @@ async def _answered(
         return _streamed(turns, caller, thread_id, before)
     told: list[dict[str, Any]] = []
     async for event in _followed(turns, caller, thread_id, before):
-        told.append(_document(event))
+        if isinstance(event, ThreadEvent):
+            told.append(_document(event))
     return JSONResponse(told)
 
 
 def _streamed(turns: ChatTurns, caller: Caller, thread_id: str, after: int) -> EventSourceResponse:
     async def stream() -> AsyncIterator[ServerSentEvent]:
-        async for event in _followed(turns, caller, thread_id, after):
-            yield ServerSentEvent(
-                json.dumps(_document(event), separators=(",", ":")), event=event.type, id=str(event.seq)
-            )
+        async for event in _followed(turns, caller, thread_id, after, parts=True):
+            if isinstance(event, ThreadEvent):
+                yield ServerSentEvent(
+                    json.dumps(_document(event), separators=(",", ":")), event=event.type, id=str(event.seq)
+                )
+            else:
+                yield ServerSentEvent(json.dumps(event, separators=(",", ":")), event=ANSWER_PART)
 
     return EventSourceResponse(stream(), ping=_PING_S, headers={"x-accel-buffering": "no"})
 
 
 async def _followed(
-    turns: ChatTurns, caller: Caller, thread_id: str, after: int
-) -> AsyncIterator[ThreadEvent]:
-    """Events above a number, until the turn at work has ended."""
+    turns: ChatTurns, caller: Caller, thread_id: str, after: int, parts: bool = False
+) -> AsyncIterator[ThreadEvent | dict[str, Any]]:
+    """Events above a number, until the turn at work has ended; with `parts` also what is being written.
+
+    Parts have no number (``seq`` 0) and are kept nowhere: whoever comes later gets what was written so far, and in any
+    case the whole answer, as a message with the same id.
+    """
     ends = asyncio.get_running_loop().time() + _TURN_S
+    shown = ("", "")
     while asyncio.get_running_loop().time() < ends:
+        draft = turns.draft(thread_id) if parts else None
+        if draft is not None and draft != shown:
+            same = draft.id == shown[0] and draft.text.startswith(shown[1])
+            start = len(shown[1]) if same else 0
+            shown = draft
+            told = {"id": draft.id, "start": start, "text": draft.text[start:]}
+            yield {"seq": 0, "type": ANSWER_PART, "payload": told}
         try:
-            thread = await run_in_threadpool(turns.threads.get, thread_id, caller.owner)  # before its events
+            thread = await run_in_threadpool(_now, turns, thread_id, caller.owner)  # before its events
         except NotFound:  # deleted meanwhile
             return
         new = await run_in_threadpool(turns.threads.events, thread_id, caller.owner, after, 500)
@@ -310,6 +327,10 @@ async def _followed(
             return
         if not new:
             await asyncio.sleep(_LOOK_S)
+
+
+def _now(turns: ChatTurns, thread_id: str, owner: str) -> Thread:
+    return turns.mended(turns.threads.get(thread_id, owner))
 
 
 def _document(event: ThreadEvent) -> dict[str, Any]:

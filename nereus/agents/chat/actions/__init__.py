@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nereus.agents.chat.actions.base import Action
+from nereus.agents.chat.actions.base import Action, Args
 from nereus.agents.chat.actions.catalogue import ACTIONS
 
-__all__ = ["ACTIONS", "Action"]
+__all__ = ["ACTIONS", "Action", "Args"]

@@ -13,7 +13,7 @@ from nereus.agents.chat.actions.runs import event_of
 from nereus.agents.chat.desk import FollowUp
 from nereus.agents.chat.follow_up import planned
 from nereus.agents.chat.lookup import columns_named, columns_of, nearest, tests
-from nereus.agents.chat.turn import Cost, Outcome, Turn
+from nereus.agents.chat.turn import ASKED_IN, Cost, Outcome, Turn
 from nereus.agents.planner.questions import TESTED
 from nereus.agents.reporter.render import known_names
 from nereus.agents.reporter.sources import path
@@ -155,7 +155,8 @@ def _again(turn: Turn, args: AgainArgs) -> Outcome:
     follow, objective, name, told = _request(turn, args)
     origin = follow.run_id
     before = next(one for one in tests(turn.sources(origin)) if one[0].id == objective.id)
-    run_id = turn.desk.start_follow_up(follow)
+    run_id = turn.begun() or turn.desk.start_follow_up(follow, {ASKED_IN: turn.call})
+    turn.desk.go_on(run_id)
     ends = time.monotonic() + turn.patience_s
     for event in turn.desk.follow(run_id, stop=lambda: turn.stopped() or time.monotonic() > ends):
         turn.tell(event_of(event))

@@ -9,13 +9,31 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nereus.agents.chat.turn import Cost, Outcome, Turn
-from nereus.errors import InputError
+from nereus.errors import InputError, NereusError
 
 
 class Args(BaseModel):
     """Base of all arguments: unknown ones are an error."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+def as_meant(turn: Turn, args: Args) -> dict[str, Any]:
+    """Arguments with the run, data set and protein that are meant where none is named."""
+    given = args.model_dump(mode="json")
+    meant: dict[str, Callable[[], str]] = {
+        "run": turn.run_id,
+        "dataset": lambda: turn.dataset().id,
+        "samples": lambda: turn.focus.samples,
+        "entity": lambda: turn.focus.entity,
+    }
+    for name, said in meant.items():
+        if given.get(name) == "":
+            try:
+                given[name] = said()
+            except NereusError:
+                continue  # the action itself says what is missing
+    return given
 
 
 @dataclass(frozen=True)
@@ -28,6 +46,8 @@ class Action:
     args: type[Args]
     do: Callable[[Turn, Any], Outcome]
     cost: Callable[[Turn, Any], Cost] = lambda turn, args: Cost()
+    pinned: Callable[[Turn, Any], Mapping[str, Any]] = as_meant
+    """Arguments with what they leave to the conversation, as a person is asked about them."""
 
     def schema(self) -> dict[str, Any]:
         """JSON schema of the arguments, as models are told of them."""

@@ -11,8 +11,10 @@ from nereus.agents.chat.actions.molecules import MOLECULES
 from nereus.agents.chat.actions.runs import RUNS
 from nereus.agents.chat.actions.things import THINGS
 from nereus.agents.chat.actions.tools import TOOLS
+from nereus.agents.chat.actions.training import TRAINING
 
 ACTIONS: dict[str, Action] = {
-    one.name: one for one in (*THINGS, *RUNS, *ENTITIES, *AGAIN, *FIGURES, *COMPARING, *MOLECULES, *TOOLS)
+    one.name: one
+    for one in (*THINGS, *RUNS, *ENTITIES, *AGAIN, *FIGURES, *COMPARING, *MOLECULES, *TRAINING, *TOOLS)
 }
 """Name to action."""

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from nereus.agents.chat.actions.base import Action, Args
-from nereus.agents.chat.turn import Cost, Outcome, Shown, Turn
+from nereus.agents.chat.turn import ASKED_IN, Cost, Outcome, Shown, Turn
 from nereus.agents.planner.budget import parse_budget
 from nereus.agents.reporter.render import known_names
 from nereus.errors import InputError
@@ -52,7 +52,10 @@ def _start(turn: Turn, args: StartArgs) -> Outcome:
     if args.samples:
         turn.move(samples=args.samples)
     dataset = turn.dataset(args.dataset)
-    run_id = turn.desk.start_run(dataset, args.question or None, args.budget)
+    run_id = turn.begun() or turn.desk.start_run(
+        dataset, args.question or None, args.budget, told={ASKED_IN: turn.call}
+    )
+    turn.desk.go_on(run_id)
     turn.move(run=run_id, dataset=dataset.id, objective="", entity="", entity_name="")
     return followed(turn, run_id)
 
@@ -91,7 +94,7 @@ def event_of(event: Event) -> dict[str, Any]:
 
 
 def _status(turn: Turn, args: RunArgs) -> Outcome:
-    run_id = turn.run_id(args.run)
+    run_id = turn.run_id(args.run or turn.unended())
     turn.again(run_id)
     sources = turn.sources(run_id)
     header = sources.record.header
@@ -104,8 +107,10 @@ def _status(turn: Turn, args: RunArgs) -> Outcome:
         text += f" {_reason(turn, run_id)}."
     if header.status == "waiting":
         text += " It waits for an answer: see its approvals."
-    elif header.status not in _ENDED:
+    elif header.status not in _ENDED and turn.desk.at_work(run_id):
         text += " Ask `how is it going?` again later; it goes on by itself."
+    elif header.status not in _ENDED:
+        text += f" Nobody works on it now: `nereus resume {run_id}` goes on with it."
     return Outcome(text=text, names=(run_id,), run_id=run_id)
 
 
@@ -179,7 +184,7 @@ def hypothesis_text(turn: Turn, one: Hypothesis, run_id: str) -> str:
 
 
 def _cancel(turn: Turn, args: RunArgs) -> Outcome:
-    run_id = turn.run_id(args.run)
+    run_id = turn.run_id(args.run or turn.unended())
     header = turn.desk.header(run_id)
     if header.status in _ENDED:
         raise InputError(f"the run has ended as {header.status!r}", where=f"run {run_id}")
@@ -234,7 +239,8 @@ RUNS = (
         "End a run.",
         RunArgs,
         _cancel,
-        lambda turn, args: Cost(ask=True, why=f"End run {turn.run_id(args.run)}."),
+        lambda turn, args: Cost(ask=True, why=f"End run {args.run}."),
+        lambda turn, args: {"run": args.run or turn.unended() or turn.run_id()},
     ),
     Action("report", "Say where the report of a run is.", RunArgs, _report),
 )

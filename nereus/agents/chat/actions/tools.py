@@ -76,7 +76,10 @@ def _call(turn: Turn, args: ToolArgs) -> Outcome:
     tool = registry.get(args.tool)
     tool.validate(args.params)
     call = turn.desk.call_tool(
-        args.tool, {name: _input(turn, one) for name, one in args.inputs.items()}, args.params
+        args.tool,
+        {name: _input(turn, one) for name, one in args.inputs.items()},
+        args.params,
+        stop=turn.stopped,
     )
     said = [
         f"- {name}: {turn.book.of_call(call, name)}"
