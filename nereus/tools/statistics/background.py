@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from nereus.tools.statistics.moderated_t import ContrastFit
+from nereus.tools.statistics.moderated_t import ContrastFit, benjamini_hochberg
 from nereus.tools.statistics.null_component import Verdict, null_component
 from nereus.tools.statistics.treat import treat
 
@@ -47,6 +47,8 @@ _LEAST_WEIGHT = 30.0
 """Unchanged features that a window needs for a centre and a spread of its own."""
 _FAR = 4.0
 """Inflation from which on a reader is told that a background is either very wide, or not of unchanged features."""
+_MANY_HIDDEN = 5
+"""Findings that the background takes away from which on a reader is told."""
 _COARSE = 5
 """Windows of the mixture overlap by half."""
 _HALVINGS = 26
@@ -79,6 +81,8 @@ class Background:
         Their estimated share; None where it is three quarters or more.
     unchanged_sd
         Median of tau over the tested features where the unchanged ones could be told apart among many changes.
+    plain_p
+        p-values of the test that knows only the replicates, shape (features,); None where none was made beside it.
     """
 
     centre: FloatArray
@@ -89,6 +93,7 @@ class Background:
     verdict: Verdict = "few"
     unchanged: float | None = None
     unchanged_sd: float | None = None
+    plain_p: FloatArray | None = None
 
     def warnings(self) -> list[str]:
         """What a reader has to know where many features changed."""
@@ -109,6 +114,28 @@ class Background:
                 f"told, so nothing within their spread is called; {mend}"
             ]
         return [f"{differ}: too few unchanged ones remain to measure effects against; {mend}"]
+
+    def hidden(self, n_found: int, level: float) -> tuple[int, list[str]]:
+        """How many features the test would find that knows only the replicates, and a warning where it is many more.
+
+        Parameters
+        ----------
+        n_found
+            Findings against the background.
+        level
+            Error rate of the findings.
+        """
+        if self.plain_p is None:
+            return n_found, []
+        alone = int((benjamini_hochberg(self.plain_p) <= level).sum())
+        if alone < max(_MANY_HIDDEN, 2 * n_found):
+            return alone, []
+        return alone, [
+            f"{alone} features differ by more than the replicates vary, {n_found} by more than the bulk of the features "
+            f"does, which lies {self.inflation:.1f} times as far from its centre as replicates show: so few units "
+            "cannot tell a shift of whole samples from many real changes (as between cell types), and only the "
+            "second are called; more replicates, or reference_features that are known to be constant, would tell"
+        ]
 
 
 def needs_background(n_features: int, n_splits: float) -> bool:

@@ -204,7 +204,7 @@ class Comparison:
         background = fit_background(bare, along)
         if background is None:
             return fit, None
-        return against_background(bare, background, options.lfc_min), background
+        return against_background(bare, background, options.lfc_min), replace(background, plain_p=fit.p)
 
     def relabelled_tests(self, labellings: Iterable[FloatArray]) -> Iterator[ContrastFit]:
         """Test under each of `labellings`, shape (samples,): what ``relabelled(labels).test()`` finds."""

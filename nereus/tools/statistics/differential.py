@@ -35,7 +35,7 @@ class DifferentialParams(FindingLevel, TestOptions):
 
 @tool(
     "differential_abundance",
-    version="4",
+    version="5",
     summary="Which features differ between two groups: moderated t or TREAT, covariates, blocks and pairs.",
     outputs=("table:differential",),
     seconds=0.5,
@@ -64,7 +64,8 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
         interval, statistic, df, p, q (Benjamini-Hochberg), n_a, n_b (units with a value), mean (log2), and
         ``offset`` (what centring subtracted), ``sd`` (moderated residual standard deviation),
         ``background_sd`` (what the background adds to `se` in quadrature). Values:
-        n_tested, n_significant, n_up, n_down, prior_df, prior_sd, median_effect, background_spread,
+        n_tested, n_significant, n_up, n_down, n_without_background, prior_df, prior_sd, median_effect,
+        background_spread,
         correlation, ``unchanged_share`` (of the features, as the background sees it), ``unchanged_sd`` (how far
         unchanged features differ beside replicate error, log2; None unless told apart among many changes) ...
 
@@ -126,7 +127,8 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
     table = result_table(dataset, estimates, n_a, n_b, mean, extra)
     found = q <= params.level
     up, down = int((found & (fit.effect > 0)).sum()), int((found & (fit.effect < 0)).sum())
-    warnings += _notes(fit, tested, params)
+    alone, told = (up + down, []) if background is None else background.hidden(up + down, params.level)
+    warnings += [*told, *_notes(fit, tested, params)]
     label = params.contrast.label
     beyond = f" by more than {params.lfc_min:g} log2 units" if params.lfc_min else ""
     return Result(
@@ -141,6 +143,7 @@ def differential_abundance(dataset: AnnData, params: DifferentialParams, *, seed
             "n_significant": up + down,
             "n_up": up,
             "n_down": down,
+            "n_without_background": alone,
             "n_samples_a": design.n_a,
             "n_samples_b": design.n_b,
             "n_dropped_samples": design.n_dropped,

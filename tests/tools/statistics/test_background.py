@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from anndata import AnnData
 
 from nereus.tools.statistics.background import against_background, fit_background, needs_background
+from nereus.tools.statistics.differential import differential_abundance
 from nereus.tools.statistics.moderated_t import benjamini_hochberg, fit_contrast
 from nereus.tools.statistics.variance_trend import expected_log_variance
 
@@ -87,3 +90,22 @@ def test_precision_survives_what_tables_hold() -> None:
     mean, variance = np.full(300, 25.0), np.full(300, 0.1)
     variance[:5], mean[:3] = np.nan, np.nan
     assert np.isfinite(expected_log_variance(variance, np.full(300, 4.0), mean, np.full(300, np.nan))).all()
+
+
+@pytest.mark.parametrize(("shift_sd", "told"), [(0.6, True), (0.0, False)])
+def test_what_the_background_takes_away_is_told(shift_sd: float, told: bool) -> None:
+    """Someone who knows the findings of a plain moderated t-test reads why they are not called."""
+    values, _ = two_groups(3, shift_sd)
+    values = values[40:]
+    obs = pd.DataFrame({"group": list("aaabbb")}, index=[f"s{i}" for i in range(6)])
+    data = AnnData(values.T, obs=obs, var=pd.DataFrame(index=[f"P{i}" for i in range(len(values))]))
+    contrast = {"factor": "group", "a": "a", "b": "b"}
+    found = differential_abundance(data, contrast=contrast, background="auto")
+    plain = differential_abundance(data, contrast=contrast, background="none")
+    assert found.values["n_without_background"] == plain.values["n_significant"]
+    assert plain.values["n_without_background"] == plain.values["n_significant"]
+    warned = [one for one in found.warnings if "than the replicates vary" in one]
+    assert bool(warned) is told
+    if told:
+        assert warned[0].startswith(f"{plain.values['n_significant']} features")
+        assert plain.values["n_significant"] > 100 > found.values["n_significant"]
