@@ -23,6 +23,10 @@ Name = Annotated[str, typer.Argument(metavar="ACTION", help="Name of the action.
 Version = Annotated[int | None, typer.Option(help="Version; default the newest.", min=1)]
 _TESTS = 8
 _SEED = 90_000
+_QUARANTINE = {
+    "candidate": "candidate (quarantined: not validated)",
+    "validated": "validated (quarantined: not approved)",
+}
 
 
 @actions_app.callback()
@@ -48,18 +52,22 @@ def list_actions(
     """List actions: newest version, status, uses."""
     with _opened() as (kept, _):
         rows = [(one, kept.standing(one)) for one in kept.known(domain)]
+        changed = kept.changed(domain)
         if as_json:
             typer.echo(
                 json.dumps([_document(one) | {"standing": s.model_dump()} for one, s in rows], indent=2)
             )
             return
-        if not rows:
+        if not rows and not changed:
             typer.echo("nothing is learned yet; `nereus actions learn` looks at ended runs")
         for one, standing in rows:
             uses = (
                 f"{standing.successes} of {standing.uses} uses went well" if standing.uses else "not used yet"
             )
-            typer.echo(f"{one.name}  v{one.version}  {one.domain}  {one.status}  {uses}")
+            shown = _QUARANTINE.get(one.status, one.status)
+            typer.echo(f"{one.name}  v{one.version}  {one.domain}  {shown}  {uses}")
+        for name, version in changed:
+            typer.echo(f"{name}  v{version}  CHANGED since it was kept: never run; revoke it")
 
 
 @actions_app.command("show")
@@ -68,6 +76,8 @@ def show(
 ) -> None:
     """Show an action: words, source, hash, notes, tests, where it was learned, how it fared."""
     with _opened() as (kept, _):
+        from nereus.memory.action_records import seen
+
         one = kept.get(name, version)
         standing = kept.standing(one)
         if as_json:
@@ -89,7 +99,7 @@ def show(
         lines += [f"test {'ok    ' if test.ok else 'FAILED'} {test.task}: {test.call}" for test in one.tests]
         shown = f"lower bound of the last {standing.recent}: {standing.lower:.2f}"
         lines.append(f"{standing.successes} of {standing.uses} uses went well; {shown}")
-        typer.echo("\n".join(lines))
+        typer.echo(seen("\n".join(lines)))
 
 
 @actions_app.command("learn")
@@ -170,10 +180,24 @@ def _validated(one: LearnedAction, workspace: Workspace) -> tuple[tuple[ActionTe
 
 
 @actions_app.command("approve")
-def approve(name: Name, version: Version = None) -> None:
+def approve(
+    name: Name,
+    version: Version = None,
+    sha256: Annotated[
+        str,
+        typer.Option(help="How the hash of the source that was looked at begins: another is not approved."),
+    ] = "",
+) -> None:
     """Let runs, chat and agents use a validated version."""
     with _opened() as (kept, _):
-        one = kept.approve(name, getpass.getuser(), version)
+        one = kept.get(name, version)
+        if not one.sha256.startswith(sha256.lower()):
+            raise InputError(
+                f"version {one.version} has the hash {one.sha256[:16]}...",
+                where=f"action {name!r}",
+                mend=f"look at it again: `nereus actions show {name}`",
+            )
+        one = kept.approve(name, getpass.getuser(), one.version)
         typer.echo(f"{one.name} v{one.version} is {one.status}")
 
 
@@ -181,8 +205,8 @@ def approve(name: Name, version: Version = None) -> None:
 def revoke(name: Name, reason: Annotated[str, typer.Option(help="Why.")] = "") -> None:
     """Let no version be used again."""
     with _opened() as (kept, _):
-        one = kept.revoke(name, getpass.getuser(), reason)
-        typer.echo(f"{one.name} is {one.status}")
+        kept.revoke(name, getpass.getuser(), reason)
+        typer.echo(f"{name} is revoked")
 
 
 @actions_app.command("export")
@@ -206,10 +230,56 @@ def export(
             head = [
                 f"{one.name}, version {one.version}, {one.status}",
                 f"learned in {one.domain}; sha256 {one.sha256}",
-                *one.notes,
+                *(line for note in one.notes for line in note.splitlines()),
             ]
             place.write_text("".join(f"# {line}\n" for line in head) + "\n" + one.source, encoding="utf-8")
         typer.echo(str(place))
+
+
+@actions_app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="What `nereus actions export --json` wrote.", exists=True)],
+) -> None:
+    """Keep an action of another home as a candidate: what it passed there counts for nothing here."""
+    with _opened() as (kept, _):
+        one = kept.add(_imported(file))
+        typer.echo(f"{one.name} v{one.version} is {one.status}")
+        if one.status == "candidate":
+            typer.echo(f"`nereus actions test {one.name}` carries it out on tasks of this home")
+
+
+def _imported(file: Path) -> LearnedAction:
+    """The action of a file; `InputError` for what is none, was changed, or holds what no action may."""
+    from pydantic import ValidationError
+
+    from nereus.agents.learner.static_check import refuse
+    from nereus.memory.actions import LearnedAction
+
+    mend = "write one with `nereus actions export ACTION --json`"
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        told = {name: document.pop(name, "") for name in ("sha256", "signature")}
+        one = LearnedAction.model_validate(document)
+    except (ValueError, AttributeError, TypeError, RecursionError, ValidationError) as error:
+        raise InputError(
+            f"this is no exported action ({type(error).__name__})", where=str(file), mend=mend
+        ) from None
+    if one.sha256 != told["sha256"]:
+        raise InputError("its source is not the one that was exported", where=str(file), mend=mend)
+    refuse(one.source, _primitives(one), where=f"action {one.name!r}")
+    came = {"imported_from": file.name, "sha256": one.sha256}
+    return one.model_copy(update={"provenance": {**one.provenance, "import": came}})
+
+
+def _primitives(one: LearnedAction) -> list[str]:
+    """What it may call: the steps of the tool catalogue, or the primitives of a planning domain."""
+    from nereus.agents.learner.environments.planning import DOMAINS
+
+    if one.domain not in DOMAINS:
+        return []
+    from nereus.agents.learner.environments.generators import reader
+
+    return list(reader(one.domain).domain.operators)
 
 
 def _document(one: LearnedAction) -> dict[str, object]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -68,7 +70,10 @@ def test_a_learned_action_from_the_list_to_its_revocation(learned: str, home: Pa
     assert out.count("ok     gripper-5-9") >= 1
     assert "FAILED" not in out
 
-    code, out = said("approve", learned)
+    code, out = said("approve", learned, "--sha256", "0000")
+    assert code == 1, "what was looked at is another"
+    assert row["sha256"][:16] in out
+    code, out = said("approve", learned, "--sha256", row["sha256"][:12])
     assert code == 0, out
     assert out.strip() == f"{learned} v1 is active"
 
@@ -82,7 +87,9 @@ def test_a_learned_action_from_the_list_to_its_revocation(learned: str, home: Pa
     assert "the file exists" in out
     document = tmp_path / "action.json"
     assert said("export", learned, str(document), "--json")[0] == 0
-    assert json.loads(document.read_text(encoding="utf-8"))["source"] == source
+    exported = json.loads(document.read_text(encoding="utf-8"))
+    assert exported["source"] == source
+    _import_into_another_home(exported, learned, tmp_path)
 
     code, out = said("revoke", learned, "--reason", "a try")
     assert code == 0, out
@@ -91,6 +98,37 @@ def test_a_learned_action_from_the_list_to_its_revocation(learned: str, home: Pa
     code, out = said("approve", learned)
     assert code != 0, "what was revoked is not approved again"
     assert json.loads(said("show", learned, "--json")[1])["status"] == "revoked"
+
+
+def _import_into_another_home(exported: dict[str, Any], name: str, folder: Path) -> None:
+    """It is a candidate there, whatever it was here; what was changed on the way is refused."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEREUS_HOME", str(folder / "other"))
+        file = folder / "sent.json"
+        for changes, says in (
+            ({"source": exported["source"] + "# more\n"}, "not the one that was exported"),
+            ({"sha256": "0"}, "not the one that was exported"),
+            ({"status": "good"}, "no exported action"),
+            (
+                evil_source(f'def {name}(a: ball) -> None:\n    open("/etc/passwd")\n'),
+                "the name 'open' is forbidden",
+            ),
+        ):
+            file.write_text(json.dumps({**exported, **changes}), encoding="utf-8")
+            code, out = said("import", str(file))
+            assert code == 1, out
+            assert says in out
+        file.write_text(json.dumps(exported), encoding="utf-8")
+        code, out = said("import", str(file))
+        assert code == 0, out
+        assert f"{name} v1 is candidate" in out
+        assert said("approve", name)[0] == 1
+        assert said("test", name)[0] == 0
+        assert said("approve", name)[0] == 0
+
+
+def evil_source(source: str) -> dict[str, str]:
+    return {"source": source, "sha256": hashlib.sha256(source.encode()).hexdigest()}
 
 
 @pytest.mark.parametrize("verb", ["show", "test", "approve", "revoke", "export"])
@@ -116,3 +154,5 @@ def test_a_source_that_was_changed_behind_its_back_is_neither_shown_nor_run(lear
         code, out = said(verb, learned)
         assert code == 1, out
         assert "is not the one that was kept" in out
+    assert "CHANGED since it was kept" in said("list")[1]
+    assert said("revoke", learned)[0] == 0, "the mend that is named works"

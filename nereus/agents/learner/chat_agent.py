@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nereus.agents.learner import chat_prompts
+from nereus.agents.learner.chat_author import said_by
 from nereus.agents.learner.environments.base import Argument, Call
+from nereus.agents.learner.environments.operators import State
 from nereus.agents.learner.environments.planning import Domain, PlanningEnvironment, PlanningTask
 from nereus.agents.learner.learning import Validation
-from nereus.agents.learner.running import LearnedRuntime
+from nereus.agents.learner.running import Carried, LearnedRuntime
 from nereus.agents.learner.search_agent import learned_decision, primitive_decision
 from nereus.agents.learner.traces import Decision, Rollout, Trace, replayed
 from nereus.memory.actions import ActionTest, LearnedAction
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _LINE = re.compile(r"([A-Za-z_]\w*)\s*\((.*)\)\s*;?\s*$")
 _PIECE = re.compile(r"\[([^\]]*)\]|[^,\[\]]+")
 _LEAST_VALID = 0.5
+_LONGEST_LINE = 1000
 
 
 class ChatAgent:
@@ -45,6 +48,8 @@ class ChatAgent:
         self.primitives = tuple(domain.operators)
         self.decisions = decisions
         self.history = history
+        self.faults: list[str] = []
+        """Times that the model did not answer, for whoever looks."""
 
     def name(self, task: PlanningTask) -> str:
         """See `Agent`."""
@@ -69,12 +74,11 @@ class ChatAgent:
 
     def _acted(
         self, task: PlanningTask, actions: Sequence[LearnedAction]
-    ) -> tuple[Rollout, list[tuple[Call, tuple[Call, ...], str, bool]]]:
+    ) -> tuple[Rollout, list[tuple[Call, State, Carried]]]:
         environment = PlanningEnvironment(task)
         decisions: list[Decision] = []
         said: list[str] = []
-        carried: list[tuple[Call, tuple[Call, ...], str, bool]] = []
-        done_calls: list[Call] = []
+        carried: list[tuple[Call, State, Carried]] = []
         with LearnedRuntime(environment, actions) as runtime:
             while len(decisions) < self.decisions and not environment.solved():
                 asked = chat_prompts.acting(
@@ -84,26 +88,28 @@ class ChatAgent:
                     environment.state_text(),
                     said[-self.history :],
                 )
-                call = read_call(str(self.model.invoke([("human", asked)]).text))
+                call = read_call(said_by(self.model, [("human", asked)], self.faults))
                 if call is None:
                     said.append("(no action was named): not valid")
                     decisions.append(Decision(Call("nothing"), False, False, "the answer names no action"))
                     continue
                 if call.name in runtime.actions:
+                    before = environment.snapshot()
                     done = runtime.call(call.name, call.arguments)
                     decision = learned_decision(call, done)
-                    if done.ok:
-                        done_calls += done.calls
-                    carried.append((call, tuple(done_calls), done.after, done.ok))
+                    carried.append((call, before, done))
                 else:
                     decision = primitive_decision(environment, call)
-                    done_calls += [call] if decision.ok else []
                 decisions.append(decision)
                 said.append(f"{call}\n-> {decision.text}")
         return Rollout(task.name, environment.solved(), environment.progress(), tuple(decisions)), carried
 
     def validate(self, tasks: Sequence[PlanningTask], actions: Sequence[LearnedAction]) -> Validation:
-        """See `Agent`. What a call did is done again with primitives alone, and must lead to the same state."""
+        """See `Agent`. Each call is carried out again, last call first, in a sandbox that knows nothing of the others.
+
+        From the same state the same call must lead to the same state: a function that goes by anything but its arguments
+        and the state (how often it was called, what another one left) is no action.
+        """
         rollouts: list[Rollout] = []
         tests: dict[str, list[ActionTest]] = {one.name: [] for one in actions}
         faults: dict[str, str] = {}
@@ -112,19 +118,17 @@ class ChatAgent:
             plain += self.rollout(task, ()).solved
             rollout, carried = self._acted(task, actions)
             rollouts.append(rollout)
-            for call, so_far, after, ok in carried:
-                check = PlanningEnvironment(task)
-                for one in so_far:
-                    check.act(one)
-                expected = check.state_hash()
-                same = ok and expected == after
-                tests[call.name].append(
-                    ActionTest(task=task.name, call=str(call), expected=expected, ok=same)
-                )
-                if ok and not same:
-                    faults.setdefault(
-                        call.name, f"{task.name}: {call}: expected {expected[:12]}, got {after[:12]}"
-                    )
+            again = PlanningEnvironment(task)
+            with LearnedRuntime(again, actions) as runtime:
+                for call, before, done in reversed(carried):
+                    again.rollback(before)
+                    got = runtime.call(call.name, call.arguments).after if done.ok else ""
+                    same = done.ok and got == done.after
+                    test = ActionTest(task=task.name, call=str(call), expected=done.after, ok=same)
+                    tests[call.name].insert(0, test)
+                    if done.ok and not same:
+                        why = f"expected {done.after[:12]}, got {got[:12]}"
+                        faults.setdefault(call.name, f"{task.name}: {call}: {why}")
         for name, made in tests.items():
             well = sum(test.ok for test in made)
             if name not in faults and not well:
@@ -149,7 +153,7 @@ def read_call(text: str) -> Call | None:
     move_all([a, b], c)
     """
     for line in reversed(text.strip().splitlines()):
-        found = _LINE.search(line.strip().strip("`"))
+        found = _LINE.search(line.strip().strip("`")) if len(line) <= _LONGEST_LINE else None
         if found is None:
             continue
         arguments: list[Argument] = []

@@ -16,7 +16,7 @@ from nereus.agents.learner.environments.planning import Domain, PlanningEnvironm
 from nereus.agents.learner.learning import Failing
 from nereus.agents.learner.mining import Mining, mine
 from nereus.agents.learner.running import LearnedRuntime
-from nereus.agents.learner.static_check import faults, functions
+from nereus.agents.learner.static_check import faults, functions, parsed
 from nereus.agents.learner.traces import Rollout, Trace
 from nereus.errors import InputError
 from nereus.memory.actions import LearnedAction
@@ -30,7 +30,9 @@ TEMPERATURE = 0.8
 ORDER = ("free", "structured", "decompose", "repeated")
 """Which candidate is asked for how."""
 _BLOCK = re.compile(r"```(?:python)?\s*\n(.*?)```", re.DOTALL)
-_PLAN = re.compile(r"^\W*plan\b\W*\[?(\w+)\]?\W*\n?(.*)", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+_PLAN = re.compile(r"^[^\w\n]*plan\b[^\w\n]*(\w+)[^\w\n]*\n?(.*)", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+_LONGEST_REPLY = 20_000
+_LONGEST_NOTE = 400
 
 
 class ChatAuthor:
@@ -98,7 +100,7 @@ class ChatAuthor:
         reply = self._ask([("human", asked)])
         plan = _PLAN.search(_BLOCK.sub("", reply))
         if plan and not _BLOCK.search(reply):
-            note = " ".join(plan[2].split()) or "do not use it in such a state"
+            note = " ".join(plan[2].split())[:_LONGEST_NOTE] or "do not use it in such a state"
             return [
                 one.model_copy(update={"notes": (*one.notes, note)})
                 if one.name == (plan[1] if plan[1] in {a.name for a in actions} else name)
@@ -138,17 +140,12 @@ class ChatAuthor:
             return [], [], "there is no ```python block"
         code = "\n\n".join(blocks)
         try:
-            tree = ast.parse(code)
-        except (SyntaxError, ValueError) as error:
-            return [], [], f"line {getattr(error, 'lineno', 1)}: it cannot be read as Python ({error})"
-        examples = [
-            ast.unparse(one)
-            for one in tree.body
-            if isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)
-        ]
-        kept = [
-            one for one in tree.body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Call))
-        ]
+            tree = parsed(code)
+        except InputError as error:
+            return [], [], error.what
+        calls = [one for one in tree.body if isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)]
+        examples = [ast.unparse(one) for one in calls]
+        kept = [one for one in tree.body if one not in calls]
         source = "\n\n".join(ast.get_source_segment(code, one) or ast.unparse(one) for one in kept)
         objects = frozenset(one for each in self.tasks for one in each.world.objects) - self.domain.constants
         wrong = faults(source, self.domain.operators, objects, [one.name for one in known])
@@ -156,6 +153,9 @@ class ChatAuthor:
             return [], [], "\n".join(wrong)
         if not examples:
             return [], [], "there is no example call"
+        strange = next((ast.unparse(one) for one in calls if not _example(one)), "")
+        if strange:
+            return [], [], f"{strange[:200]} is no example call: call one function, with names of objects"
         made = [
             LearnedAction(
                 name=one.name,
@@ -202,5 +202,27 @@ class ChatAuthor:
 
     def _ask(self, talk: Sequence[tuple[str, str]]) -> str:
         self.asked += 1
-        reply = self.model.bind(temperature=self.temperature).invoke(list(talk))
-        return reply.text if isinstance(reply.text, str) else str(reply.content)
+        return said_by(self.model.bind(temperature=self.temperature), talk, self.faults)[:_LONGEST_REPLY]
+
+
+def said_by(model: Any, talk: Sequence[tuple[str, str]], faults: list[str]) -> str:
+    """What a model answers; nothing where it cannot be asked, which is noted: it costs this answer, and no more."""
+    try:
+        reply = model.invoke(list(talk))
+    except Exception as error:  # noqa: BLE001 - clients of providers raise what they like
+        faults.append(f"the model did not answer: {type(error).__name__}: {error}"[:300])
+        return ""
+    return reply.text if isinstance(reply.text, str) else str(reply.content)
+
+
+def _example(statement: ast.stmt) -> bool:
+    """Whether a statement calls one function with plain values: what else it may do is no example."""
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name):
+        return False
+    given = [*value.args, *(one.value for one in value.keywords)]
+    return all(
+        isinstance(one, ast.Constant)
+        or (isinstance(one, ast.List | ast.Tuple) and all(isinstance(e, ast.Constant) for e in one.elts))
+        for one in given
+    )

@@ -25,7 +25,10 @@ from nereus.agents.learner.scoring import failing, score
 from nereus.agents.learner.static_check import faults
 from nereus.agents.learner.traces import Rollout
 from nereus.errors import InputError
-from nereus.memory.actions import LearnedAction
+from nereus.memory.actions import UNATTENDED, LearnedAction
+
+_SHOWN = 3
+"""Faults of candidates that are told where nothing came of any."""
 
 
 def merge(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
@@ -270,7 +273,8 @@ def validate_held_out(state: LearnState, runtime: Runtime[LearnRun]) -> dict[str
             seen.add(identity)
             run.validations[name] = services.agent.validate(services.held_out, library)
     if not run.validations:
-        return {"accepted": [], "validation": {}, "notices": [*state["notices"], "no library is left"]}
+        why = [f"a candidate: {one.splitlines()[0]}" for one in services.author.faults[-_SHOWN:] if one]
+        return {"accepted": [], "validation": {}, "notices": [*state["notices"], "no library is left", *why]}
 
     def held(name: str) -> tuple[float, float, float, str]:
         one = run.validations[name]
@@ -324,7 +328,8 @@ def publish(state: LearnState, runtime: Runtime[LearnRun]) -> dict[str, Any]:
     if services.repository is None or not state["accepted"]:
         return {"published": allowed}
     tests = run.validations[state["best_id"]].tests if state["best_id"] in run.validations else {}
-    published = []
+    published: list[str] = []
+    notices: list[str] = []
     for one in _actions(state["libraries"][state["best_id"]]):
         if one.name not in state["accepted"]:
             continue
@@ -333,16 +338,20 @@ def publish(state: LearnState, runtime: Runtime[LearnRun]) -> dict[str, Any]:
             **services.provenance,
             "tasks": [services.agent.name(task) for task in services.training],
         }
-        kept = services.repository.add(one.model_copy(update={"provenance": told, "status": "candidate"}))
-        if kept.status in ("revoked", "deprecated"):
-            continue
-        kept = services.repository.validated(kept, tests.get(one.name, ()), bool(tests.get(one.name)))
-        if one.name in allowed and kept.status in ("validated", "active"):
-            services.repository.approve(
-                one.name, "setting" if services.approval == "never" else "person", kept.version
-            )
-            published.append(one.name)
-    return {"published": published}
+        try:
+            kept = services.repository.add(one.model_copy(update={"provenance": told}))
+            if kept.status in ("revoked", "deprecated"):
+                continue
+            # What was kept before may have been learned from what is held out now.
+            own = [test for test in tests.get(one.name, ()) if test.task not in kept.learned_from]
+            kept = services.repository.validated(kept, own) if own else kept
+            if one.name in allowed and kept.status in ("validated", "active"):
+                by = UNATTENDED if services.approval == "never" else "person"
+                services.repository.approve(one.name, by, kept.version)
+                published.append(one.name)
+        except InputError as error:
+            notices.append(str(error))
+    return {"published": published, "notices": [*state["notices"], *notices]}
 
 
 def _allowed(answer: Any, accepted: list[str]) -> list[str]:

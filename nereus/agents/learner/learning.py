@@ -74,6 +74,8 @@ class Author(Protocol):
     """Who makes actions of traces, and revises them."""
 
     id: str
+    faults: list[str]
+    """What was wrong with what did not come through, for whoever looks."""
 
     def create(
         self, variant: int, traces: Sequence[Any], tasks: Sequence[Any], seed: int

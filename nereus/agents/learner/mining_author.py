@@ -36,6 +36,7 @@ class MiningAuthor:
 
     def __init__(self, domain: Domain) -> None:
         self.domain = domain
+        self.faults: list[str] = []
 
     def create(
         self, variant: int, traces: Sequence[Trace], tasks: Sequence[PlanningTask], seed: int

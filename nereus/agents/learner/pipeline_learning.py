@@ -65,6 +65,9 @@ class PipelineAuthor:
 
     id = "mining"
 
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+
     def create(
         self, variant: int, traces: Sequence[RunTask], tasks: Sequence[RunTask], seed: int
     ) -> list[LearnedAction]:

@@ -28,6 +28,10 @@ from nereus.tools.code.sandbox import Session
 
 CALL_S = 10.0
 """Seconds that one call of a learned action may take."""
+MOST_CALLS = 1000
+"""Primitives, and questions about facts, of one call: an endless loop over them ends here, before the time is over."""
+_LONGEST = 200
+"""Characters of a name that an action may ask for, and number of its arguments."""
 
 _PRELUDE = '''
 class NotApplicable(Exception):
@@ -122,6 +126,8 @@ class LearnedRuntime:
         self._failed: ActionFailed | None = None
         self._refused: Literal | None = None
         self._ready = False
+        self._asked = MOST_CALLS
+        """Questions of the code so far; none is answered while it is only read."""
         self._session = Session(
             limits or Limits(wall_s=CALL_S, cpu_s=CALL_S, memory_mb=1024),
             least=least,
@@ -166,7 +172,7 @@ class LearnedRuntime:
         fresh
             Whether they get a sandbox of their own: code of a model may have changed the old one.
         """
-        if fresh:
+        if fresh or any(not one.steps for one in self.actions.values()):
             self._session.close()
         self.actions = {one.name: one for one in actions}
         self._ready = False
@@ -193,14 +199,18 @@ class LearnedRuntime:
     def run(self, code: str) -> Carried:
         """Carry out a piece of code that may call primitives and learned actions."""
         if not self._ready:
-            started = self._session.run(self._text(), collect=False)
+            self._asked = MOST_CALLS
+            started = self._session.run(self._text(), collect=False, timeout=CALL_S)
             if not started.ok:
                 return self._fault(started, "")
             self._ready = True
         before = self.environment.state_hash()
         kept = self.environment.snapshot() if self.environment.snapshots else None
-        self._inner, self._done, self._failed, self._refused = [], [], None, None
-        outcome = self._session.run(code, collect=False, timeout=CALL_S)
+        self._inner, self._done, self._failed, self._refused, self._asked = [], [], None, None, 0
+        try:
+            outcome = self._session.run(code, collect=False, timeout=CALL_S)
+        finally:
+            self._asked = MOST_CALLS
         if outcome.lost:
             self._ready = False
         after = self.environment.state_hash()
@@ -245,7 +255,8 @@ class LearnedRuntime:
     # ---------------------------------------------------------------------------- what the code asks for
 
     def _act(self, name: str, arguments: list[Any]) -> Mapping[str, Any]:
-        made = Call(str(name), tuple(_plain(one) if isinstance(one, str) else str(one) for one in arguments))
+        self._count()
+        made = Call(_short(name), tuple(_argument(one) for one in _few(arguments)))
         try:
             told = self.environment.act(made)
         except ActionFailed as error:
@@ -257,13 +268,41 @@ class LearnedRuntime:
         return {"failed": False, "text": told.text}
 
     def _holds(self, literal: list[Any]) -> bool:
-        return self.environment.holds(tuple(map(str, literal)))
+        self._count()
+        return self.environment.holds(tuple(_short(one) for one in _few(literal)))
 
     def _require(self, literal: list[Any]) -> bool:
         true = self._holds(literal)
         if not true:
             self._refused = tuple(map(str, literal))
         return true
+
+    def _count(self) -> None:
+        """What the code asks for is kept here, in the memory of this process: it is counted and short."""
+        if self._asked >= MOST_CALLS:
+            raise InputError(
+                f"an action may ask {MOST_CALLS} times in one call, and not while it is only read",
+                where="learned action",
+            )
+        self._asked += 1
+
+
+def _few(values: Any) -> list[Any]:
+    if not isinstance(values, list) or len(values) > _LONGEST:
+        raise InputError(f"that is no list of at most {_LONGEST}", where="learned action")
+    return values
+
+
+def _short(value: Any) -> str:
+    text = str(value) if isinstance(value, str | int | float) else ""
+    if not text or len(text) > _LONGEST:
+        raise InputError("that is no name of anything here", where="learned action")
+    return text
+
+
+def _argument(value: Any) -> str:
+    """An argument of a primitive; a list is none, and is told as what it is."""
+    return _short(value) if isinstance(value, str | int | float) else str(value)[:_LONGEST]
 
 
 def _plain(argument: Any) -> Any:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import keyword
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from nereus.errors import InputError
+from nereus.memory.action_records import LONGEST_NAME, LONGEST_SOURCE, unseen
 
 IMPORTS = ("numpy", "pandas", "scipy", "math", "itertools", "collections")
 GUARDS = ("require", "ensure", "holds", "step")
@@ -27,6 +30,10 @@ _OF_THE_INTERPRETER = (
 _OF_OBJECTS = ("getattr", "setattr", "delattr", "type", "object", "super", "classmethod", "memoryview")
 FORBIDDEN = frozenset((*_OF_THE_INTERPRETER, *_OF_OBJECTS, "open", "input", "call"))
 """Names that no action needs."""
+TAKEN = frozenset(
+    (*GUARDS, *FORBIDDEN, *dir(builtins), "NotApplicable", "ActionFailed", "PostconditionFailed")
+)
+"""Names that learned code finds defined: an action of such a name would stand in for it."""
 _LEAST_CALLS = 2
 
 
@@ -50,7 +57,7 @@ def functions(source: str) -> list[Function]:
     InputError
         It cannot be read as Python.
     """
-    tree = _tree(source)
+    tree = parsed(source)
     found = []
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
@@ -88,7 +95,7 @@ def faults(
         Names of other learned actions, which it may call.
     """
     try:
-        tree = _tree(source)
+        tree = parsed(source)
     except InputError as error:
         return [error.what]
     found = list(_of_nodes(tree, frozenset(objects)))
@@ -100,8 +107,12 @@ def faults(
         line = lines[one.name]
         if one.name in primitives or one.name in GUARDS:
             found.append((line, f"the name {one.name!r} is that of a primitive: choose another"))
+        elif one.name in TAKEN or keyword.issoftkeyword(one.name):
+            found.append((line, f"the name {one.name!r} is taken: choose another"))
         if one.name.startswith("_"):
             found.append((line, f"the name {one.name!r} begins with an underscore"))
+        if not one.name.isascii() or len(one.name) > LONGEST_NAME:
+            found.append((line, f"the name {one.name[:LONGEST_NAME]!r} is long or not of ASCII letters"))
         found += [
             (line, f"argument {name!r} of {one.name!r} has no type")
             for name, kind in one.parameters
@@ -130,7 +141,24 @@ def refuse(
         )
 
 
-def _tree(source: str) -> ast.Module:
+def parsed(source: str) -> ast.Module:
+    """A source as a tree.
+
+    Raises
+    ------
+    InputError
+        It is too long, holds characters that do not show, or is no Python.
+    """
+    if len(source) > LONGEST_SOURCE:
+        raise InputError(
+            f"line 1: it has {len(source)} characters, and {LONGEST_SOURCE} are allowed",
+            where="learned action",
+        )
+    if hidden := unseen(source):
+        line = source[: source.index(hidden)].count("\n") + 1
+        raise InputError(
+            f"line {line}: it holds the character {hidden!r}, which does not show", where="learned action"
+        )
     try:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -147,6 +175,16 @@ def _of_nodes(tree: ast.Module, objects: frozenset[str]) -> Iterator[tuple[int, 
         if not plain and not (isinstance(top, ast.Expr) and isinstance(top.value, ast.Constant)):
             yield top.lineno, "only functions and imports may stand outside of functions"
     for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            # Both would run when the function is read, before anybody calls it.
+            yield from ((one.lineno, "a decorator is not needed in an action") for one in node.decorator_list)
+            if node.args.vararg or node.args.kwarg:
+                yield node.lineno, f"{node.name!r} takes any arguments: name each, with its type"
+            yield from (
+                (one.lineno, "a default must be a plain value")
+                for one in (*node.args.defaults, *node.args.kw_defaults)
+                if one is not None and not _plain(one)
+            )
         if isinstance(node, ast.Import):
             yield from (
                 (node.lineno, _import(one.name))
@@ -165,6 +203,13 @@ def _of_nodes(tree: ast.Module, objects: frozenset[str]) -> Iterator[tuple[int, 
             yield node.lineno, f"{node.value!r} is an object of one task: pass it as an argument"
         elif isinstance(node, ast.AsyncFunctionDef | ast.ClassDef | ast.Global | ast.Nonlocal | ast.Await):
             yield node.lineno, f"{type(node).__name__} is not needed in an action"
+
+
+def _plain(node: ast.expr) -> bool:
+    """A number, a text or their like; a list that is made once would be shared by all calls."""
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.operand, ast.Constant)
+    return isinstance(node, ast.Constant) or (isinstance(node, ast.Tuple) and all(map(_plain, node.elts)))
 
 
 def _import(module: str) -> str:

@@ -87,9 +87,11 @@ def drive(
             progress=progress,
             recall=None if settings.freeze else index,
             experience=Experience(Priors.model_validate(header.learned)),
-            pipelines=pipelines_of(header.learned, settings),
+            pipelines=pipelines_of(header.learned, settings, workspace.database),
             reason=settings.reason,
         )
+        if services.pipelines is not None:
+            stack.callback(services.pipelines.close)
         given = {ref.id: ref for ref in header.inputs.values()}
         workspace.artifacts.make_again = lambda ref: services.runner.make_again(ref, given)
         graph = build_research_graph(saver)

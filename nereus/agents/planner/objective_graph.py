@@ -414,8 +414,8 @@ def conclude(state: ObjectiveState, runtime: Runtime[Services]) -> dict[str, Any
     objective = services.parsed.objective(state["objective"])
     workflow = services.parsed.workflow(state["workflow"])
     services.repository.save_workflow(services.run_id, workflow)
-    note_use(services, workflow)
     stopped = "stop" in state.get("outputs", {})
+    note_use(services, workflow, stopped)
     answer = services.decide(
         DecisionKind.ASSESS_OBJECTIVE,
         f"{objective.id}#{state['workflow_number']}",

@@ -18,7 +18,7 @@ from nereus.agents.learner.source import written
 from nereus.agents.learner.static_check import faults
 from nereus.agents.learner.traces import Decision, Rollout
 from nereus.errors import InputError, StoreError
-from nereus.memory.actions import Actions
+from nereus.memory.actions import Actions, ActionTest
 from nereus.memory.database import Database
 
 TO_TABLE = Macro((Call("unstack", ("?0", "?1")), Call("putdown", ("?0",))), ("block", "block"), 3, ("a", "b"))
@@ -104,7 +104,8 @@ def test_a_source_that_was_changed_in_the_database_is_refused(
     database = Database(f"sqlite:///{tmp_path / 'home.sqlite'}")
     kept = Actions(database)
     stored = kept.add(written(TO_TABLE, towers[0].domain))
-    stored = kept.approve(kept.validated(stored, (), ok=True).name, "me")
+    tests = (ActionTest(task="held out", call="call", expected="hash"),)
+    stored = kept.approve(kept.validated(stored, tests).name, "me")
     with database.write() as connection:
         connection.execute(text("UPDATE action_versions SET source = source || '# more'"))
     with pytest.raises(StoreError, match="not the one that was kept"):
