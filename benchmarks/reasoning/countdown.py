@@ -2,23 +2,24 @@
 with.
 
 Problems are solvable multisets of four numbers from 1 to 13; those to test on are none of those to train on. Every arm
-may take the same number of steps; searches that need no learning (random plans, random depth-first) stand beside the
-tree search.
+may take the same number of steps; searches that need no learning (random plans, random depth-first) and plans that are
+drawn from the learned policy without any tree stand beside the tree search. What of a learned value is memory of prefixes
+that occurred in training is told by a table of exactly these.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from benchmarks.reasoning.objectives import EACH, gain, greedily, objectives, rightness, told
 from benchmarks.reasoning.timing import Clock
 from nereus.agents.reasoner.harvest import Packing, harvest
 from nereus.agents.reasoner.learning import (
-    HELD_OUT,
     Learned,
     LearningOptions,
     fitting_of,
@@ -27,15 +28,19 @@ from nereus.agents.reasoner.learning import (
     preferring_of,
 )
 from nereus.agents.reasoner.modes import greedy
-from nereus.agents.reasoner.policy import PrefixValue, ScoredPolicy, ScoredValue, StepPolicy, UniformPolicy
-from nereus.agents.reasoner.problem import Problem
+from nereus.agents.reasoner.policy import (
+    PrefixValue,
+    Request,
+    ScoredPolicy,
+    ScoredValue,
+    StepPolicy,
+    UniformPolicy,
+)
+from nereus.agents.reasoner.problem import Problem, State
 from nereus.agents.reasoner.search import SearchOptions, search
 from nereus.agents.reasoner.tasks.countdown import VOCABULARY, split
 from nereus.agents.reasoner.tree import Tree
-from nereus.models.language.cpl.fitting import Solutions, prefer, prefer_solutions
 from nereus.models.language.cpl.linear import LinearPolicy, LinearValue
-from nereus.models.language.cpl.network import NetworkPolicy
-from nereus.models.language.cpl.rows import held_out
 from nereus.models.language.cpl.step_apo import StepApo
 
 TRAIN, TEST = 220, 120
@@ -70,12 +75,6 @@ def solved(
     return float(np.mean([tree.solved is not None for tree in trees]))
 
 
-def greedily(problems: Sequence[Problem], policy: ScoredPolicy) -> float:
-    """Share that the likeliest plan solves, without any search."""
-    still = ScoredPolicy(policy.scorer, temperature=0.0)
-    return float(np.mean([greedy(problem, still).solved for problem in problems]))
-
-
 def random_plans(problems: Sequence[Problem], calls: int, seed: int) -> float:
     """Share solved by drawing whole plans at random until the calls are used up."""
     found = 0
@@ -91,6 +90,50 @@ def random_plans(problems: Sequence[Problem], calls: int, seed: int) -> float:
                 done = turn.reward == 1.0
         found += done
     return found / len(problems)
+
+
+def drawn_plans(problems: Sequence[Problem], policy: StepPolicy, calls: int, seed: int) -> float:
+    """Share solved by drawing whole plans from a policy until the calls are used up: its search without a tree."""
+    states = [problem.start() for problem in problems]
+    open_ones, solved_ones = list(range(len(problems))), 0
+    for call in range(calls):  # all problems advance together, so that a network is asked in batches
+        asked = [Request(problems[i], states[i], 1, (seed, i, call)) for i in open_ones]
+        still = []
+        for i, proposed in zip(open_ones, policy.propose(asked), strict=True):
+            turn = problems[i].play(states[i], proposed[0].step)
+            states[i] = problems[i].start() if turn.ended else turn.state
+            if turn.reward == 1.0:
+                solved_ones += 1
+            else:
+                still.append(i)
+        open_ones = still
+        if not open_ones:
+            break
+    return solved_ones / len(problems)
+
+
+@dataclass
+class Remembered:
+    """What prefixes of the training trees are worth, by the numbers that are left; 0 for all others. A value that does not
+    generalise: what a learned one adds to it is more than memory."""
+
+    known: dict[Any, float]
+    id: str = "remembered"
+
+    @classmethod
+    def of(cls, trees: Sequence[Tree]) -> Remembered:
+        """The best reward behind each set of numbers, over all trees."""
+        known: dict[Any, float] = {}
+        for tree in trees:
+            nodes = {(tree.id, node.id): node for node in tree.nodes}
+            for one in harvest([tree], target="best").values:
+                left = nodes[(one.tree, one.node)].state[0]  # type: ignore[index]
+                known[left] = max(one.value, known.get(left, -1.0))
+        return cls(known)
+
+    def values(self, prefixes: Sequence[tuple[Problem, State]]) -> np.ndarray:
+        """See `PrefixValue`."""
+        return np.array([self.known.get(state[0], 0.0) for _, state in prefixes])  # type: ignore[index]
 
 
 def depth_first(problems: Sequence[Problem], calls: int, seed: int) -> float:
@@ -119,87 +162,6 @@ def grown(problems: Sequence[Problem], name: str, policy: StepPolicy, seed: int)
     trees = [Tree.rooted(f"{name}{i:04d}", problem, seed) for i, problem in enumerate(problems)]
     search(trees, policy, GROW)
     return trees
-
-
-def objectives(
-    trees: Sequence[Tree],
-    learned: Learned,
-    options: LearningOptions,
-    test: Sequence[Problem],
-    seed: int,
-    variants: bool,
-) -> dict[str, Any]:
-    """SFT, DPO, Step-DPO and Step-APO from the same policy with the same number of batches: greedy and at few calls."""
-    start = learned.imitation.scorer
-    assert isinstance(start, NetworkPolicy)
-    packing = Packing(trees)
-    made: dict[str, Any] = {
-        "sft": {
-            "greedy": greedily(test, learned.imitation),
-            "solved": solved(test, learned.imitation, TIGHT, seed),
-        }
-    }
-    fitting = replace(
-        preferring_of(options), patience=10**6
-    )  # all use the same batches; only the last one may stop
-
-    def told(policy: NetworkPolicy) -> dict[str, float]:
-        scored = ScoredPolicy(policy)
-        return {"greedy": greedily(test, scored), "solved": solved(test, scored, TIGHT, seed)}
-
-    policy = NetworkPolicy(copy.deepcopy(start.network))
-    for parameter in policy.network.parameters():
-        parameter.requires_grad_(True)
-    prefer_solutions(policy, _solutions(trees, packing, seed), StepApo(alpha=0.0), fitting)
-    made["dpo"] = told(policy)
-    for target in ("best", "mean") if variants else ("best",):
-        pairs = harvest(trees, seed, target=target).pairs
-        drawn = np.sort(np.random.default_rng(seed).permutation(len(pairs))[: options.max_pairs])
-        own, aside = held_out([pairs[i] for i in drawn], HELD_OUT)
-        data, stop = packing.comparison(own), packing.comparison(aside)
-        arms = {
-            "step_dpo": (StepApo(alpha=0.0), None),
-            "step_apo": (StepApo(), None),
-            "step_apo_soft": (StepApo(soft_labels=True, tau=0.5), None),
-            "step_apo_early_stop": (StepApo(), stop),
-        }
-        for name, (objective, checked) in arms.items():
-            if name in ("step_apo_soft", "step_apo_early_stop") and (target == "mean" or not variants):
-                continue
-            policy = NetworkPolicy(copy.deepcopy(start.network))
-            for parameter in policy.network.parameters():
-                parameter.requires_grad_(True)
-            prefer(policy, data, objective, fitting if checked is None else preferring_of(options), checked)
-            made[name if target == "best" else f"{name}_mean_values"] = told(policy)
-    return made
-
-
-def _solutions(trees: Sequence[Tree], packing: Packing, seed: int, each: int = 4) -> Solutions:
-    """Whole solutions in pairs: solved paths beside failed ones of the same question, at most `each` a question."""
-    rng = np.random.default_rng(seed)
-    good, bad = [], []
-    for tree in trees:
-        rows = harvest([tree], seed).paths
-        failed = [leaf for leaf in tree.leaves() if leaf.reward == -1.0 and not leaf.violation]
-        for row in rows[:each] if failed else []:
-            worse = failed[rng.integers(len(failed))].path()
-            good.append(row)
-            bad.append(
-                row.model_copy(
-                    update={
-                        "nodes": tuple(n.id for n in worse),
-                        "steps": tuple(n.step for n in worse),
-                        "prompts": tuple(tree.problem.prompt(n.parent.state) for n in worse if n.parent),
-                        "reward": -1.0,
-                    }
-                )
-            )
-    return Solutions(
-        packing.imitation(good),
-        packing.imitation(bad),
-        np.repeat(np.arange(len(good)), [len(one.nodes) for one in good]),
-        np.repeat(np.arange(len(bad)), [len(one.nodes) for one in bad]),
-    )
 
 
 def one_seed(seed: int, whole: bool = True) -> dict[str, Any]:
@@ -240,20 +202,26 @@ def one_seed(seed: int, whole: bool = True) -> dict[str, Any]:
         "greedy_step_apo": greedily(test, ScoredPolicy(after)),
     }
     clock("linear")
+    made["drawn_plans"] = {
+        "uniform": made["baselines"]["random_plans"],
+        "linear": drawn_plans(test, learned, HEADLINE, seed),
+    }
     # A small network over number symbols: prior, value, objectives, two rounds.
     options = LearningOptions(family="network", vocabulary=VOCABULARY, seed=seed, steps=STEPS, max_pairs=6000)
     network = learn(first, options)
     clock("network learned")
     as_paper = ScoredValue(network_value(described, targets, options)) if whole else None
     clock("paper's value learned")
-    prior = network.imitation
+    prior, remembered = network.imitation, Remembered.of(first)
     made["network"] = {
         f"calls_{calls}": {
             "uniform_prior": solved(test, uniform, calls, seed),
             "linear_prior": solved(test, learned, calls, seed),
             "prior": solved(test, prior, calls, seed),
             "shuffled_prior": solved(test, ScoredPolicy(prior.scorer, shuffled=True), calls, seed),
+            "drawn_plans_of_prior": drawn_plans(test, prior, calls, seed),
             "prior_and_value": solved(test, prior, calls, seed, network.value, unvisited="value"),
+            "prior_and_remembered_value": solved(test, prior, calls, seed, remembered, unvisited="value"),
             **(
                 {"prior_and_value_of_the_paper": solved(test, prior, calls, seed, as_paper)}
                 if as_paper
@@ -267,12 +235,20 @@ def one_seed(seed: int, whole: bool = True) -> dict[str, Any]:
     made["value_gain"] = tight["prior_and_value"] - tight["prior"]
     made["value_gain_on_linear_prior"] = tight["linear_prior_and_value"] - tight["linear_prior"]
     clock("network searched")
-    made["objectives"] = objectives(first, network, options, test, seed, whole)
+    made["value_gain_over_memory"] = tight["prior_and_value"] - tight["prior_and_remembered_value"]
+    made["pairs_by_solver"] = rightness(harvest(first, seed, target="best", max_pairs=EACH).pairs, first)
+    judged = partial(told, test=test, calls=TIGHT, seed=seed)
+    made["objectives"] = objectives(first, network.imitation, judged, seed)
+    clock("objectives")
+    own = grown(train, "o", network.imitation, seed)
+    made["objectives_on_own_trees"] = objectives(own, network.imitation, judged, seed)
+    clock("objectives on own trees")
     for name in ("dpo", "step_dpo", "sft"):
         made[f"step_apo_minus_{name}"] = (
             made["objectives"]["step_apo"]["greedy"] - made["objectives"][name]["greedy"]
         )
-    clock("objectives")
+    for attempt in ("derived", "own_trees"):
+        made[f"attempt_{attempt}_minus_sft"] = gain(made, attempt)
     made["rounds"] = {
         "round_0": {"greedy": made["baselines"]["uniform_greedy"], "found": tight["uniform_prior"]}
     }

@@ -4,7 +4,7 @@ The reasoner sees the data and the sheet, never the truth: it judges plans by ef
 exchanged labels. The truth of the study is read by the scorer alone: the evidence score is the F1 of the features that
 a plan calls at a false discovery rate of 5 %, against those that were shifted. Rules that follow the profile (average
 repeats, adjust for batches), random plans with as many steps, and the likeliest plan after learning on the trees of the
-other seeds stand beside it.
+other seeds stand beside it. Whether the order of the search matters is asked of all plans of a study at once (`orders`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.reasoning.orders import Plan, orders, table
 from benchmarks.reasoning.timing import Clock
 from benchmarks.truth.arms import load
 from benchmarks.truth.planting import make_study
@@ -96,7 +97,8 @@ def by_rules(problem: ToolPlan) -> tuple[str, ...]:
 
 def one_seed(seed: int, data: Path, folder: Path) -> tuple[list[dict[str, Any]], list[Tree], list[Case]]:
     """A row a study, the trees, and the studies themselves."""
-    rows, trees, cases = [], [], []
+    rows: list[dict[str, Any]] = []
+    trees, cases = [], []
     for number, trapped in studies(seed):
         clock = Clock()
         case = opened(number, trapped, data, folder, seed)
@@ -118,12 +120,25 @@ def one_seed(seed: int, data: Path, folder: Path) -> tuple[list[dict[str, Any]],
                 "steps": list(plan),
                 "reward": found.reward,
                 "calls": found.calls,
+                "plans": len(known := _table(case)),
+                "orders": orders(problem, known),
             }
         )
         trees.append(found.tree)
         cases.append(case)
         clock(f"{case.plan} {number}: {rows[-1]['template']:.2f} -> {rows[-1]['reasoner']:.2f}")
     return rows, trees, cases
+
+
+def _table(case: Case) -> dict[Plan, tuple[float, float]]:
+    scored: dict[Plan, float] = {}
+
+    def score(plan: Plan) -> float:
+        if plan not in scored:
+            scored[plan] = case.score(plan)
+        return scored[plan]
+
+    return table(case.problem, score)
 
 
 def _random(problem: ToolPlan, calls: int, seed: int) -> Answer:
@@ -164,4 +179,16 @@ def _per_seed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         chosen = [row for row in rows if row["trapped"] is trapped]
         made[name] = {arm: float(np.mean([row[arm] for row in chosen])) for arm in arms}
         made[name]["gain"] = made[name]["reasoner"] - made[name]["template"]
+        made[name]["gain_over_random_plans"] = made[name]["reasoner"] - made[name]["random_plans"]
+        made[name]["orders"] = _mean([row["orders"] for row in chosen])
     return made
+
+
+def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means of the same numbers in nested dictionaries."""
+    return {
+        name: _mean([row[name] for row in rows])
+        if isinstance(one, dict)
+        else float(np.mean([row[name] for row in rows]))
+        for name, one in rows[0].items()
+    }

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.reasoning.countdown import depth_first, greedily, random_plans
+from benchmarks.reasoning.countdown import depth_first, drawn_plans, random_plans
+from benchmarks.reasoning.objectives import greedily
 from benchmarks.reasoning.timing import Clock
 from nereus.agents.reasoner.learning import LearningOptions, learn
 from nereus.agents.reasoner.policy import PrefixValue, ScoredPolicy, StepPolicy, UniformPolicy
@@ -106,6 +107,7 @@ def one_seed(seed: int, data: Path) -> dict[str, Any]:
         "baselines": {
             "random_plans": random_plans(test, CALLS, seed),
             "depth_first": depth_first(test, CALLS, seed),
+            "drawn_plans_of_learned_prior": drawn_plans(test, prior, CALLS, seed),
         },
         "without_checker": {
             "greedy_untrained": greedily(test, ScoredPolicy(_Even())),

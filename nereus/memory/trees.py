@@ -15,8 +15,10 @@ from sqlalchemy import Table, delete, func, select
 
 from nereus.errors import NotFound
 from nereus.memory.database.engine import Database, now
+from nereus.memory.database.models import RunRow
 from nereus.memory.database.reasoner_tables import NodeRow, PreferenceRow, TreeRow, ValueFitRow
 
+_RUNS = cast(Table, RunRow.__table__)
 _TREES = cast(Table, TreeRow.__table__)
 _NODES = cast(Table, NodeRow.__table__)
 _PREFERENCES = cast(Table, PreferenceRow.__table__)
@@ -83,7 +85,10 @@ class Trees:
         self.database = database
 
     def save(self, tree: KeptTree, nodes: Iterable[KeptNode] = ()) -> None:
-        """Write a tree and those of its nodes that changed, as one."""
+        """Write a tree and those of its nodes that changed, as one.
+
+        Nothing is written where more simulations are kept already: another process grew the same tree, and was faster.
+        """
         at = now()
         row = {**asdict(tree), "document": json.dumps(tree.document, sort_keys=True), "created_at": at}
         rows = [
@@ -96,6 +101,11 @@ class Trees:
             for n in nodes
         ]
         with self.database.write() as connection:
+            further = select(_TREES.c.id).where(
+                _TREES.c.id == tree.id, _TREES.c.simulations > tree.simulations
+            )
+            if connection.execute(further).first() is not None:
+                return
             self.database.put(connection, _TREES, [row])
             if rows:
                 self.database.put(connection, _NODES, rows)
@@ -108,11 +118,13 @@ class Trees:
             raise NotFound(f"there is no tree {tree_id!r}", where="reasoner", mend="`Trees.find` lists them")
         return _tree(row)
 
-    def find(self, run_id: str | None = None) -> list[KeptTree]:
-        """All trees, or those of a run, in the order of their names."""
+    def find(self, run_id: str | None = None, owner: str | None = None) -> list[KeptTree]:
+        """All trees, or those of a run, or of one owner's runs, in the order of their names."""
         query = select(_TREES).order_by(_TREES.c.id)
         if run_id is not None:
             query = query.where(_TREES.c.run_id == run_id)
+        if owner is not None:
+            query = query.join(_RUNS, _RUNS.c.id == _TREES.c.run_id).where(_RUNS.c.owner == owner)
         with self.database.read() as connection:
             return [_tree(row) for row in connection.execute(query).mappings()]
 
@@ -146,13 +158,17 @@ class Trees:
             if rows:
                 self.database.put(connection, _PREFERENCES, rows)
 
-    def preferences(self, problem: str | None = None) -> list[str]:
-        """Pairs as JSON, of one kind of problem or of all, in the order of trees."""
-        query = select(_PREFERENCES.c.document).order_by(_PREFERENCES.c.tree_id, _PREFERENCES.c.id)
+    def preferences(self, problem: str | None = None, owner: str | None = None) -> list[str]:
+        """Pairs as JSON in the order of trees: of one kind of problem, of one owner's runs, or of all."""
+        query = (
+            select(_PREFERENCES.c.document)
+            .join(_TREES, _TREES.c.id == _PREFERENCES.c.tree_id)
+            .order_by(_PREFERENCES.c.tree_id, _PREFERENCES.c.id)
+        )
         if problem is not None:
-            query = query.join(_TREES, _TREES.c.id == _PREFERENCES.c.tree_id).where(
-                _TREES.c.problem == problem
-            )
+            query = query.where(_TREES.c.problem == problem)
+        if owner is not None:
+            query = query.join(_RUNS, _RUNS.c.id == _TREES.c.run_id).where(_RUNS.c.owner == owner)
         with self.database.read() as connection:
             return [str(one) for one in connection.execute(query).scalars()]
 

@@ -1,7 +1,7 @@
 """What grown trees teach: solved paths to imitate, pairs of siblings to prefer between, values of prefixes.
 
-Only what shares a prefix is compared, only a clearly good step (mean reward above 0) with a clearly bad one (below 0);
-what ended for its form or its length teaches nothing.
+Only what shares a prefix is compared, as a rule only a clearly good step (worth more than 0) with a clearly bad one (less);
+what ended for its form or its length teaches nothing, nor does an end that no checker saw.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ from nereus.errors import InputError
 from nereus.models.language.cpl.choices import Array, Choices, Comparison, Described, Imitation
 from nereus.models.language.cpl.rows import SolutionPath, StepPair, ValueTarget
 
-Target = Literal["mean", "best"]
+Target = Literal["mean", "best", "soft"]
 
 MAX_PATHS = 4
 """Solved paths of one question that are imitated, as in the paper."""
 SOLUTION_SCALE = 0.3
 """What values of whole solutions are multiplied with in pairs, as in the paper."""
+SOFTNESS = 0.3
+"""Temperature of soft values: the beta of Step-APO, whose derivation they come from."""
+LEAST_GAP = 0.05
+"""Steps whose values differ by less are not compared."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,12 @@ class Harvest:
 
 
 def harvest(
-    trees: Sequence[Tree], seed: int = 0, max_paths: int = MAX_PATHS, target: Target = "mean"
+    trees: Sequence[Tree],
+    seed: int = 0,
+    max_paths: int = MAX_PATHS,
+    target: Target = "mean",
+    signs: bool = True,
+    max_pairs: int | None = None,
 ) -> Harvest:
     """Collect what trees teach; equal trees and seeds give equal rows.
 
@@ -71,15 +80,20 @@ def harvest(
     max_paths
         Solved paths of a question.
     target
-        What a prefix is worth, in values and pairs: the mean of what was told through it (the paper), or the best reward that
-        was found behind it, which is what the optimum of a deterministic problem is worth.
+        What a prefix is worth, in values and pairs: the mean of what was told through it (the paper); the best reward that
+        was found behind it, which is what the optimum of a deterministic problem is worth; or the soft maximum of what its
+        next steps are worth, weighted by their priors, which is the V* that Step-APO is derived with.
+    signs
+        Compare only steps that are worth more than 0 with ones that are worth less; otherwise all of which one is worth more.
+    max_pairs
+        Pairs of a tree that are drawn; all by default.
     """
     paths: list[SolutionPath] = []
     pairs: list[StepPair] = []
     values: list[ValueTarget] = []
     for tree in trees:
         rng = np.random.default_rng((seed, tree.seed, len(tree.nodes)))
-        ends = [leaf for leaf in tree.leaves() if not leaf.violation]
+        ends = [leaf for leaf in tree.leaves() if not (leaf.violation or leaf.judged)]
         enough = 1.0
         if tree.problem.graded:
             enough = max([1e-9, *(leaf.reward for leaf in ends if leaf.reward is not None)])
@@ -87,7 +101,7 @@ def harvest(
         chosen = rng.permutation(len(solved))[:max_paths]
         paths += [_path(tree, solved[i]) for i in sorted(chosen)]
         worth = _worth(tree, target)
-        pairs += _pairs(tree, worth)
+        pairs += _pairs(tree, worth, signs, max_pairs, rng)
         values += _values(tree, worth)
     return Harvest(paths, pairs, values, len(trees))
 
@@ -106,7 +120,16 @@ def _path(tree: Tree, leaf: Node) -> SolutionPath:
 
 def _worth(tree: Tree, target: Target) -> list[float | None]:
     """What each node is worth by number; None where no end was found behind it that tells anything."""
-    worth: list[float | None] = [None if node.violation else node.reward for node in tree.nodes]
+    worth: list[float | None] = [
+        None if node.violation or node.judged else node.reward for node in tree.nodes
+    ]
+    if target == "soft":
+        for node in reversed(tree.nodes):
+            if node.expanded:
+                worth[node.id] = _soft(
+                    [(child.prior, q) for child in node.children if (q := worth[child.id]) is not None]
+                )
+        return worth
     for node in reversed(tree.nodes):  # children come after their parents
         own = worth[node.id]
         if node.parent is not None and own is not None:
@@ -120,32 +143,50 @@ def _worth(tree: Tree, target: Target) -> list[float | None]:
     return worth
 
 
-def _pairs(tree: Tree, worth: list[float | None]) -> list[StepPair]:
-    found: list[StepPair] = []
+def _soft(known: Sequence[tuple[float, float]]) -> float | None:
+    """Soft maximum of values, weighted by priors: beta * log of the mean of exp(Q / beta); None where nothing is known."""
+    if not known:
+        return None
+    prior, q = np.array(known).T
+    top = float(q.max())
+    weights = prior / prior.sum() if prior.sum() > 0 else np.full(len(q), 1 / len(q))
+    return top + SOFTNESS * float(np.log(weights @ np.exp((q - top) / SOFTNESS)))
+
+
+def _pairs(
+    tree: Tree, worth: list[float | None], signs: bool, most: int | None, rng: np.random.Generator
+) -> list[StepPair]:
+    made: list[tuple[Node, float, Node, float, float]] = []
     for parent in tree.nodes:
         told = [(child, q) for child in parent.children if (q := worth[child.id]) is not None]
         steps = [one for one in told if not one[0].solution]
-        made = [(w, q_w, l, q_l, 1.0) for w, q_w in steps if q_w > 0 for l, q_l in steps if q_l < 0]  # noqa: E741 - the paper's names
+        made += [
+            (w, q_w, l, q_l, 1.0)
+            for w, q_w in steps
+            for l, q_l in steps  # noqa: E741 - the paper's names
+            if (q_w > 0 > q_l if signs else q_w - q_l >= LEAST_GAP)
+        ]
         ends = sorted((one for one in told if one[0].solution), key=lambda one: (one[1], -one[0].id))
         if ends and ends[-1][1] > 0 > ends[0][1]:
             made.append((*ends[-1], *ends[0], SOLUTION_SCALE))
-        if made:
-            prompt = tree.problem.prompt(parent.state)
-            found += [
-                StepPair(
-                    prompt=prompt,
-                    chosen=w.step,
-                    rejected=l.step,
-                    q_chosen=q_w * scale,
-                    q_rejected=q_l * scale,
-                    kind="solution" if w.solution else "step",
-                    tree=tree.id,
-                    parent=parent.id,
-                    siblings=(w.id, l.id),
-                )
-                for w, q_w, l, q_l, scale in made  # noqa: E741
-            ]
-    return found
+    if most is not None and len(made) > most:
+        made = [made[i] for i in np.sort(rng.permutation(len(made))[:most])]
+    parents = {one.id: one for better, *_ in made for one in (_above(better),)}
+    prompts = {number: tree.problem.prompt(one.state) for number, one in parents.items()}
+    return [
+        StepPair(
+            prompt=prompts[_above(w).id],
+            chosen=w.step,
+            rejected=l.step,
+            q_chosen=q_w * scale,
+            q_rejected=q_l * scale,
+            kind="solution" if w.solution else "step",
+            tree=tree.id,
+            parent=_above(w).id,
+            siblings=(w.id, l.id),
+        )
+        for w, q_w, l, q_l, scale in made  # noqa: E741
+    ]
 
 
 def _values(tree: Tree, worth: list[float | None]) -> list[ValueTarget]:

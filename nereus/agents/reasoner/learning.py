@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -126,13 +127,21 @@ def learn(trees: Sequence[Tree], options: LearningOptions) -> Learned:
             value = network_value(described, targets, options)
     if value is not None:
         facts["value_error"] = float(np.mean((value.values(described) - targets) ** 2))
+    # Kept searches are found again by the names of policy and value, so that the names must tell what was learned.
+    decisions = imitation.choices.rows
     return Learned(
-        ScoredPolicy(after, id=options.family),
-        None if value is None else ScoredValue(value, id=options.family),
-        ScoredPolicy(before, id=f"{options.family} imitation"),
+        ScoredPolicy(after, id=f"{options.family} {_digest(after.scores(decisions))}"),
+        None
+        if value is None
+        else ScoredValue(value, id=f"{options.family} {_digest(value.values(described))}"),
+        ScoredPolicy(before, id=f"{options.family} imitation {_digest(before.scores(decisions))}"),
         rows,
         facts,
     )
+
+
+def _digest(numbers: Array) -> str:
+    return sha256(np.ascontiguousarray(numbers).tobytes()).hexdigest()[:12]
 
 
 def _linear(

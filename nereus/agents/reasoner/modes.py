@@ -137,7 +137,7 @@ def answer_of(tree: Tree) -> Answer:
     return Answer(
         tuple(node.step for node in path),
         tuple(_known(node) for node in path),
-        best.reward,
+        None if best.judged else best.reward,
         tree.calls,
         tree,
     )

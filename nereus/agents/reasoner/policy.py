@@ -191,11 +191,9 @@ class SampledPolicy:
         if not requests:
             return []
         prompts = [self.dressed(one.problem.prompt(one.state)) for one in requests]
-        seed = int(
-            np.random.SeedSequence([part for one in requests for part in one.seed]).generate_state(1)[0]
-        )
+        seeds = [int(np.random.SeedSequence(one.seed).generate_state(1)[0]) for one in requests]
         made = []
-        for found in self.sampler.sample(prompts, [one.count for one in requests], seed):
+        for found in self.sampler.sample(prompts, [one.count for one in requests], seeds):
             steps: dict[str, float] = {}
             for sample in found:
                 steps.setdefault(sample.text.strip(), float(np.exp(sample.log_probability)))

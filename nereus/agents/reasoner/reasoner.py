@@ -47,8 +47,8 @@ class Reasoner:
     learning
         How `learn` learns.
     store
-        The database's trees. With it, trees and what was learned persist, and the newest fit is taken up where no policy is
-        given.
+        The database's trees. With it, trees persist and so do learned weights of features (networks do not), and the newest
+        fit is taken up where no policy is given.
     seed
         Of everything that is drawn.
 
@@ -121,9 +121,11 @@ class Reasoner:
             return greedy(problem, policy, self.seed)
         if self.mode == "best_of_n":
             return best_of_n(problem, policy, options.simulations, value=value, seed=self.seed)
-        name = (
-            f"{problem.name}-{_digest([problem.question, self.seed, self.run_id, policy.id, _of(options)])}"
-        )
+        # A kept search is found again only by one that would be the same, and that has the same to tell it what is right.
+        checked = not isinstance(problem, TextProblem) or problem.checker is not None
+        asked = [problem.question, checked, self.seed, self.run_id]
+        searched = [policy.id, None if value is None else value.id, _of(options)]
+        name = f"{problem.name}-{_digest([*asked, *searched])}"
         if self.store is None:
             made = mcts(problem, policy, options, value=value, seed=self.seed, name=name)
         else:
@@ -153,8 +155,8 @@ class Reasoner:
             )
         made = learn(trees, self.learning)
         self.policy, self.value = made.policy, made.value
-        if self.store is not None:
-            self._keep(next(iter(kinds)), made)
+        if self.store is not None and isinstance(made.policy.scorer, LinearPolicy):
+            self._keep(self.store, next(iter(kinds)), made, made.policy.scorer)
         return made
 
     # ------------------------------------------------------------------------------------------------------ keeping
@@ -165,33 +167,27 @@ class Reasoner:
         fit = None if self.store is None else self.store.newest_fit(problem.name)
         if fit is None or "policy" not in fit.document:
             return UniformPolicy(), self.value
-        kept = fit.document
-        value = LinearValue(
-            np.asarray(kept["value"]["mean"]),
-            np.asarray(kept["value"]["scale"]),
-            np.asarray(kept["value"]["weights"]),
-            float(kept["value"]["bias"]),
-        )
-        policy = ScoredPolicy(LinearPolicy(np.asarray(kept["policy"])), id=f"fit {fit.id}")
-        return policy, self.value or ScoredValue(value, id=f"fit {fit.id}")
+        policy = ScoredPolicy(LinearPolicy(np.asarray(fit.document["policy"])), id=f"fit {fit.id}")
+        value = self.value
+        if value is None and (kept := fit.document.get("value")):
+            arrays = (np.asarray(kept[part]) for part in ("mean", "scale", "weights"))
+            value = ScoredValue(LinearValue(*arrays, float(kept["bias"])), id=f"fit {fit.id}")
+        return policy, value
 
-    def _keep(self, problem: str, made: Learned) -> None:
-        assert self.store is not None
-        document: dict[str, Any] = {"facts": made.facts, "family": self.learning.family}
-        if made.value is not None and isinstance(made.policy.scorer, LinearPolicy):
+    def _keep(self, store: Trees, problem: str, made: Learned, scorer: LinearPolicy) -> None:
+        document: dict[str, Any] = {"facts": made.facts, "policy": scorer.weights.tolist()}
+        if made.value is not None:
             model = made.value.model
             assert isinstance(model, LinearValue)
-            document["policy"] = made.policy.scorer.weights.tolist()
             document["value"] = {
                 "mean": model.mean.tolist(),
                 "scale": model.scale.tolist(),
                 "weights": model.weights.tolist(),
                 "bias": model.bias,
             }
-        number = self.store.count_fits(problem) + 1
-        self.store.save_fit(
+        store.save_fit(
             KeptFit(
-                f"{problem}-{number}",
+                f"{problem}-{store.count_fits(problem) + 1}-{_digest(document)}",
                 problem,
                 int(made.facts["prefixes"]),
                 made.facts.get("value_error", 0.0),

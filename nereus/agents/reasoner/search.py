@@ -139,7 +139,9 @@ def expand(
         if not turn.ended and depth >= tree.problem.max_depth:
             turn = Turn(turn.state, True, -1.0, f"no end after {depth} steps")
         if turn.ended:
-            child.reward = _reward(tree, child, turn, value)
+            child.reward = _told(turn)
+            if child.reward is None:
+                child.reward = child.value = _judged(tree, child, value)
             child.closed, child.violation = True, turn.violation
             if turn.violation:
                 tree.sample = tree.sample or proposal.step
@@ -171,15 +173,21 @@ def _count(tree: Tree, node: Node, options: SearchOptions) -> int:
 def _estimates(trees: Sequence[Tree], nodes: Sequence[Node], value: PrefixValue | None) -> list[float | None]:
     if value is None:
         return [None] * len(nodes)
-    found = value.values([(tree.problem, node.state) for tree, node in zip(trees, nodes, strict=True)])
-    return [float(v) for v in found]
+    fresh = [i for i, node in enumerate(nodes) if node.value is None]  # a prefix is valued once
+    told = value.values([(trees[i].problem, nodes[i].state) for i in fresh]) if fresh else ()
+    for i, v in zip(fresh, told, strict=True):
+        nodes[i].value = float(v)
+    return [node.value for node in nodes]
 
 
-def _reward(tree: Tree, child: Node, turn: Turn, value: PrefixValue | None) -> float:
+def _told(turn: Turn) -> float | None:
+    """The reward that an end has by its form or by its checker; None where there is no checker."""
     if turn.violation:
         return -1.0
-    if turn.reward is not None:
-        return float(min(max(turn.reward, -1.0), 1.0))
+    return None if turn.reward is None else float(min(max(turn.reward, -1.0), 1.0))
+
+
+def _judged(tree: Tree, child: Node, value: PrefixValue | None) -> float:
     if value is None:
         raise InputError(
             "nothing to back up: the problem has no checker and no value was fitted",

@@ -41,7 +41,8 @@ class Node:
     reward
         Of an end; None where steps may follow.
     value
-        What the value said when it was expanded; None before, and where nothing was asked.
+        What the value said of it; None before, and where nothing was asked. Ends have one only where no checker told their
+        reward.
     violation
         What was wrong with its form.
     solution
@@ -78,6 +79,11 @@ class Node:
     def ended(self) -> bool:
         """Whether nothing can follow."""
         return self.reward is not None
+
+    @property
+    def judged(self) -> bool:
+        """Whether its reward is a value's opinion, because the problem has no checker: nothing is known of such an end."""
+        return self.reward is not None and self.value is not None
 
     def path(self) -> list[Node]:
         """From the first step to this one, without the root."""
@@ -136,8 +142,15 @@ class Tree:
 
     @property
     def solved(self) -> Node | None:
-        """The first end with the full reward; None while there is none."""
-        return next((node for node in self.nodes if node.reward is not None and node.reward >= 1.0), None)
+        """The first end to which a checker gave the full reward; None while there is none."""
+        return next(
+            (
+                node
+                for node in self.nodes
+                if node.reward is not None and node.reward >= 1.0 and node.value is None
+            ),
+            None,
+        )
 
     def leaves(self) -> Iterator[Node]:
         """All ends, in the order in which they were found."""

@@ -88,11 +88,13 @@ def test_the_same_seed_gives_the_same_tree_whoever_is_searched_beside_it() -> No
     assert shape(other) != shape(alone)
 
 
-def test_no_prefix_is_evaluated_twice() -> None:
+@pytest.mark.parametrize("unvisited", ["zero", "parent", "value"])
+def test_no_prefix_is_evaluated_twice(unvisited: str) -> None:
     value = Halving()
-    tree = grown(0, value=value, n=1)[0]
-    nodes = [node.state for node in tree.nodes if node.expanded]
-    assert len(value.asked) == len(nodes) == tree.simulations
+    tree = grown(0, OPEN.model_copy(update={"unvisited": unvisited}), value=value, n=1)[0]
+    asked = [n for n in tree.nodes if (not n.ended if unvisited == "value" else n.expanded)]
+    assert len(value.asked) == len(asked) >= tree.simulations
+    assert all(node.value is not None for node in asked)
     with pytest.raises(ValueError, match="expanded before"):
         expand(tree, tree.root, [], None)
 
@@ -326,6 +328,52 @@ def test_nothing_to_back_up() -> None:
     tree = Tree.rooted("t", Written({"end": (None, "", True)}), 0)
     search([tree], Reciting(), SearchOptions(simulations=3), value=Halving())
     assert tree.root.children[0].reward is not None
+
+
+class Certain:
+    """A value that is sure of everything."""
+
+    id = "certain"
+
+    def values(self, prefixes: Sequence[tuple[Problem, State]]) -> np.ndarray:
+        return np.ones(len(prefixes))
+
+
+def test_what_a_value_thinks_of_an_end_is_not_what_a_checker_says() -> None:
+    script: dict[str, tuple[float | None, str, bool]] = {"a": (None, "", True), "b": (None, "", True)}
+    tree = Tree.rooted("t", Written(script), 0)
+    search([tree], Reciting(), SearchOptions(simulations=3), value=Certain())
+    assert [child.reward for child in tree.root.children] == [1.0, 1.0]
+    assert tree.solved is None
+    answer = answer_of(tree)
+    assert (answer.steps, answer.values, answer.reward) == (("a",), (1.0,), None)
+    assert not answer.solved
+    rows = harvest([tree])
+    assert (rows.paths, rows.pairs, rows.values) == ([], [], []), "an opinion teaches nothing"
+
+
+def test_soft_values_are_those_of_the_derivation_and_all_siblings_may_be_compared() -> None:
+    trees = grown(
+        0, SearchOptions(simulations=100, root_children=12, children=8, stop_when_solved=False), n=6
+    )
+    rows = harvest(trees, target="soft", signs=False, max_pairs=40)
+    by_name = {tree.id: tree for tree in trees}
+    worth = {(one.tree, one.node): one.value for one in rows.values}
+    for (name, number), value in worth.items():
+        node = by_name[name].nodes[number]
+        if node.expanded:
+            known = np.array([worth[name, c.id] for c in node.children if (name, c.id) in worth])
+            assert value == pytest.approx(0.3 * np.log(np.mean(np.exp(known / 0.3))), abs=1e-12)
+        else:
+            assert value == node.reward
+    each = [sum(pair.tree == tree.id for pair in rows.pairs) for tree in trees]
+    assert sum(each) > 60
+    assert max(each) == 40
+    assert all(pair.q_chosen - pair.q_rejected >= 0.05 for pair in rows.pairs)
+    assert any(pair.q_chosen < 0 for pair in rows.pairs), "both may be bad"
+    assert len({pair.q_chosen - pair.q_rejected for pair in rows.pairs}) > 5, "gaps differ between steps"
+    again = harvest(trees, target="soft", signs=False, max_pairs=40)
+    assert again.pairs == rows.pairs
 
 
 def test_a_budget_below_the_first_expansion() -> None:

@@ -86,6 +86,34 @@ def test_the_checker_is_exact_where_floats_are_not() -> None:
     assert "combine" in turn.violation
 
 
+@pytest.mark.parametrize(
+    ("numbers", "target", "says"),
+    [
+        ([1, 2.5, 3], 24, "2.5 is no whole number"),
+        ([1, 2, 3], 0, "the target is 0"),
+        ([1, 2, 3], -24, "the target is -24"),
+        ([1], 24, "too few"),
+    ],
+)
+def test_countdown_refuses_what_it_would_change(numbers: list[int], target: int, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        Countdown(numbers, target)
+
+
+def test_numbers_are_used_once_and_nothing_divides_by_zero() -> None:
+    problem = Countdown([5, 5, 0, 2])
+    moves = problem.moves(problem.start())
+    assert not any("/0=" in move for move in moves)
+    after = problem.play(problem.start(), "5*2=10").state
+    assert "5*2=10" not in problem.moves(after), "one of the two 5 is left, but no 2"
+    turn = problem.play(after, "5+5=10")
+    assert (turn.ended, turn.reward) == (True, -1.0)
+    five = Countdown([1, 2, 3, 4, 5])
+    assert five.play(five.start(), "5*4=20").ended is False
+    with pytest.raises(InputError, match="5 numbers are more than the 4"):
+        five.describe_state(five.start())
+
+
 def test_what_is_described_are_the_steps_asked_for_and_never_what_can_be_reached() -> None:
     problem = Countdown([2, 3, 4, 5])
     moves = problem.moves(problem.start())
@@ -130,6 +158,10 @@ def test_quantities_of_a_text_and_answers_by_computation() -> None:
         ("<<48/2=25>>25\n#### 25", None),
         ("<<48/2=24>>24\n#### 25", None),
         ("<<8/0=0>>\n#### 0", None),
+        ("<<3-8=-5>>-5\n#### -5", (-5, 1)),
+        ("<<3-8=-5>>-5\n#### 5", None),
+        ("<<(3+4=7>>7\n#### 7", None),
+        ("<<1200*2=2,400>>2400\n#### 2,400", (2400, 1)),
         ("no calculation\n#### 3", None),
     ],
 )
@@ -160,6 +192,10 @@ def test_forms_of_replies() -> None:
         "<step>a</step><solution>\\boxed{19}</solution>",
         "<solution>19</solution>",
         "19",
+        "<step>a</step><step>b",
+        "<solution>\\boxed{19}</solution><step>and then",
+        "<step> </step>",
+        "<step>not closed",
     ):
         turn = problem.play((), reply)
         assert (turn.ended, turn.reward) == (True, -1.0)
@@ -171,6 +207,34 @@ def test_forms_of_replies() -> None:
     assert with_examples(problem.prompt(())).count("<question>") == 3
     assert boxed("\\boxed{\\frac{1}{2}} end") == "\\frac{1}{2}"
     assert boxed("\\boxed{1") is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "right"),
+    [
+        ("19", "19", True), ("19", "19.", True), ("19", "$19.00", True), ("19", "19 eggs", True), ("19", "x = 19", True),
+        ("19", "4 * 6 - 5 = 19", True), ("1,900", "1900", True), ("1900", "1,900 km/h", True), ("1900", "1{,}900", True),
+        ("0.5", "1/2", True), ("0.5", "\\frac{1}{2}", True), ("0.5", ".5", True), ("-5", "\u22125", True), ("50", "50\\%", True),
+        ("3", "3\\text{ m}^2", True), ("1000", "1e3", True), ("20", "20 m2", True),
+        ("5", ".5", False), ("5", "1/5", False), ("5", "2*5", False), ("5", "3, 4, 5", False), ("5", "4 or 5", False),
+        ("5", "4-5", False), ("12", "1,2", False), ("3", "1e3", False), ("1", "1e3", False), ("7", "x=5, y=7", False),
+        ("7", "5 or x=7", False), ("20", "19 of 20", False), ("30", "10:30", False), ("5", "5 to 7", False), ("5", "", False),
+        ("5", "1 2 3 4 5", False), ("5", "5" * 400, False), ("0", "0/0", False),
+    ],
+)  # fmt: skip
+def test_a_number_is_right_as_a_whole_or_not_at_all(expected: str, answer: str, right: bool) -> None:
+    assert same_number(expected)(answer) is right
+
+
+def test_a_checker_without_a_number_is_refused() -> None:
+    with pytest.raises(InputError, match="'several' is not one number"):
+        same_number("several")
+
+
+def test_no_question_of_gsm8k_is_in_both_parts(shared_data: Path) -> None:
+    parts = [load(shared_data / "gsm8k" / f"{name}.jsonl.gz")[0] for name in ("train", "test")]
+    train, test = ({" ".join(one.words) for one in part} for part in parts)
+    assert not train & test
 
 
 # ------------------------------------------------------------------------------------------------------ tool plans

@@ -74,6 +74,23 @@ def test_the_best_policy_is_recovered_and_dpo_does_not() -> None:
     )
 
 
+@pytest.mark.parametrize("tau", [0.5, 1.0, float("inf")])
+def test_the_optimum_of_soft_labels_is_the_one_that_is_documented(tau: float) -> None:
+    rng = np.random.default_rng(3)
+    q, beta = rng.uniform(-1, 1, 6), 0.3
+    reference = np.log(rng.dirichlet(np.ones(6)))
+    w, l = np.triu_indices(6, 1)  # noqa: E741 - the paper's names
+    options = StepApo(beta=beta, soft_labels=True, tau=tau)
+    logits = reference.copy()
+    for _ in range(4000):
+        ratio = logits - reference
+        slope = pull(ratio[w], ratio[l], q[w], q[l], options)
+        np.add.at(logits, w, -2.0 * slope)
+        np.add.at(logits, l, 2.0 * slope)
+    expected = reference + (1.0 + 1.0 / tau) * q / beta
+    assert logits - logits.mean() == pytest.approx(expected - expected.mean(), abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -110,6 +127,14 @@ def test_rows_go_to_json_lines_and_back(tmp_path: Path) -> None:
     file.write_text('{"prompt": "p", "chosen": "a", "rejected": "b", "q_chosen": 2, "q_rejected": 0}\n')
     with pytest.raises(InputError, match=r"pairs.jsonl, line 1: q_chosen"):
         read_jsonl(file)
+
+
+def test_steps_with_any_character_survive_json_lines(tmp_path: Path) -> None:
+    odd = "one\u2028two\x85three\x0bfour\x1cfive\nsix\r\nseven \U0001f9ea"
+    pairs = [StepPair(prompt=odd, chosen=odd + "a", rejected=odd + "b", q_chosen=0.5, q_rejected=-0.5)] * 2
+    file = tmp_path / "pairs.jsonl"
+    write_jsonl(pairs, file)
+    assert [(p.prompt, p.chosen) for p in read_jsonl(file)] == [(odd, odd + "a")] * 2
 
 
 def test_whole_trees_are_held_out() -> None:
@@ -254,7 +279,7 @@ def test_a_model_made_from_scratch_learns_steps_and_preferences() -> None:
     course = causal.imitate(model, tokenizer, paths, CausalFitting(epochs=60, batch=4, rate=5e-3))
     assert course.losses[-1] < 0.2 * course.losses[0]
     sampler = LocalSampler(model, tokenizer, temperature=0.0, most_tokens=4)
-    assert [found[0].text for found in sampler.sample(["a?", "d?"], [1, 1], 0)] == ["a!", "d!"]
+    assert [found[0].text for found in sampler.sample(["a?", "d?"], [1, 1], [0, 0])] == ["a!", "d!"]
     pairs = [
         StepPair(prompt=f"{a}?", chosen=f"{b}!", rejected=f"{a}!", q_chosen=0.9, q_rejected=-0.9)
         for a, b in zip("abcd", "bcda", strict=True)
@@ -301,16 +326,54 @@ def test_too_long_prefixes_are_left_out_and_counted() -> None:
 def test_drawn_steps_have_the_log_probabilities_that_the_model_gives_them() -> None:
     model, tokenizer = small_model("abc?!")
     sampler = LocalSampler(model, tokenizer, temperature=1.0, most_tokens=5)
-    for prompt, samples in zip(("a?", "abcabc?"), sampler.sample(["a?", "abcabc?"], [6, 6], 3), strict=True):
+    for prompt, samples in zip(
+        ("a?", "abcabc?"), sampler.sample(["a?", "abcabc?"], [6, 6], [3, 4]), strict=True
+    ):
         for one in samples:
             ids = tokenizer.encode(prompt)
             text = tokenizer.encode(one.text)
             full = torch.tensor([[*ids, *text]])
-            logits = model(input_ids=full).logits[0].log_softmax(-1)  # type: ignore[operator]
+            with torch.no_grad():
+                logits = model(input_ids=full).logits[0].log_softmax(-1)  # type: ignore[operator]
             if len(text) == 5:  # not ended, and no symbol that is left out of the text
                 own = [logits[len(ids) + i - 1, token] for i, token in enumerate(text)]
                 assert one.log_probability == pytest.approx(float(sum(own)) / 5, abs=1e-4)
-    assert sampler.sample(["a?"], [3], 3) == sampler.sample(["a?"], [3], 3)
+    alone = [one.text for one in sampler.sample(["a?"], [3], [3])[0]]
+    beside = sampler.sample(["abcabc?", "a?", "c?"], [2, 3, 1], [9, 3, 5])[1]
+    assert [one.text for one in beside] == alone, "what is asked beside a prefix does not change its draws"
+    drawn = [one.text for one in sampler.sample(["a?"], [40], [1])[0]]
+    assert len(set(drawn)) > 20
+    assert drawn != [one.text for one in sampler.sample(["a?"], [40], [2])[0]]
+
+
+def test_drawn_symbols_are_as_frequent_as_likely() -> None:
+    model, tokenizer = small_model("abc?!")
+    with torch.no_grad():
+        p = model(input_ids=torch.tensor([tokenizer.encode("a?")])).logits[0, -1].softmax(-1)  # type: ignore[operator]
+    drawn = LocalSampler(model, tokenizer, temperature=1.0, most_tokens=1).sample(["a?"], [4000], [0])[0]
+    share = np.mean([one.text == "b" for one in drawn])
+    assert share == pytest.approx(float(p[tokenizer.encode("b")[0]]), abs=0.025)
+
+
+def test_steps_end_with_the_symbol_of_their_tokenizer() -> None:
+    class Foreign:
+        eos_token_id, pad_token_id = 7, None
+
+        def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
+            return [3 + ord(one) % 4 for one in text]
+
+    assert causal.symbols(Characters("ab")) == (Characters.END, Characters.FILL)
+    assert causal.symbols(Foreign()) == (7, 7)
+    assert causal.symbols(Foreign(), end=5, fill=2) == (5, 2)
+    model = from_scratch(8, width=16, layers=1, heads=2, context=32)
+    paths = [SolutionPath(question="q", prompts=("a",), steps=("b",), reward=1.0)] * 4
+    causal.imitate(model, Foreign(), paths, CausalFitting(epochs=60, batch=4, rate=2e-2))
+    with torch.no_grad():
+        after = model(input_ids=torch.tensor([Foreign().encode("ab")])).logits[0, -1]
+    assert int(after.argmax()) == 7
+    endless = type("Endless", (), {"encode": Foreign.encode})()
+    with pytest.raises(InputError, match="no symbol that ends"):
+        causal.imitate(model, endless, paths, CausalFitting())
 
 
 def test_an_endpoint_is_asked_once_for_all_prefixes() -> None:
@@ -326,7 +389,7 @@ def test_an_endpoint_is_asked_once_for_all_prefixes() -> None:
         return httpx.Response(200, json={"choices": choices[::-1]})
 
     with httpx.Client(base_url="http://here/v1/", transport=httpx.MockTransport(answer)) as client:
-        made = EndpointSampler(client, "m").sample(["a", "b", "c"], [2, 2, 1], seed=1)
+        made = EndpointSampler(client, "m").sample(["a", "b", "c"], [2, 2, 1], [1, 2, 3])
     assert [len(one) for one in made] == [2, 2, 1]
     assert [one.text for one in made[1]] == ["s2", "s3"]
     assert made[0][0].log_probability == -1.0
@@ -346,4 +409,4 @@ def test_endpoints_that_cannot_be_used(reply: httpx.Response, says: str) -> None
         httpx.Client(base_url="http://here/v1/", transport=httpx.MockTransport(lambda _: reply)) as client,
         pytest.raises(InputError, match=says),
     ):
-        EndpointSampler(client, "m").sample(["a"], [1], seed=1)
+        EndpointSampler(client, "m").sample(["a"], [1], [1])

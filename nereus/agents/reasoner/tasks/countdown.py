@@ -35,6 +35,11 @@ def solutions_exist(numbers: Sequence[int], target: int = TARGET) -> bool:
     return _reaches(tuple(sorted(((n, 1) for n in numbers), key=value)), (target, 1))
 
 
+def solutions_left(state: State, target: int = TARGET) -> bool:
+    """Whether the target can still be made after a prefix, by the same solver."""
+    return _reaches(_read(state)[0], (target, 1))
+
+
 def solvable(low: int = 1, high: int = 13, count: int = SLOTS, target: int = TARGET) -> list[tuple[int, ...]]:
     """All multisets of `count` whole numbers from `low` to `high` of which the target can be made, sorted."""
     return [
@@ -68,9 +73,14 @@ class Countdown(Problem):
     Parameters
     ----------
     numbers
-        Whole numbers.
+        Whole numbers; more than `SLOTS` can be searched, but not learned from.
     target
-        What is to be made.
+        What is to be made: a whole number above 0.
+
+    Raises
+    ------
+    InputError
+        There are fewer than two numbers, one is not whole, or the target is not above 0.
     """
 
     name: ClassVar[str] = "countdown"
@@ -80,8 +90,16 @@ class Countdown(Problem):
             raise InputError(
                 f"{list(numbers)} are too few numbers", where="countdown", mend="give two or more"
             )
+        if broken := [n for n in (*numbers, target) if n != int(n)]:
+            raise InputError(
+                f"{broken[0]} is no whole number",
+                where="countdown",
+                mend="multiply all of them, or leave it out",
+            )
+        if target < 1:
+            raise InputError(f"the target is {target}", where="countdown", mend="take a whole number above 0")
         self.numbers = tuple(sorted(int(n) for n in numbers))
-        self.target = target
+        self.target = int(target)
         self.max_depth = len(self.numbers) - 1
 
     @property
@@ -121,7 +139,7 @@ class Countdown(Problem):
 
     def describe(self, state: State, moves: Sequence[str]) -> Described:
         """See `Problem`."""
-        left, _ = _read(state)
+        left, _ = self._describable(state)
         features, tokens = _described(left, self.target)
         known = _combinations(left)
         if len(moves) == len(known) and all(a == b for a, b in zip(moves, known, strict=True)):
@@ -132,9 +150,18 @@ class Countdown(Problem):
 
     def describe_state(self, state: State) -> Described:
         """See `Problem`."""
-        left, _ = _read(state)
+        left, _ = self._describable(state)
         features, tokens = _prefix(left, self.target)
         return Described(features, tokens)
+
+    def _describable(self, state: State) -> tuple[Numbers, tuple[str, ...]]:
+        if len(self.numbers) > SLOTS:
+            raise InputError(
+                f"{len(self.numbers)} numbers are more than the {SLOTS} that steps are described of",
+                where="countdown",
+                mend="search without a learned policy, or take fewer numbers",
+            )
+        return _read(state)
 
     def dump(self, state: State) -> Any:
         """See `Problem`."""

@@ -234,7 +234,11 @@ def load(path: Path) -> tuple[list[WordProblem], dict[str, int]]:
     text_of = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
     problems: list[WordProblem] = []
     left: dict[str, int] = {}
-    for line in text_of.splitlines():
+    for line in text_of.split(
+        "\n"
+    ):  # not `splitlines`: what Unicode takes for the end of a line may stand in a text
+        if not line.strip():
+            continue
         row = json.loads(line)
         made = _problem(str(row["question"]), str(row["answer"]))
         if isinstance(made, str):
@@ -262,10 +266,9 @@ def worked(solution: str) -> tuple[Number, list[tuple[Number, str, Number]]] | N
     if stated is None or result is None:
         return None
     digits = stated.group(1)
-    answer = read(digits.lstrip("-"))
-    return (
-        (answer, calculations) if result == (answer[0] * (-1 if digits[0] == "-" else 1), answer[1]) else None
-    )
+    size = read(digits.lstrip("-"))
+    answer = (-size[0] if digits[0] == "-" else size[0], size[1])
+    return (answer, calculations) if result == answer else None
 
 
 def _problem(question: str, solution: str) -> WordProblem | str:
@@ -306,8 +309,8 @@ def _compute(expression: str, calculations: list[tuple[Number, str, Number]]) ->
         token, place = ahead(), place + 1
         if token == "(":
             inner = joined("+-")
-            place += 1
-            return inner
+            closed, place = ahead() == ")", place + 1
+            return inner if closed else None
         if token == "-":
             inner = atom()
             return None if inner is None else (-inner[0], inner[1])
@@ -338,7 +341,7 @@ def _read(state: State) -> tuple[tuple[int, str, int], ...]:
 
 
 def _quantities(words: Sequence[str]) -> tuple[list[Number], list[int]]:
-    """Quantities of a text and where they stand; percentages are hundredths, and bring 1 as the whole."""
+    """Quantities of a text and where they stand; percentages are hundredths."""
     found: list[Number] = []
     places: list[int] = []
     for at, word in enumerate(words):

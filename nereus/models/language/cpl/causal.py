@@ -103,10 +103,8 @@ class CausalFitting:
         Longest prefix with its step, in tokens; longer ones are left out and counted.
     seed
         Of the order.
-    end
-        Symbol that ends a step.
-    fill
-        Symbol that fills batches.
+    end, fill
+        Symbols that end a step and fill up a batch; by default those of the tokenizer.
     steps
         Largest number of batches, whatever the epochs.
     """
@@ -116,8 +114,8 @@ class CausalFitting:
     rate: float = 1e-5
     cutoff: int = 1024
     seed: int = 0
-    end: int = Characters.END
-    fill: int = Characters.FILL
+    end: int | None = None
+    fill: int | None = None
     steps: int | None = None
 
 
@@ -174,6 +172,29 @@ def adapted(model: PreTrainedModel, rank: int = 16) -> Any:
     )
 
 
+def symbols(tokenizer: Any, end: int | None = None, fill: int | None = None) -> tuple[int, int]:
+    """What ends a step and what fills up a batch: as given, else as the tokenizer says.
+
+    Raises
+    ------
+    InputError
+        The tokenizer has no symbol for an end, and none is given.
+    """
+    if isinstance(tokenizer, Characters):
+        known: tuple[int | None, int | None] = (Characters.END, Characters.FILL)
+    else:
+        known = (getattr(tokenizer, "eos_token_id", None), getattr(tokenizer, "pad_token_id", None))
+    end = known[0] if end is None else end
+    if end is None:
+        raise InputError(
+            "the tokenizer has no symbol that ends a text",
+            where=WHERE,
+            mend="name one of its symbols as `end`",
+        )
+    fill = known[1] if fill is None else fill
+    return end, end if fill is None else fill
+
+
 def encode(tokenizer: Tokenizer, prompt: str, step: str, end: int) -> Encoded:
     """A prefix with its next step. The two are encoded apart, so that the step's tokens do not depend on how they meet."""
     before = tokenizer.encode(prompt, add_special_tokens=False)
@@ -219,8 +240,9 @@ def imitate(
     model: Any, tokenizer: Tokenizer, paths: Sequence[SolutionPath], fitting: CausalFitting
 ) -> CausalCourse:
     """SFT: make the steps of solved paths likely, each after its prefix."""
+    end, fill = symbols(tokenizer, fitting.end, fitting.fill)
     rows = [
-        encode(tokenizer, prompt, step, fitting.end)
+        encode(tokenizer, prompt, step, end)
         for path in paths
         for prompt, step in zip(path.prompts, path.steps, strict=True)
     ]
@@ -230,9 +252,7 @@ def imitate(
     def losses(at: Sequence[int]) -> tuple[Tensor, int]:
         batch = [kept[i] for i in at]
         tokens = sum(len(row.ids) - row.start for row in batch)
-        return -step_log_probabilities(model, batch, fitting.fill).sum() / tokens, sum(
-            len(r.ids) for r in batch
-        )
+        return -step_log_probabilities(model, batch, fill).sum() / tokens, sum(len(r.ids) for r in batch)
 
     return _loop(model, len(kept), losses, fitting, len(rows) - len(kept))
 
@@ -254,7 +274,7 @@ def prefer(
     tokenizer
         Of the model.
     pairs
-        Steps after the same prefix (or whole solutions, for DPO).
+        Steps after the same prefix.
     options
         beta, alpha, soft labels.
     fitting
@@ -267,29 +287,67 @@ def prefer(
     InputError
         There are no pairs, all are longer than the cutoff, or the reference is the model itself.
     """
+    end, _ = symbols(tokenizer, fitting.end, fitting.fill)
+    both = [
+        ([encode(tokenizer, p.prompt, p.chosen, end)], [encode(tokenizer, p.prompt, p.rejected, end)])
+        for p in pairs
+    ]
+    values = [(p.q_chosen, p.q_rejected) for p in pairs]
+    return _prefer(model, tokenizer, both, values, options, fitting, reference)
+
+
+def prefer_solutions(
+    model: Any,
+    tokenizer: Tokenizer,
+    pairs: Sequence[tuple[SolutionPath, SolutionPath]],
+    options: StepApo,
+    fitting: CausalFitting,
+    reference: Any = None,
+) -> CausalCourse:
+    """DPO on whole solutions, the better one first: log-probabilities are summed over the steps of each. See `prefer`."""
+    end, _ = symbols(tokenizer, fitting.end, fitting.fill)
+    both = [
+        tuple(
+            [
+                encode(tokenizer, prompt, step, end)
+                for prompt, step in zip(path.prompts, path.steps, strict=True)
+            ]
+            for path in pair
+        )
+        for pair in pairs
+    ]
+    return _prefer(model, tokenizer, both, [(0.0, 0.0)] * len(both), options, fitting, reference)
+
+
+def _prefer(
+    model: Any,
+    tokenizer: Tokenizer,
+    both: Sequence[Sequence[Sequence[Encoded]]],
+    values: Sequence[tuple[float, float]],
+    options: StepApo,
+    fitting: CausalFitting,
+    reference: Any,
+) -> CausalCourse:
+    """Of pairs of which each side is one or more steps."""
     if reference is model:
         raise InputError(
             "the reference is the policy itself, so that every ratio is 1", where=WHERE, mend="leave it out"
         )
-    both = [
-        (
-            encode(tokenizer, p.prompt, p.chosen, fitting.end),
-            encode(tokenizer, p.prompt, p.rejected, fitting.end),
-        )
-        for p in pairs
-    ]
-    at = [i for i, (w, l) in enumerate(both) if max(len(w.ids), len(l.ids)) <= fitting.cutoff]  # noqa: E741
+    _, fill = symbols(tokenizer, fitting.end, fitting.fill)
+    at = [i for i, pair in enumerate(both) if max(_lengths(pair)) <= fitting.cutoff]
     _require(at, len(both), fitting, "preference pair")
     kept = [both[i] for i in at]
-    q_w, q_l = [pairs[i].q_chosen for i in at], [pairs[i].q_rejected for i in at]
+    q_w, q_l = [values[i][0] for i in at], [values[i][1] for i in at]
     gap = torch.tensor(checked_values(q_w) - checked_values(q_l), dtype=torch.float32)
     wins = torch.tensor(win_probability(q_w, q_l, options), dtype=torch.float32)
-    flat = [row for pair in kept for row in pair]
-    known = _reference_log_probabilities(model, reference, flat, fitting).view(-1, 2)
+    flat = [row for pair in kept for side in pair for row in side]
+    single = _reference_log_probabilities(model, reference, flat, fitting.batch, fill)
+    known = _by_side(single, [side for pair in kept for side in pair]).view(-1, 2)
 
     def losses(chosen: Sequence[int]) -> tuple[Tensor, int]:
-        rows = [kept[i][0] for i in chosen] + [kept[i][1] for i in chosen]
-        own = step_log_probabilities(model, rows, fitting.fill)
+        sides = [kept[i][side] for side in (0, 1) for i in chosen]
+        rows = [row for side in sides for row in side]
+        own = _by_side(step_log_probabilities(model, rows, fill), sides)
         index = torch.as_tensor(list(chosen))
         n, device = len(index), own.device
         ref = known[index].to(device)
@@ -301,25 +359,35 @@ def prefer(
     return _loop(model, len(kept), losses, fitting, len(both) - len(kept))
 
 
+def _lengths(pair: Sequence[Sequence[Encoded]]) -> list[int]:
+    return [len(row.ids) for side in pair for row in side]
+
+
+def _by_side(single: Tensor, sides: Sequence[Sequence[Encoded]]) -> Tensor:
+    """Sums of the log-probabilities of the steps of each side, (sides,)."""
+    owner = torch.repeat_interleave(torch.tensor([len(side) for side in sides], device=single.device))
+    return torch.zeros(len(sides), device=single.device).index_add(0, owner, single)
+
+
 def _reference_log_probabilities(
-    model: Any, reference: Any, rows: Sequence[Encoded], fitting: CausalFitting
+    model: Any, reference: Any, rows: Sequence[Encoded], batch: int, fill: int
 ) -> Tensor:
     """Computed once: the reference never changes."""
     frozen = reference if reference is not None else model
     off = frozen.disable_adapter() if reference is None and hasattr(frozen, "disable_adapter") else None
     was_training = frozen.training
     frozen.eval()
-    size = 4 * fitting.batch
+    size = 4 * batch
     with torch.no_grad():
         if off is not None:
             with off:
                 parts = [
-                    step_log_probabilities(frozen, rows[i : i + size], fitting.fill).cpu()
+                    step_log_probabilities(frozen, rows[i : i + size], fill).cpu()
                     for i in range(0, len(rows), size)
                 ]
         else:
             parts = [
-                step_log_probabilities(frozen, rows[i : i + size], fitting.fill).cpu()
+                step_log_probabilities(frozen, rows[i : i + size], fill).cpu()
                 for i in range(0, len(rows), size)
             ]
     frozen.train(was_training)

@@ -68,10 +68,16 @@ class Course:
 
 
 def imitate(
-    policy: NetworkPolicy, data: Imitation, fitting: Fitting, held_out: Imitation | None = None
+    policy: NetworkPolicy,
+    data: Imitation,
+    fitting: Fitting,
+    held_out: Imitation | None = None,
+    *,
+    fresh: bool = True,
 ) -> Course:
-    """Make taken steps likely (SFT)."""
-    policy.network.standardise(data.choices.rows.features)
+    """Make taken steps likely (SFT). A network that has learned before is not `fresh`: its scale of features stays."""
+    if fresh:
+        policy.network.standardise(data.choices.rows.features)
 
     def losses(part: Imitation) -> Tensor:
         log_p = _log_p(policy.network, part.choices)
@@ -123,14 +129,15 @@ def preference_losses(
             where=WHERE,
             mend="take `policy.copy()`",
         )
+    # Both steps share a prefix, so that the normalisers cancel in the difference of log-ratios: their own scores are enough.
     first = data.choices.starts[:-1]
-    w, l = torch.as_tensor(first + data.chosen), torch.as_tensor(first + data.rejected)  # noqa: E741 - the paper's names
-    ratio = _log_p(policy.network, data.choices) - torch.tensor(
-        reference.log_probabilities(data.choices), dtype=torch.float32
-    )
+    both = np.concatenate([first + data.chosen, first + data.rejected])
+    rows = Described(data.choices.rows.features[both], data.choices.rows.tokens[both])
+    own = policy.network(*tensors(rows)) - torch.tensor(reference.scores(rows), dtype=torch.float32)
+    chosen, rejected = own[: len(data)], own[len(data) :]
     gap = torch.tensor(checked_values(data.q_chosen) - checked_values(data.q_rejected), dtype=torch.float32)
     wins = torch.tensor(win_probability(data.q_chosen, data.q_rejected, options), dtype=torch.float32)
-    margin = options.beta * (ratio[w] - ratio[l]) - options.alpha * gap
+    margin = options.beta * (chosen - rejected) - options.alpha * gap
     return -wins * functional.logsigmoid(margin) - (1 - wins) * functional.logsigmoid(-margin)
 
 

@@ -79,7 +79,8 @@ def read_jsonl(path: Path) -> list[StepPair]:
         A line is no such pair; says which.
     """
     pairs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # Lines end with a line feed alone: what else Unicode takes for the end of a line may stand in a step.
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if line.strip():
             try:
                 pairs.append(StepPair.model_validate_json(line))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+from zlib import crc32
+
+import numpy as np
 
 from nereus.errors import InputError
 
@@ -35,12 +38,14 @@ class StepSampler(Protocol):
 
     id: str
 
-    def sample(self, prompts: Sequence[str], counts: Sequence[int], seed: int) -> list[list[Sample]]:
-        """`counts[i]` continuations of `prompts[i]`."""
+    def sample(
+        self, prompts: Sequence[str], counts: Sequence[int], seeds: Sequence[int]
+    ) -> list[list[Sample]]:
+        """`counts[i]` continuations of `prompts[i]`, drawn with `seeds[i]`."""
 
 
 class LocalSampler:
-    """Samples from a causal model in this process.
+    """Samples from a causal model in this process. What is drawn after a prefix does not depend on what is asked beside it.
 
     Parameters
     ----------
@@ -50,8 +55,8 @@ class LocalSampler:
         Of the draw; 0 takes the likeliest.
     most_tokens
         Of one step.
-    end
-        Symbol that ends a step.
+    end, fill
+        Symbols that end a step and fill up a batch; by default those of the tokenizer.
     """
 
     id = "local model"
@@ -63,13 +68,18 @@ class LocalSampler:
         *,
         temperature: float = 0.7,
         most_tokens: int = 64,
-        end: int = 1,
-        fill: int = 0,
+        end: int | None = None,
+        fill: int | None = None,
     ) -> None:
-        self.model, self.tokenizer = model, tokenizer
-        self.temperature, self.most_tokens, self.end, self.fill = temperature, most_tokens, end, fill
+        from nereus.models.language.cpl.causal import symbols
 
-    def sample(self, prompts: Sequence[str], counts: Sequence[int], seed: int) -> list[list[Sample]]:
+        self.model, self.tokenizer = model, tokenizer
+        self.temperature, self.most_tokens = temperature, most_tokens
+        self.end, self.fill = symbols(tokenizer, end, fill)
+
+    def sample(
+        self, prompts: Sequence[str], counts: Sequence[int], seeds: Sequence[int]
+    ) -> list[list[Sample]]:
         """See `StepSampler`."""
         import torch
 
@@ -78,11 +88,15 @@ class LocalSampler:
             for i, (prompt, count) in enumerate(zip(prompts, counts, strict=True))
             for _ in range(count)
         ]
+        draws = [
+            np.random.default_rng((seed, k))
+            for seed, count in zip(seeds, counts, strict=True)
+            for k in range(count)
+        ]
         made: list[list[Sample]] = [[] for _ in prompts]
         if not rows:
             return made
         device = next(self.model.parameters()).device
-        generator = torch.Generator().manual_seed(seed)
         longest = max(len(ids) for _, ids in rows)
         ids = torch.full((len(rows), longest), self.fill, dtype=torch.long)
         mask = torch.zeros((len(rows), longest), dtype=torch.long)
@@ -107,10 +121,10 @@ class LocalSampler:
                 )
                 cache = out.past_key_values
                 log_p = out.logits[:, -1].float().log_softmax(-1).cpu()
-                if self.temperature > 0:
-                    token = torch.multinomial((log_p / self.temperature).softmax(-1), 1, generator=generator)[
-                        :, 0
-                    ]
+                if self.temperature > 0:  # one number a row: where it falls in the summed probabilities
+                    summed = (log_p / self.temperature).double().softmax(-1).cumsum(-1)
+                    at = torch.tensor([one.random() for one in draws], dtype=torch.float64)[:, None]
+                    token = (summed < at * summed[:, -1:]).sum(-1).clamp(max=summed.shape[1] - 1)
                 else:
                     token = log_p.argmax(-1)
                 for k in open_rows.nonzero()[:, 0].tolist():
@@ -155,8 +169,12 @@ class EndpointSampler:
         self.client, self.model, self.stop = client, model, list(stop)
         self.temperature, self.most_tokens = temperature, most_tokens
 
-    def sample(self, prompts: Sequence[str], counts: Sequence[int], seed: int) -> list[list[Sample]]:
+    def sample(
+        self, prompts: Sequence[str], counts: Sequence[int], seeds: Sequence[int]
+    ) -> list[list[Sample]]:
         """See `StepSampler`. Prefixes with equal counts go in one request.
+
+        A request has one seed, so that here what is drawn after a prefix does depend on what is asked beside it.
 
         Raises
         ------
@@ -169,7 +187,7 @@ class EndpointSampler:
             body = {
                 "model": self.model, "prompt": [prompts[i] for i in at], "n": count, "temperature": self.temperature,
                 "max_tokens": self.most_tokens, "stop": self.stop, "include_stop_str_in_output": True, "logprobs": 0,
-                "seed": seed,
+                "seed": crc32(repr([seeds[i] for i in at]).encode()) >> 1,
             }  # fmt: skip
             reply = self.client.post("completions", json=body)
             if reply.status_code != 200:

@@ -13,6 +13,12 @@ It follows from entropy-regularised control of steps: the optimum satisfies
 same prefix :math:`V^*(s)` cancels while :math:`V^*(s')` does not. DPO is the case of an offset of 0. Log-probabilities are
 sums over the tokens of a step, never means.
 
+With hard labels ("the larger value wins") the loss has no finite minimum. With soft labels it has one, where
+:math:`\beta\log(\pi/\pi_{ref}) = (\alpha + 1/\tau)\,Q` up to a constant of the prefix: margin and label both ask for the gap.
+The optimum of the derivation, :math:`\pi_{ref}\exp(Q/\beta)`, is that of :math:`\alpha = 1, \tau = \infty`, whose labels are
+even: steps before the end earn nothing themselves, so that their labels in the Bradley-Terry model of rewards are a toss-up
+and the margin alone teaches.
+
 Everything here is numpy and takes arrays, one entry a pair; `causal` and `training` use the same formula in torch, and a test
 holds them together.
 
@@ -51,7 +57,7 @@ class StepApo(BaseModel):
     soft_labels: bool = False
     """Take the winner to win with probability :math:`\\sigma((Q_w - Q_l)/\\tau)` instead of always."""
     tau: float = Field(default=1.0, gt=0)
-    """Temperature of soft labels."""
+    """Temperature of soft labels; infinite for even ones."""
 
 
 def checked_options(**options: Any) -> StepApo:
