@@ -36,13 +36,6 @@ def task(name: str, seeds: list[int], data: Path | None, scratch: Path) -> dict[
     """All figures of one task: means and intervals over seeds."""
     if name == "exact":
         return {part: summed(rows) for part, rows in exact.measured(seeds).items()}
-    if name == "tools":
-        assert data is not None
-        kept = scratch / f"tools-{'-'.join(map(str, seeds))}.json"
-        if not kept.exists():
-            kept.write_text(json.dumps(without_nan(tools.measured(seeds, data))))
-        made = json.loads(kept.read_text())
-        return {**summed(made["per_seed"]), "studies": made["studies"]}
     rows = []
     for seed in seeds:
         kept = scratch / f"{name}-{seed}.json"
@@ -53,10 +46,13 @@ def task(name: str, seeds: list[int], data: Path | None, scratch: Path) -> dict[
                 row = countdown.one_seed(seed, whole=seed == seeds[0])
             else:
                 assert data is not None
-                row = word_problems.one_seed(seed, data)
+                row = {"gsm8k": word_problems.one_seed, "tools": tools.measured}[name](seed, data)
             kept.write_text(json.dumps(without_nan({**row, "took": time.perf_counter() - start})))
         rows.append(json.loads(kept.read_text()))
-    return summed(rows)
+    made = summed(rows)
+    if name == "tools":
+        made["studies"] = [study for row in rows for study in row["studies"]]
+    return made
 
 
 def fractions(made: dict[str, Any]) -> dict[str, Any]:

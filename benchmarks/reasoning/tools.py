@@ -4,7 +4,7 @@ The reasoner sees the data and the sheet, never the truth: it judges plans by ef
 exchanged labels. The truth of the study is read by the scorer alone: the evidence score is the F1 of the features that
 a plan calls at a false discovery rate of 5 %, against those that were shifted. Rules that follow the profile (average
 repeats, adjust for batches), random plans with as many steps, and the likeliest plan after learning on the trees of the
-other seeds stand beside it. Whether the order of the search matters is asked of all plans of a study at once (`orders`).
+other studies stand beside it. Whether the order of the search matters is asked of all plans of a study at once (`orders`).
 """
 
 from __future__ import annotations
@@ -146,26 +146,17 @@ def _random(problem: ToolPlan, calls: int, seed: int) -> Answer:
     return best_of_n(problem, UniformPolicy(), max(1, calls // problem.max_depth), seed=seed)
 
 
-def measured(seeds: Sequence[int], data: Path) -> dict[str, Any]:
-    """All studies of all seeds; differences to the template by kind of data, with intervals over the seeds."""
+def measured(seed: int, data: Path) -> dict[str, Any]:
+    """All studies of a seed; differences to the template by kind of data."""
     warnings.filterwarnings("ignore", category=RuntimeWarning)  # means of features that a group lacks
     with tempfile.TemporaryDirectory() as work:
-        made = {seed: one_seed(seed, data, Path(work) / str(seed)) for seed in seeds}
-        for seed in seeds:
-            others = [tree for other in seeds if other != seed for tree in made[other][1]]
-            if not others:
-                continue
+        rows, trees, cases = one_seed(seed, data, Path(work))
+        for at, (row, case) in enumerate(zip(rows, cases, strict=True)):
+            others = [tree for other, tree in enumerate(trees) if other != at]
             policy = learn(others, LearningOptions(preferences=None, seed=seed)).policy
-            for row, case in zip(made[seed][0], made[seed][2], strict=True):
-                likely = greedy(case.problem, ScoredPolicy(policy.scorer, temperature=0.0))
-                row["learned_greedy"] = (
-                    case.score(likely.steps) if len(likely.steps) == len(TEMPLATE) else 0.0
-                )
-        rows = [{**row, "seed": seed} for seed in seeds for row in made[seed][0]]
-    return {
-        "studies": rows,
-        "per_seed": [_per_seed([r for r in rows if r["seed"] == seed]) for seed in seeds],
-    }
+            likely = greedy(case.problem, ScoredPolicy(policy.scorer, temperature=0.0))
+            row["learned_greedy"] = case.score(likely.steps) if len(likely.steps) == len(TEMPLATE) else 0.0
+    return {"studies": [{**row, "seed": seed} for row in rows], **_per_seed(rows)}
 
 
 def _per_seed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
