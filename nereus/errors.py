@@ -78,6 +78,10 @@ class EndpointError(NereusError):
         HTTP status, where there was one.
     transient
         Whether the same call may succeed a little later.
+    wait_s
+        How long the endpoint asked to wait before that, where it did.
+    said
+        What the endpoint said of it, shortened and without keys: text of others, for people and never for records.
     """
 
     def __init__(
@@ -89,10 +93,14 @@ class EndpointError(NereusError):
         reason: str = "",
         status: int | None = None,
         transient: bool = False,
+        wait_s: float | None = None,
+        said: str = "",
     ) -> None:
         self.reason = reason or what
         self.status = status
         self.transient = transient
+        self.wait_s = wait_s
+        self.said = said
         super().__init__(what, where=where, mend=mend)
 
 

@@ -119,8 +119,10 @@ def review_read(
 
 
 def _write(table: pd.DataFrame, target: Path) -> None:
+    from nereus.spreadsheets import harmless
+
     try:
-        table.to_csv(target, index=False)
+        harmless(table).to_csv(target, index=False)
     except OSError as error:
         raise StoreError(
             f"cannot be written: {error.strerror}", where=str(target), mend="name another place"

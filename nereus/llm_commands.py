@@ -33,6 +33,7 @@ def serve(
     """
     with told("stopped"):
         from nereus.models.llm.serving import Served, plan
+        from nereus.offline import enforce
         from nereus.settings import load_settings
 
         if engine not in ("auto", "vllm", "transformers"):
@@ -40,6 +41,7 @@ def serve(
                 f"there is no engine {engine!r}", where="--engine", mend="auto, vllm or transformers"
             )
         settings = load_settings()
+        enforce(settings)
         chosen: Any = engine
         how = plan(
             model,
@@ -71,7 +73,8 @@ def check(
 ) -> None:
     """Ask the endpoint of the settings what it can do: window, streaming, tool calls, structured output."""
     with told():
-        from nereus.models.llm.endpoint import EndpointChat, chat_model
+        from nereus.models.llm.chosen import chat_model
+        from nereus.models.llm.endpoint import EndpointChat
         from nereus.models.llm.probe import probe
         from nereus.settings import load_settings
 

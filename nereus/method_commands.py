@@ -167,6 +167,7 @@ def _asking(verb: str, about: str) -> None:
             from nereus.models.card import Verb
             from nereus.models.files import with_contents
             from nereus.models.tables import PROBLEM, REASON, answer
+            from nereus.spreadsheets import harmless
             from nereus.tool_commands import read_table_file
 
             method, known = _open(model)
@@ -190,7 +191,10 @@ def _asking(verb: str, about: str) -> None:
                 found = pd.concat([beside, found], axis=1)
             out.parent.mkdir(parents=True, exist_ok=True)
             # Answers that are not one a row have an index of their own, which has a name.
-            found.to_csv(out, index=found.index.name is not None and not found.index.equals(table.index))
+            named_index = found.index.name is not None and not found.index.equals(table.index)
+            harmless(found.reset_index(allow_duplicates=True) if named_index else found).to_csv(
+                out, index=False
+            )
             bad = int((found[PROBLEM] != "").sum()) if PROBLEM in found else 0
             if bad:
                 typer.echo(f"warning: {bad} rows cannot be read; column {PROBLEM!r} says why")
@@ -209,6 +213,7 @@ for _verb, _about in {
     "rank": "Rank the rows of a table within their groups.",
     "select": "Choose the rows that are worth measuring next.",
     "fragment": "Cut every row into its parts.",
+    "explain": "Say on which parts of every row its prediction rests.",
     "score": "Give a likelihood for every row of a table.",
 }.items():
     _asking(_verb, _about)

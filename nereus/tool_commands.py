@@ -224,12 +224,14 @@ def _one_column(path: Path) -> pd.DataFrame | None:
 
 def write_result(result: Result, folder: Path) -> None:
     """Tables as CSV, figures as SVG with the table they were drawn from, data sets as h5ad, and values as JSON."""
+    from nereus.spreadsheets import harmless
+
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in result.tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
+        harmless(table).to_csv(folder / f"{name}.csv", index=False)
     for name, figure in result.figures.items():
         (folder / f"{name}.svg").write_bytes(figure.svg)
-        figure.data.to_csv(folder / f"{name}_drawn.csv", index=False)
+        harmless(figure.data).to_csv(folder / f"{name}_drawn.csv", index=False)
     for name, dataset in result.datasets.items():
         dataset.write_h5ad(folder / f"{name}.h5ad")
     for name, model in result.models.items():

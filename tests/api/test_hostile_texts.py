@@ -186,8 +186,10 @@ def test_an_owner_of_any_name_has_only_their_own(tmp_path: Path, text: str) -> N
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_no_text_of_a_report_is_a_formula(text: str) -> None:
-    safe = "'" + text.replace("\r", "\n")
+    plain = text.replace("\r", "\n")
+    safe = f"'{plain}" if not plain.startswith("\n") else f"'\n'{plain[1:]}"
     assert guarded(text) == safe
+    assert guarded(safe) == safe
     table = pd.DataFrame({text: [text, "KRT1"], "value": [-1.5, 2.0], "grade": pd.Categorical([text, "b"])})
     read = list(csv.reader(io.StringIO(table_csv(table))))
     assert read[0] == [safe, "value", "grade"]

@@ -20,13 +20,13 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from nereus.agents.judge.dossier import Dossier
 from nereus.agents.judge.metrics import ANCHORS, HIGHEST, LOWEST, Metric
 from nereus.errors import InputError, StoreError
+from nereus.spreadsheets import guarded
 
 REPEATED_SHARE = 0.1
 LABELS = ("known", "plausible-new", "wrong", "untestable")
 METRICS = tuple(metric.value for metric in Metric)
 SHOWN = ("item", "statement", "evidence", "tests", "alternatives", "experiment")
 ASKED = (*METRICS, "label", "comment")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,7 @@ def _row(item: Item, one: Dossier) -> dict[str, str]:
         "alternatives": "; ".join(one.alternatives),
         "experiment": one.experiment,
     }
-    # A spreadsheet takes a cell that begins so for a formula.
-    safe = {name: f"'{text}" if text.startswith(_FORMULA) else text for name, text in shown.items()}
-    return safe | dict.fromkeys(ASKED, "")
+    return {name: guarded(text) for name, text in shown.items()} | dict.fromkeys(ASKED, "")
 
 
 def _page(rows: list[dict[str, str]], drawn: Sequence[tuple[Item, Dossier]]) -> str:

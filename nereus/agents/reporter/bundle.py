@@ -11,7 +11,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST = "ro-crate-metadata.json"
+_LONGEST_NAME = 160
+"""Bytes of a file's name; systems take 255, archives and long paths fewer."""
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]")
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{one}{n}" for one in ("com", "lpt") for n in range(1, 10))}
+)
+"""Names that are no files on Windows, whatever follows the dot."""
 
 
 def write_bundle(record: RunRecord, artifacts: ArtifactStore, out_dir: str | Path) -> Path:
@@ -190,18 +199,45 @@ def _copy_inputs(record: RunRecord, artifacts: ArtifactStore, folder: Path) -> d
     for role, ref in record.header.inputs.items():
         if ref.id in copied:
             continue
-        name = safe_name(ref.name)
-        if (place / name).exists():
-            name = safe_name(f"{role}-{name}")
+        name = free_name(safe_name(ref.name), {one.name.casefold() for one in place.iterdir()}, role)
         shutil.copyfile(artifacts.checked_path(ref), place / name)
         copied[ref.id] = f"inputs/{name}"
     return copied
 
 
 def safe_name(name: str) -> str:
-    """A file name without folders, control characters or a leading dot."""
-    bare = re.sub(r"[\x00-\x1f/\\:*?\"<>|]", "_", name.replace("\\", "/").rsplit("/", 1)[-1]).lstrip(".")
-    return bare[-120:] or "input"
+    """A file name without folders, signs that nobody sees, or a leading dot, that every system takes.
+
+    A long one is cut before its suffix, by bytes: that tells what kind of file it is.
+    """
+    last = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
+    seen = "".join("" if unicodedata.category(one) in _UNSEEN else one for one in _FORBIDDEN.sub("_", last))
+    bare = seen.strip(". ")
+    if bare.partition(".")[0].casefold() in _DEVICES:
+        bare = f"_{bare}"
+    return _within(bare, "") or "input"
+
+
+def free_name(name: str, taken: Collection[str], before: str) -> str:
+    """The name, or one with more in front that is not taken; `taken` holds names in small letters."""
+    tried, number = name, 1
+    while tried.casefold() in taken:
+        front = f"{before}-" if number == 1 else f"{before}-{number}-"
+        tried, number = front + _within(name, front), number + 1
+    return tried
+
+
+def _within(name: str, front: str) -> str:
+    """The name, cut before its suffix so that with what stands in front it is not longer than a file's name may be."""
+    room = _LONGEST_NAME - len(front.encode())
+    if len(name.encode("utf-8", "replace")) <= room:
+        return name
+    stem, dot, suffix = name.rpartition(".")
+    if not dot or len(suffix) > 12:
+        stem, suffix = name, ""
+    end = dot + suffix if suffix else ""
+    kept = stem.encode("utf-8", "replace")[: room - len(end.encode())].decode("utf-8", "ignore")
+    return kept.rstrip(". ") + end
 
 
 def table_files(sources: Sources) -> dict[tuple[str, str], str]:

@@ -121,7 +121,8 @@ def arguments_of(value: Any) -> dict[str, Any] | None:
         if not value.strip() or value.strip() in ("null", "None"):
             return {}
         found, why = values_in(value, closed=False)
-        value = found[0] if not why and len(found) == 1 else None
+        same = bool(found) and all(one == found[0] for one in found)  # some servers write them twice
+        value = found[0] if not why and same else None
         if isinstance(value, str):  # JSON of a text of JSON
             return arguments_of(value)
     return dict(value) if isinstance(value, Mapping) else None

@@ -6,12 +6,14 @@ end such a reply, and one that is too large, as well.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import copy_context
 from queue import Empty, Queue
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import httpx
 
@@ -97,19 +99,33 @@ class BoundedTransport(httpx.HTTPTransport):
         return response
 
 
-class AsyncBoundedTransport(httpx.AsyncHTTPTransport):
-    """The same for asynchronous clients."""
+class AsyncBoundedTransport(httpx.AsyncBaseTransport):
+    """The same for asynchronous clients. Each event loop has connections of its own: those of another cannot be awaited."""
 
     def __init__(self, seconds: float, **options: Any) -> None:
-        super().__init__(**options)
-        self._seconds = seconds
+        self._seconds, self._options = seconds, options
+        self._of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncHTTPTransport] = (
+            WeakKeyDictionary()
+        )
+        self._lock = Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """See `httpx.AsyncBaseTransport`."""
         deadline = time.monotonic() + self._seconds
-        response = await super().handle_async_request(request)
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            transport = self._of_loop.get(loop)
+            if transport is None:
+                transport = self._of_loop[loop] = httpx.AsyncHTTPTransport(**self._options)
+        response = await transport.handle_async_request(request)
         response.stream = _AsyncBounded(response.stream, deadline)
         return response
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        transport = self._of_loop.pop(asyncio.get_running_loop(), None)
+        if transport is not None:
+            await transport.aclose()
 
 
 def _check(size: int, deadline: float) -> None:

@@ -11,25 +11,32 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
-from langchain_core.embeddings import Embeddings
-from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.language_models.base import LanguageModelInput
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field, PrivateAttr, SecretStr
 
-from nereus.errors import ContextOverflow, EndpointError, SettingsError
-from nereus.models.llm import chatml, hermes, plain_calls, tokens
-from nereus.models.llm.ceilings import Ceilings, Meter, Prices, Reserved, size_of
-from nereus.models.llm.deadline import AsyncBoundedTransport, BoundedTransport, stream_within, within
+from nereus.errors import ContextOverflow, EndpointError, ReplyTimeout, SettingsError
+from nereus.models.llm import chatml, plain_calls, tokens
+from nereus.models.llm.ceilings import CHARACTERS_A_TOKEN, Reserved, size_of
+from nereus.models.llm.deadline import stream_within, within
 from nereus.models.llm.faults import explained, refuses_tools
-from nereus.models.llm.patience import retrying, retrying_async
-from nereus.models.llm.window import PROBE_S, context_window, looks_cut
-from nereus.offline import enforce
+from nereus.models.llm.patience import Pause, pause_of, retrying, retrying_async
+from nereus.models.llm.reading import (
+    StreamReader,
+    after_first,
+    finishes,
+    first_message,
+    read,
+    read_stream,
+    require_end,
+)
+from nereus.models.llm.window import PROBE_S, looks_cut, window_told
+from nereus.settings import mask_password
 
 try:
     from langchain_openai import ChatOpenAI
@@ -40,12 +47,16 @@ except ImportError:
         mend="pip install 'nereus[llm]'",
     ) from None
 
-if TYPE_CHECKING:
-    from nereus.settings import Settings
-
 _ABOUT_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "response_format")
 _SERVER_ERROR = 500
+_NOT_TAKEN = (400, 422)
+_MAY_BE_LEFT_OUT = ("temperature", "stream_options")
+"""Options that some models and servers refuse, and without which a call is still the same question."""
 _DEFAULT_REPLY = 2048
+_ASK_AGAIN_S = 60.0
+"""Seconds after which a server that did not answer is asked for its context window again."""
+_PROVIDERS = ("api.openai.com", ".openai.azure.com", ".cognitiveservices.azure.com")
+"""Hosts that know ``max_completion_tokens``; other servers may know only ``max_tokens``, and write on without a limit."""
 
 
 class EndpointChat(ChatOpenAI):
@@ -65,6 +76,9 @@ class EndpointChat(ChatOpenAI):
     """`Meter` that is asked before each call."""
     _window: int | None = PrivateAttr(default=None)
     _asked: bool = PrivateAttr(default=False)
+    _silent_until: float = PrivateAttr(default=0.0)
+    _new_limit: bool = PrivateAttr(default=False)
+    _left_out: set[str] = PrivateAttr(default_factory=set)
     _lock: Any = PrivateAttr(default_factory=Lock)
 
     # ------------------------------------------------------------------ size
@@ -72,15 +86,28 @@ class EndpointChat(ChatOpenAI):
     def window(self) -> int | None:
         """Tokens that the model reads and writes in one go, asked of the server once; None where nobody told."""
         with self._lock:
-            if not self._asked and self.probe_window and self.openai_api_base:
-                key = self.openai_api_key
-                secret = key.get_secret_value() if isinstance(key, SecretStr) else None
-                self._window = context_window(
-                    self.openai_api_base, self.model_name, secret, min(PROBE_S, self.call_timeout_s / 3)
-                )
-            self._asked = True
+            if self._may_ask():
+                key = self._key
+                seconds = min(PROBE_S, self.call_timeout_s / 3)
+                told = window_told(str(self.openai_api_base), self.model_name, key, seconds)
+                self._window, self._asked = told.tokens, told.answered
+                self._silent_until = time.monotonic() + _ASK_AGAIN_S
         known = [one for one in (self._window, self.context_tokens) if one]
         return min(known, default=None)
+
+    def _may_ask(self) -> bool:
+        """Whether the server is to be asked for its window: not yet, or not for a while since it was silent."""
+        return bool(
+            self.probe_window
+            and self.openai_api_base
+            and not self._asked
+            and time.monotonic() >= self._silent_until
+        )
+
+    @property
+    def _key(self) -> str | None:
+        key = self.openai_api_key
+        return key.get_secret_value() if isinstance(key, SecretStr) else None
 
     def get_num_tokens(self, text: str) -> int:
         """Tokens of a text; see `nereus.models.llm.tokens`."""
@@ -99,11 +126,10 @@ class EndpointChat(ChatOpenAI):
         """Tokens of a conversation; see `nereus.models.llm.tokens`."""
         return tokens.of_messages(messages, tools or (), tokens.counter(self.model_name))
 
-    def _require_room(self, messages: Sequence[BaseMessage], options: Mapping[str, Any]) -> None:
+    def _require_room(self, prompt: int, options: Mapping[str, Any]) -> None:
         window = self.window()
         if window is None:
             return
-        prompt = self.get_num_tokens_from_messages(messages, options.get("tools"))
         reply = min(self._reply_tokens(options), window)
         if prompt + reply > window:
             raise ContextOverflow(
@@ -116,6 +142,16 @@ class EndpointChat(ChatOpenAI):
         given = options.get("max_tokens") or options.get("max_completion_tokens") or self.max_tokens
         return int(given or _DEFAULT_REPLY)
 
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """See langchain-openai. The limit of the reply goes under the name that every compatible server knows."""
+        payload = super()._get_request_payload(input_, stop=stop, **kwargs)
+        host = (urlsplit(self.openai_api_base).hostname or "") if self.openai_api_base else _PROVIDERS[0]
+        if not self._new_limit and not host.endswith(_PROVIDERS) and "max_completion_tokens" in payload:
+            payload["max_tokens"] = payload.pop("max_completion_tokens")
+        return {name: value for name, value in payload.items() if name not in self._left_out}
+
     # ------------------------------------------------------------------ one call, metered
 
     @contextmanager
@@ -123,18 +159,23 @@ class EndpointChat(ChatOpenAI):
         self, messages: Sequence[BaseMessage], options: Mapping[str, Any], deadline: float
     ) -> Iterator[_Spent]:
         """Hold what the call may use, and count what it did; whatever it raises becomes an error of ours."""
-        self._require_room(messages, options)
-        seconds = max(deadline - time.monotonic(), 0.0)
-        characters = sum(size_of(chatml.text_of(one)) for one in messages)
+        prompt = self.get_num_tokens_from_messages(messages, options.get("tools"))
+        self._require_room(prompt, options)
+        seconds = deadline - time.monotonic()
+        if seconds <= 0:
+            raise ReplyTimeout(
+                f"no reply within {self.call_timeout_s:g} s", where=self._where, mend="raise llm_timeout_s"
+            )
         held: Reserved | None = None
         if self.meter is not None:
-            size = characters + size_of(str(options.get("tools") or ""))
-            held = self.meter.reserve(size, self._reply_tokens(options), seconds)
+            replies = self._reply_tokens(options) * int(options.get("n") or self.n or 1)
+            held = self.meter.reserve(int(prompt * CHARACTERS_A_TOKEN), replies, seconds)
         spent = _Spent(held.seconds if held else seconds)
         start = time.monotonic()
         refused = False
         try:
             yield spent
+            characters = sum(size_of(chatml.text_of(one)) for one in messages)
             if looks_cut(characters, spent.prompt):
                 raise EndpointError(
                     f"the endpoint read {spent.prompt} tokens of a prompt of {characters} letters: it was cut in silence",
@@ -144,18 +185,39 @@ class EndpointChat(ChatOpenAI):
         except GeneratorExit:
             raise
         except Exception as error:
-            found = explained(error, self.call_timeout_s, self._where)
+            found = explained(error, self.call_timeout_s, self._where, (self._key,) if self._key else ())
             refused = isinstance(found, EndpointError) and found.status is not None
             if found is error:
                 raise
-            raise found from error
+            self._learn(found)
+            # Not "from error": what the endpoint said may hold the key, and a traceback would print it.
+            raise found from None
         finally:
             if held is not None:
                 self.meter.settle(held, time.monotonic() - start, spent.prompt, spent.reply, refused)
 
+    def _learn(self, error: BaseException) -> None:
+        """What a refusal tells of the endpoint: that it wants a pause, or does not know an option as it was given."""
+        if not isinstance(error, EndpointError):
+            return
+        if error.wait_s:
+            self._pause.ask(error.wait_s)
+        if error.status not in _NOT_TAKEN:
+            return
+        if "max_completion_tokens" in error.said and not self._new_limit:
+            self._new_limit, error.transient = True, True
+        elif named := [one for one in _MAY_BE_LEFT_OUT if one in error.said and one not in self._left_out]:
+            self._left_out.update(named)
+            error.transient = True
+
+    @property
+    def _pause(self) -> Pause:
+        return pause_of(self.openai_api_base or "")
+
     @property
     def _where(self) -> str:
-        return f"{self.model_name} at {self.openai_api_base or 'the provider'}"
+        address = mask_password(self.openai_api_base) if self.openai_api_base else "the provider"
+        return f"{self.model_name} at {address}"
 
     def _generate(
         self,
@@ -167,16 +229,17 @@ class EndpointChat(ChatOpenAI):
         deadline = time.monotonic() + self.call_timeout_s
 
         def once(given: list[BaseMessage], options: dict[str, Any]) -> ChatResult:
+            self._keep_pause(deadline)
             with self._metered(given, options, deadline) as spent:
                 result = within(
                     lambda: super(EndpointChat, self)._generate(given, stop, run_manager, **options),
                     spent.seconds,
                 )
-                spent.told(_checked(result))
+                spent.told(first_message(result))
             return result
 
         def tried(given: list[BaseMessage], options: dict[str, Any], retries: int) -> ChatResult:
-            return retrying(retries)(once, given, options)
+            return retrying(retries, _left(deadline))(once, given, options)
 
         offered = kwargs.get("tools") or ()
         try:
@@ -187,7 +250,7 @@ class EndpointChat(ChatOpenAI):
             if not self._may_ask_in_text(error, offered):
                 raise
             result = tried(*_in_text(messages, kwargs), self.retries)
-        return _read(result, offered)
+        return read(result, offered)
 
     async def _agenerate(
         self,
@@ -200,16 +263,17 @@ class EndpointChat(ChatOpenAI):
         await self._window_async()
 
         async def once(given: list[BaseMessage], options: dict[str, Any]) -> ChatResult:
+            await self._keep_pause_async(deadline)
             with self._metered(given, options, deadline) as spent:
                 async with asyncio.timeout(spent.seconds):
                     result: ChatResult = await super(EndpointChat, self)._agenerate(
                         given, stop, run_manager, **options
                     )
-                spent.told(_checked(result))
+                spent.told(first_message(result))
             return result
 
         async def tried(given: list[BaseMessage], options: dict[str, Any], retries: int) -> ChatResult:
-            return await retrying_async(retries)(once, given, options)
+            return await retrying_async(retries, _left(deadline))(once, given, options)
 
         offered = kwargs.get("tools") or ()
         try:
@@ -220,7 +284,7 @@ class EndpointChat(ChatOpenAI):
             if not self._may_ask_in_text(error, offered):
                 raise
             result = await tried(*_in_text(messages, kwargs), self.retries)
-        return _read(result, offered)
+        return read(result, offered)
 
     def _may_ask_in_text(self, error: EndpointError, offered: Sequence[Any]) -> bool:
         """Whether the failure may be one of the server's handling of tools: it refuses them, or fails on broken JSON."""
@@ -241,17 +305,18 @@ class EndpointChat(ChatOpenAI):
 
         def started(given: list[BaseMessage], options: dict[str, Any]) -> Iterator[ChatGenerationChunk]:
             """The stream, once its first piece has come: only until then it can be tried again unseen."""
+            self._keep_pause(deadline)
             pieces = self._pieces(given, stop, run_manager, options, deadline)
-            return _after_first(next(pieces), pieces)
+            return after_first(next(pieces), pieces)
 
         offered = kwargs.get("tools") or ()
         try:
-            pieces = retrying(self.retries)(started, messages, kwargs)
+            pieces = retrying(self.retries, _left(deadline))(started, messages, kwargs)
         except EndpointError as error:
             if not self._may_ask_in_text(error, offered):
                 raise
-            pieces = retrying(self.retries)(started, *_in_text(messages, kwargs))
-        yield from _read_stream(pieces, offered)
+            pieces = retrying(self.retries, _left(deadline))(started, *_in_text(messages, kwargs))
+        yield from read_stream(pieces, offered)
 
     def _pieces(
         self,
@@ -267,10 +332,10 @@ class EndpointChat(ChatOpenAI):
                 lambda: super(EndpointChat, self)._stream(messages, stop, run_manager, **options),
                 spent.seconds,
             ):
-                finished = finished or _finishes(piece)
+                finished = finished or finishes(piece)
                 spent.told_piece(piece)
                 yield piece
-            _require_end(finished)
+            require_end(finished)
 
     async def _astream(
         self,
@@ -285,18 +350,19 @@ class EndpointChat(ChatOpenAI):
         async def started(
             given: list[BaseMessage], options: dict[str, Any]
         ) -> tuple[ChatGenerationChunk, AsyncIterator[ChatGenerationChunk]]:
+            await self._keep_pause_async(deadline)
             pieces = self._apieces(given, stop, run_manager, options, deadline)
             return await anext(pieces), pieces
 
         offered = kwargs.get("tools") or ()
         try:
-            begun: Any = await retrying_async(self.retries)(started, messages, kwargs)
+            begun: Any = await retrying_async(self.retries, _left(deadline))(started, messages, kwargs)
         except EndpointError as error:
             if not self._may_ask_in_text(error, offered):
                 raise
-            begun = await retrying_async(self.retries)(started, *_in_text(messages, kwargs))
+            begun = await retrying_async(self.retries, _left(deadline))(started, *_in_text(messages, kwargs))
         first, pieces = begun
-        reader = _StreamReader(offered)
+        reader = StreamReader(offered)
         for piece in reader.read(first):
             yield piece
         async for one in pieces:
@@ -324,17 +390,30 @@ class EndpointChat(ChatOpenAI):
                             piece = await anext(pieces)
                         except StopAsyncIteration:
                             break
-                    finished = finished or _finishes(piece)
+                    finished = finished or finishes(piece)
                     spent.told_piece(piece)
                     yield piece
             finally:
                 await pieces.aclose()
-            _require_end(finished)
+            require_end(finished)
 
     async def _window_async(self) -> None:
         """Ask for the window off the event loop, before a call on it asks again and finds it known."""
-        if not self._asked:
+        if self._may_ask():
             await asyncio.to_thread(self.window)
+
+    def _keep_pause(self, deadline: float) -> None:
+        """Wait while the endpoint asked to be left alone."""
+        if wait := self._pause.wait_s(_left(deadline)):
+            time.sleep(wait)
+
+    async def _keep_pause_async(self, deadline: float) -> None:
+        if wait := self._pause.wait_s(_left(deadline)):
+            await asyncio.sleep(wait)
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.0)
 
 
 class _Spent:
@@ -355,246 +434,9 @@ class _Spent:
             self.told(piece.message)
 
 
-# ---------------------------------------------------------------------- what came back
-
-
-def _checked(result: ChatResult) -> AIMessage:
-    if not result.generations or not isinstance(result.generations[0].message, AIMessage):
-        raise EndpointError("the reply holds no choice", mend="ask again", transient=True)
-    return result.generations[0].message
-
-
-def _read(result: ChatResult, offered: Sequence[Mapping[str, Any]]) -> ChatResult:
-    """The result with thoughts apart, and with calls that stand in the text where the server read none."""
-    generation = result.generations[0]
-    message = generation.message
-    if not isinstance(message, AIMessage) or not isinstance(message.content, str):
-        return result
-    if not offered and "<" not in message.content:
-        return result
-    finished = message.response_metadata.get("finish_reason") != "length"
-    read = (
-        hermes.parse(message.content, offered, finished=finished)
-        if offered and not message.tool_calls
-        else hermes.without_thought(message.content)
-    )
-    changed = message.model_copy(update={"content": read.text.strip() if read.calls else read.text})
-    if read.thought:
-        changed.additional_kwargs = {**changed.additional_kwargs, "reasoning_content": read.thought}
-    if read.calls:
-        changed.tool_calls = [
-            {"name": one.name, "args": one.arguments, "id": one.id, "type": "tool_call"} for one in read.calls
-        ]
-    if read.broken or read.partial:
-        bad = [(one.text, one.why) for one in read.broken]
-        bad += [(read.partial, "it was cut off")] if read.partial else []
-        invalid: list[Any] = [
-            *changed.invalid_tool_calls,
-            *(
-                {"name": None, "args": text, "id": None, "error": why, "type": "invalid_tool_call"}
-                for text, why in bad
-            ),
-        ]
-        changed.invalid_tool_calls = invalid
-    first = ChatGeneration(message=changed, generation_info=generation.generation_info)
-    return ChatResult(generations=[first, *result.generations[1:]], llm_output=result.llm_output)
-
-
-class _StreamReader:
-    """Pieces of a stream with calls read from the text. With no tools offered, pieces are given as they are."""
-
-    def __init__(self, offered: Sequence[Mapping[str, Any]]) -> None:
-        self._stream = hermes.HermesStream(offered) if offered else None
-        self._by_server = False
-        self._finished = True
-
-    def read(self, piece: ChatGenerationChunk) -> Iterator[ChatGenerationChunk]:
-        message = piece.message
-        if (
-            self._stream is None
-            or not isinstance(message, AIMessageChunk)
-            or not isinstance(message.content, str)
-        ):
-            yield piece
-            return
-        self._by_server = self._by_server or bool(message.tool_call_chunks)
-        if (piece.generation_info or {}).get("finish_reason") == "length":
-            self._finished = False
-        shown = self._stream.feed(message.content) if message.content else ""
-        yield (
-            piece
-            if shown == message.content
-            else ChatGenerationChunk(
-                message=message.model_copy(update={"content": shown}), generation_info=piece.generation_info
-            )
-        )
-
-    def end(self) -> Iterator[ChatGenerationChunk]:
-        """What is left when the stream ends: text that was held back, calls that were read, and those that cannot be."""
-        if self._stream is None:
-            return
-        shown = self._stream.shown
-        read = self._stream.close(finished=self._finished)
-        if self._by_server:
-            return
-        rest = read.text[len(shown) :] if read.text.startswith(shown) else ""
-        chunks = [
-            {
-                "name": one.name,
-                "args": hermes.arguments_json(one),
-                "id": one.id,
-                "index": number,
-                "type": "tool_call_chunk",
-            }
-            for number, one in enumerate(read.calls)
-        ]
-        broken = [one.text for one in read.broken] + ([read.partial] if read.partial else [])
-        chunks += [
-            {
-                "name": None,
-                "args": text or "{",
-                "id": None,
-                "index": len(read.calls) + number,
-                "type": "tool_call_chunk",
-            }
-            for number, text in enumerate(broken)
-        ]
-        extra = {"reasoning_content": read.thought} if read.thought else {}
-        if rest or chunks or extra:
-            yield ChatGenerationChunk(
-                message=AIMessageChunk(content=rest, tool_call_chunks=chunks, additional_kwargs=extra)
-            )
-
-
-def _read_stream(
-    pieces: Iterator[ChatGenerationChunk], offered: Sequence[Mapping[str, Any]]
-) -> Iterator[ChatGenerationChunk]:
-    reader = _StreamReader(offered)
-    for one in pieces:
-        yield from reader.read(one)
-    yield from reader.end()
-
-
-def _after_first(
-    first: ChatGenerationChunk, rest: Iterator[ChatGenerationChunk]
-) -> Iterator[ChatGenerationChunk]:
-    yield first
-    yield from rest
-
-
-def _finishes(piece: ChatGenerationChunk) -> bool:
-    return bool((piece.generation_info or {}).get("finish_reason"))
-
-
-def _require_end(finished: bool) -> None:
-    if not finished:
-        raise EndpointError(
-            "the stream broke off before the reply was finished", mend="ask again", transient=True
-        )
-
-
 def _in_text(
     messages: Sequence[BaseMessage], options: Mapping[str, Any]
 ) -> tuple[list[BaseMessage], dict[str, Any]]:
     """The same question with the tools in its text, in a form that no server reads."""
     told = plain_calls.conversation(messages, options.get("tools") or ())
     return told, {name: value for name, value in options.items() if name not in _ABOUT_TOOLS}
-
-
-# ---------------------------------------------------------------------- from settings
-
-
-def chat_model(
-    settings: Settings, *, meter: Meter | None = None, metered: bool = True, **changes: Any
-) -> BaseChatModel | None:
-    """The chat model that the settings name; None where they name none.
-
-    Parameters
-    ----------
-    settings
-        ``llm_model`` with ``llm_base_url`` or ``llm_api_key``; or a folder as ``llm_model``, which runs in this process.
-    meter
-        What is asked before each call. None makes one of the ceilings in the settings.
-    metered
-        False where whoever calls it counts.
-    **changes
-        Fields of `EndpointChat` that are to be other than in the settings, as ``retries=0``.
-
-    Raises
-    ------
-    SettingsError
-        The packages of the extra are not installed.
-    """
-    enforce(settings)
-    if not settings.llm_model:
-        return None
-    meter = (meter or meter_of(settings)) if metered else None
-    if settings.llm_base_url is None and settings.llm_api_key is None:
-        if Path(settings.llm_model).expanduser().is_dir():
-            from nereus.models.llm.local import LocalChat
-
-            return LocalChat.of_folder(
-                Path(settings.llm_model).expanduser(),
-                reply_tokens=settings.llm_reply_tokens,
-                timeout_s=settings.llm_timeout_s,
-                meter=meter,
-            )
-        return None
-    key = settings.llm_api_key
-    fields: dict[str, Any] = {
-        "model": settings.llm_model,
-        "base_url": settings.llm_base_url,
-        "api_key": key or "not-needed",
-        "temperature": 0,
-        "timeout": settings.llm_timeout_s,
-        "call_timeout_s": settings.llm_timeout_s,
-        "max_tokens": settings.llm_reply_tokens,
-        "context_tokens": settings.llm_context_tokens
-        if "llm_context_tokens" in settings.model_fields_set
-        else None,
-        "retries": settings.llm_retries,
-        "meter": meter,
-        "stream_usage": True,
-        # Tries are made, counted and limited here.
-        "max_retries": 0,
-        "http_client": httpx.Client(transport=BoundedTransport(settings.llm_timeout_s)),
-        "http_async_client": httpx.AsyncClient(transport=AsyncBoundedTransport(settings.llm_timeout_s)),
-    }
-    return EndpointChat(**(fields | changes))
-
-
-def meter_of(settings: Settings) -> Meter:
-    """A meter with the ceilings and prices of the settings."""
-    limits = Ceilings(
-        settings.llm_max_calls, settings.llm_max_tokens, settings.llm_max_usd, settings.llm_max_s
-    )
-    return Meter(limits, Prices(settings.llm_price_prompt, settings.llm_price_reply))
-
-
-def embeddings(settings: Settings) -> Embeddings | None:
-    """The embedding model at the endpoint; None where the settings name none.
-
-    Raises
-    ------
-    SettingsError
-        It is named without an endpoint or a key.
-    """
-    enforce(settings)
-    if not settings.llm_embedding_model:
-        return None
-    from langchain_openai import OpenAIEmbeddings
-
-    key = settings.llm_api_key
-    made: Any = OpenAIEmbeddings
-    model: Embeddings = made(
-        model=settings.llm_embedding_model,
-        base_url=settings.llm_base_url,
-        api_key=key or "not-needed",
-        timeout=settings.llm_timeout_s,
-        max_retries=settings.llm_retries,
-        # Texts are sent as they are: counting their tokens would fetch a tokenizer.
-        check_embedding_ctx_length=False,
-        http_client=httpx.Client(transport=BoundedTransport(settings.llm_timeout_s)),
-        http_async_client=httpx.AsyncClient(transport=AsyncBoundedTransport(settings.llm_timeout_s)),
-    )
-    return model

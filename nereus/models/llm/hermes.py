@@ -17,11 +17,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nereus.models.llm.calls import BrokenCall, Reply, ToolCall, calls_in, identified, named
+from nereus.models.llm.loose_json import MOST_CHARACTERS
 
 _CALL, _CALL_END = "<tool_call>", "</tool_call>"
 _CODE, _CODE_END = "<code>", "</code>"
 _THINK, _THINK_END = "<think>", "</think>"
 _WATCHED = (_CALL, _THINK, _THINK_END)
+_TAGS = {
+    watched: re.compile("|".join(map(re.escape, watched)))
+    for watched in (_WATCHED, _WATCHED[1:], (_THINK_END,))
+}
+_LONGEST_TAG = max(map(len, _WATCHED))
 _OURS = re.compile(r"<(?=/?(?:tool_call|tool_response|tools|think|code)>)")
 _STOPS = re.compile(r'["\\]|</tool_call>|<tool_call>|<code>')
 _THOUGHTS = re.compile(r"<think>(.*?)(?:</think>|$)", re.DOTALL)
@@ -108,11 +114,15 @@ class HermesStream:
     ----------
     tools
         See `parse`.
+    calls
+        Whether calls are read; if not, only thoughts are taken apart.
     """
 
-    def __init__(self, tools: Sequence[Mapping[str, Any]] = ()) -> None:
-        self._schemas = named(tools)
-        self._left = ""
+    def __init__(self, tools: Sequence[Mapping[str, Any]] = (), *, calls: bool = True) -> None:
+        self._schemas = named(tools) if calls else {}
+        self._watched = _WATCHED if calls else _WATCHED[1:]
+        self._left, self._from = "", 0  # what is not read yet begins at the second
+        self._size = 0
         self._inside = ""  # the tag that is open
         self._at, self._quoted, self._code = 0, False, False
         self._text: list[str] = []
@@ -133,12 +143,30 @@ class HermesStream:
 
     def feed(self, piece: str) -> str:
         """Take a piece; the text that can be shown because of it."""
+        self._size += len(piece)
+        if self._size > MOST_CHARACTERS:
+            return self._pass(piece)
         self._left += piece
         shown: list[str] = []
         while self._step(shown):
             pass
+        self._at = max(self._at - self._from, 0)
+        self._left, self._from = self._left[self._from :], 0
         self._shown += shown
         return "".join(shown)
+
+    def _pass(self, piece: str) -> str:
+        """The rest of a reply that is longer than any of ours: only text, whatever stands in it."""
+        if self._inside == _CALL:
+            self._broken.append(BrokenCall(self._left[:2000], "it is too long"))
+        if self._inside == _THINK:
+            self._thought.append(self._left)
+        else:
+            piece = self._left + piece
+        self._left, self._inside = "", ""
+        self._text.append(piece)
+        self._shown.append(piece)
+        return piece
 
     @property
     def shown(self) -> str:
@@ -167,10 +195,11 @@ class HermesStream:
     def _step(self, shown: list[str]) -> bool:
         if self._inside == _CALL:
             return self._step_call()
-        watched = (_THINK_END,) if self._inside == _THINK else _WATCHED
-        places = [(place, tag) for tag in watched if (place := self._left.find(tag)) >= 0]
-        place, tag = min(places, default=(self._safe(watched), ""))
-        before, self._left = self._left[:place], self._left[place + len(tag) :]
+        watched = (_THINK_END,) if self._inside == _THINK else self._watched
+        found = _TAGS[watched].search(self._left, self._from)
+        tag = found.group() if found is not None else ""
+        place = found.start() if found is not None else self._safe(watched)
+        before, self._from = self._left[self._from : place], place + len(tag)
         if self._inside == _THINK:
             self._thought.append(before)
         else:
@@ -186,17 +215,18 @@ class HermesStream:
             self._inside = ""
         elif tag:
             self._inside = tag
-            self._at, self._quoted, self._code = 0, False, False
+            self._at, self._quoted, self._code = self._from, False, False
         return bool(tag)
 
     def _safe(self, tags: Iterable[str]) -> int:
         """How much of what is left cannot be the beginning of a tag."""
-        left = self._left
+        left = self._left[max(self._from, len(self._left) - _LONGEST_TAG) :]
+        before = len(self._left) - len(left)
         longest = max(len(tag) for tag in tags) - 1
         for size in range(min(longest, len(left)), 0, -1):
             if any(tag.startswith(left[-size:]) for tag in tags):
-                return len(left) - size
-        return len(left)
+                return before + len(left) - size
+        return len(self._left)
 
     # ------------------------------------------------------------------ calls
 
@@ -228,10 +258,10 @@ class HermesStream:
             elif mark == _CODE:
                 self._code = True
             else:
-                body, again = self._left[: found.start()], mark == _CALL
-                self._left = self._left[found.end() :]
+                body, again = self._left[self._from : found.start()], mark == _CALL
+                self._from = found.end()
                 self._take(body, closed=not again)
-                self._inside, self._at = (_CALL, 0) if again else ("", 0)
+                self._inside = _CALL if again else ""
                 return True
 
     def _close_call(self, finished: bool) -> str:
@@ -290,7 +320,7 @@ class HermesStream:
     def _untagged(self, text: str) -> list[ToolCall]:
         """Calls of a reply that is nothing but calls of known tools."""
         body = text.strip()
-        if not self._schemas or not body.startswith(("{", "[", "```")):
+        if not self._schemas or len(body) > MOST_CHARACTERS or not body.startswith(("{", "[", "```")):
             return []
         calls, why = calls_in(body, closed=False)
         whole = not why and all(one.name in self._schemas for one in calls)

@@ -6,8 +6,10 @@ tokens. Weights are read from safetensors only, and no code of the folder is run
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -191,9 +193,28 @@ class LocalChat(BaseChatModel):
         begun: str | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        with _Writing(self, messages, stop, tools, begun, kwargs) as writing:
-            for _ in writing.pieces():
-                pass
+        writing = _Writing(self, messages, stop, tools, begun, kwargs)
+        writing.write()
+        return self._result(writing)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,
+        tools: Sequence[Mapping[str, Any]] = (),
+        begun: str | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        """See LangChain. One that is cancelled writes no further: the model is free for the next call."""
+        writing = await asyncio.to_thread(_Writing, self, messages, stop, tools, begun, kwargs)
+        try:
+            await asyncio.to_thread(writing.write)
+        finally:
+            writing.leave()
+        return self._result(writing)
+
+    def _result(self, writing: _Writing) -> ChatResult:
         read = writing.read()
         message = AIMessage(
             content=read.text.strip(),
@@ -297,10 +318,20 @@ class _Writing:
                 self._held, time.monotonic() - self._start, len(self.numbers), self.written
             )
 
+    def write(self) -> None:
+        """All of it."""
+        with self:
+            for _ in self.pieces():
+                pass
+
+    def leave(self) -> None:
+        """Nobody waits for it any more: it ends with the next token."""
+        self._left.set()
+
     def pieces(self) -> Iterator[str]:
         """The text, piece by piece, up to a stop string, the end, or a limit."""
         import torch
-        from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer, set_seed
+        from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
 
         chat, writing = self.chat, self
         end = self._start + self._seconds
@@ -326,9 +357,9 @@ class _Writing:
 
         def work() -> None:
             try:
-                with chat._lock:
-                    if chat.seed is not None and chat.temperature:
-                        set_seed(chat.seed)
+                with chat._lock, _seeded(chat.seed if chat.temperature else None, chat._model.device):
+                    if writing._left.is_set():
+                        return streamer.end()  # type: ignore[no-any-return]
                     chat._model.generate(
                         inputs,
                         attention_mask=torch.ones_like(inputs),
@@ -391,6 +422,19 @@ class _Writing:
         """What it took, as LangChain tells it."""
         read, written = len(self.numbers), self.written
         return {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}
+
+
+@contextmanager
+def _seeded(seed: int | None, device: Any) -> Iterator[None]:
+    """Draw from a seed within the block, and leave the process's own random numbers as they were."""
+    if seed is None:
+        yield
+        return
+    import torch
+
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _invalid(read: Reply) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ import httpx
 
 from nereus.errors import InputError, SettingsError, ToolError
 from nereus.models.llm.tool_parsers import chat_template, parser_of
+from nereus.offline import FOR_OTHERS
 
 Engine = Literal["auto", "vllm", "transformers"]
 READY_S = 900.0
@@ -34,6 +35,8 @@ WITHIN_S = 600.0
 """More than `MOST_RESTARTS` deaths in so many seconds end it: what dies that often will not live."""
 _STOP_S = 10.0
 _TAIL = 20
+_NO_NEWS = {name: FOR_OTHERS[name] for name in ("DO_NOT_TRACK", "VLLM_NO_USAGE_STATS")}
+"""For a server that may fetch its model: it still tells nobody of its use."""
 VLLM_ENVIRONMENT = "python3 -m venv {folder} && {folder}/bin/pip install vllm"
 
 
@@ -115,7 +118,7 @@ def plan(
         reads = parser or (parser_of(chat_template(folder)) if local else None)
         tools = ("--enable-auto-tool-choice", "--tool-call-parser", reads) if reads else ()
         command = (str(found), "serve", name, "--host", host, "--port", str(port), *tools, *further)
-        return Plan("vllm", command, name, host, port, {}, reads)
+        return Plan("vllm", command, name, host, port, dict(FOR_OTHERS) if local else dict(_NO_NEWS), reads)
     if not local or not (folder / "config.json").is_file():
         raise InputError(
             f"{model!r} is no folder with a model",
@@ -124,7 +127,7 @@ def plan(
             + VLLM_ENVIRONMENT.format(folder=place),
         )
     name = str(folder.resolve())
-    start = "from transformers.cli.transformers import main; main()"
+    start = "import nereus.offline; nereus.offline.inherit(); from transformers.cli.transformers import main; main()"
     listen = ("--host", host, "--port", str(port))
     device = (
         ()
@@ -137,7 +140,7 @@ def plan(
         name,
         host,
         port,
-        {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"},
+        dict(FOR_OTHERS),
     )
 
 

@@ -7,7 +7,7 @@ tells of far fewer tokens than were sent is taken for a fault (`looks_cut`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -22,8 +22,23 @@ _SHORT = 2_000
 """Letters of a prompt below which nothing can be told from its count of tokens."""
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a server said of its window."""
+
+    tokens: int | None
+    """None where it does not tell."""
+    answered: bool
+    """Whether it answered at all; one that is silent or away may answer later."""
+
+
 def context_window(base_url: str, model: str, key: str | None = None, seconds: float = PROBE_S) -> int | None:
-    """Tokens that the model can read and write in one go; None where the server does not tell.
+    """Tokens that the model can read and write in one go; None where the server does not tell. See `window_told`."""
+    return window_told(base_url, model, key, seconds).tokens
+
+
+def window_told(base_url: str, model: str, key: str | None = None, seconds: float = PROBE_S) -> Told:
+    """Ask a server for the context window of a model.
 
     Parameters
     ----------
@@ -37,19 +52,20 @@ def context_window(base_url: str, model: str, key: str | None = None, seconds: f
         Seconds that all questions together may take; a head that never ends trips no timeout of the client.
     """
 
-    def ask() -> int | None:
+    def ask() -> Told:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         with httpx.Client(
             transport=BoundedTransport(seconds), timeout=seconds, headers=headers, trust_env=False
         ) as client:
             for found in _asked(client, base_url.rstrip("/"), model):
                 if isinstance(found, int) and not isinstance(found, bool) and found > 0:
-                    return found
-        return None
+                    return Told(found, answered=True)
+        return Told(None, answered=True)
 
-    with suppress(httpx.TimeoutException, httpx.ConnectError, TimeoutError):  # the silent are not asked again
+    try:
         return within(ask, seconds)
-    return None
+    except (httpx.TimeoutException, httpx.ConnectError, TimeoutError):
+        return Told(None, answered=False)
 
 
 def _asked(client: httpx.Client, base: str, model: str) -> Iterator[Any]:
@@ -92,6 +108,8 @@ def _json(client: httpx.Client, method: str, url: str, body: Any = None) -> dict
     """The object that a path gives, or none: servers answer what they do not know in every way there is."""
     try:
         with client.stream(method, url, json=body) as response:
+            if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:  # it still reads its weights
+                raise httpx.ConnectError("not ready yet")
             if response.status_code != httpx.codes.OK:
                 return {}
             content = b""

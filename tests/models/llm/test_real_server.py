@@ -22,7 +22,8 @@ from tests.models.llm import tiny
 
 pytest.importorskip("openai")
 pytest.importorskip("langchain_openai")
-from nereus.models.llm.endpoint import EndpointChat, chat_model
+from nereus.models.llm.chosen import chat_model
+from nereus.models.llm.endpoint import EndpointChat
 from nereus.models.llm.probe import probe
 from nereus.models.llm.tool_loop import LoopTool, run_tool_loop
 
