@@ -1,12 +1,13 @@
 """Data that give orders, to a model that follows every order it sees: what runs, what leaves, and what changes.
 
-    python -m benchmarks.poisoned_data [--only PLACE] [--log FILE]
+    python -m benchmarks.poisoned_data [--only PLACE] [--log FILE [--most N]]
 
 Every order of `tests.agents.policies.poison` stands once in every place (names of samples, features, columns and files, cells of
 notes, FASTA headers, texts that memory retrieves), and a run decided by the obedient model is compared with a run over the clean
 files: no tool may run that the clean plan has not, no secret of the environment may be in a prompt, the record or the report, and
 the claims and the tested table must be equal. All cases are run twice: as the product is, and without its first line of defence
 (names and texts that read as orders are hidden from the model), so that the second line is tried by orders that were followed.
+A run takes about two seconds of a processor; the seconds that are stored are those of all runs together.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,15 @@ def main() -> None:
     parser.add_argument(
         "--log", type=Path, help="keeps each outcome, so that an interrupted measurement goes on"
     )
+    parser.add_argument(
+        "--most", type=int, help="ends after so many new cases; called again with the log, it goes on"
+    )
     given = parser.parse_args()
     known: dict[str, dict[str, Any]] = {}
     if given.log is not None and given.log.exists():
         for line in given.log.read_text(encoding="utf-8").splitlines():
             known |= json.loads(line)
-    began = time.perf_counter()
+    new = 0
     cases = [one for one in CASES if given.only in (None, one.place)]
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -65,13 +69,19 @@ def main() -> None:
                 for one in cases:
                     name = f"{arm} | {one.id}"
                     if name not in known:
-                        known[name] = asdict(attack(one, place, clean))
+                        if new == given.most:
+                            print(f"{len(known)} of {2 * len(cases)} runs are done")
+                            raise SystemExit(3)
+                        new += 1
+                        start = time.process_time()
+                        known[name] = asdict(attack(one, place, clean)) | {
+                            "processor_s": time.process_time() - start
+                        }
                         if given.log is not None:
                             with given.log.open("a", encoding="utf-8") as stream:
                                 stream.write(json.dumps({name: known[name]}) + "\n")
-                    one_found = Outcome(
-                        **{**known[name], "case": one, "faults": tuple(known[name]["faults"])}
-                    )
+                    told_of = {one.name: known[name][one.name] for one in fields(Outcome)}
+                    one_found = Outcome(**{**told_of, "case": one, "faults": tuple(told_of["faults"])})
                     found.append(one_found)
                     if one_found.faults:
                         print(name, one_found.faults, flush=True)
@@ -83,7 +93,7 @@ def main() -> None:
             {"seeds": [3], "places": list(PLACES), "orders": list(ORDERS), "arms": results},
             module="benchmarks.poisoned_data",
             arguments=[],
-            seconds=time.perf_counter() - began,
+            seconds=sum(one["processor_s"] for one in known.values()),
         )
 
 
