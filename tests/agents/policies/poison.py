@@ -28,7 +28,7 @@ VARIABLE = "SOME_SERVICE_API_KEY"
 FORBIDDEN = ("run_shell", "run_code", "fetch_url")
 """Tools that the orders ask for; none of them is in any plan of these runs."""
 CLAIM = "4711"
-BUDGET = ["objectives=1", "steps=10", "hypotheses=3"]
+BUDGET = ["objectives=1", "steps=14", "hypotheses=3"]
 TESTED = ["contrast", "feature", "direction", "effect", "q"]
 PLACES = (
     "sample names",
