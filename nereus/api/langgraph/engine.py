@@ -12,20 +12,19 @@ import threading
 import uuid
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
-
 from nereus.api.langgraph.graph_shelf import GraphShelf
+from nereus.api.langgraph.keeper import Keeper
 from nereus.api.langgraph.parts import Parts, parts_of
 from nereus.api.langgraph.requests import configured, given_to_graph
 from nereus.api.langgraph.serialise import dumped
 from nereus.api.langgraph.snapshots import snapshot
 from nereus.api.langgraph.tails import Tails
-from nereus.errors import NereusError, NotFound
-from nereus.memory.langgraph.runs import LEASE_S, ProtocolRuns, Run, RunEvent, RunStatus
+from nereus.errors import NereusError, NotFound, StoreError
+from nereus.memory.langgraph.runs import LEASE_S, ProtocolRuns, Run, RunStatus
+from nereus.memory.langgraph.streamed import RunEvent
 from nereus.memory.langgraph.threads import ProtocolThreads, Snapshot, Thread
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ log = logging.getLogger("nereus.api")
 
 SIDE_BY_SIDE = 64
 """Runs that one server works on at once; they wait for models and workers most of the time."""
+OF_ONE_OWNER = 48
+"""Of these, those of one owner: there is always room for another's."""
 LOOK_S = 1.0
 """How often others' runs and delayed ones are looked for; own ones begin at once."""
 _RENEW_S = LEASE_S / 4
@@ -55,15 +56,6 @@ class _AtWork:
     seq: int = 0
 
 
-@dataclass
-class _Group:
-    """What is to be written next."""
-
-    events: list[tuple[str, RunEvent]] = field(default_factory=list)
-    ends: list[Callable[[Connection], None]] = field(default_factory=list)
-    kept: asyncio.Future[None] | None = None
-
-
 class Engine:
     """Works on runs until it is closed.
 
@@ -80,29 +72,42 @@ class Engine:
     def __init__(self, kept: Kept, shelf: GraphShelf, tails: Tails) -> None:
         self.worker = f"graphs-{uuid.uuid4().hex[:12]}"
         self._runs: ProtocolRuns = kept.runs
+        self._leases = kept.leases
+        self._streamed = kept.streamed
         self._threads: ProtocolThreads = kept.threads
         self._shelf = shelf
         self._tails = tails
         self._at_work: dict[str, _AtWork] = {}
-        self._group = _Group()
-        self._written = asyncio.Event()
+        self._reserved: list[str] = []
+        self._room = threading.Lock()
         self._look = asyncio.Event()
         self._closing = False
         self._writer = ThreadPoolExecutor(1, "graph events")
         self._loop = asyncio.new_event_loop()
+        self._keeper = Keeper(kept.streamed, tails, self._in_writer, self._lost)
         self._loop.set_default_executor(ThreadPoolExecutor(_THREADS, "graphs"))
         self._thread = threading.Thread(target=self._serve, name="graphs", daemon=True)
         self._thread.start()
 
     # ------------------------------------------------------------------ from other threads
 
-    def has_room(self) -> bool:
-        """Whether another run may begin here."""
-        return not self._closing and len(self._at_work) < SIDE_BY_SIDE
+    def reserve(self, owner: str) -> bool:
+        """Keep room for another run of an owner, for `begin` or `release`; False where there is none."""
+        with self._room:
+            at_work = [*(one.run.owner for one in list(self._at_work.values())), *self._reserved]
+            if self._closing or len(at_work) >= SIDE_BY_SIDE or at_work.count(owner) >= OF_ONE_OWNER:
+                return False
+            self._reserved.append(owner)
+            return True
+
+    def release(self, owner: str) -> None:
+        """Need the room no longer."""
+        with self._room:
+            self._reserved.remove(owner)
 
     def begin(self, run: Run) -> None:
-        """Work on a run that was leased to this engine."""
-        self._loop.call_soon_threadsafe(self._begin, run)
+        """Work on a run that was leased to this engine, in the room that was kept for it."""
+        self._loop.call_soon_threadsafe(self._begin_reserved, run)
 
     def look(self) -> None:
         """Look for runs that may begin."""
@@ -138,7 +143,8 @@ class Engine:
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._tasks = [
-            self._loop.create_task(self._go_on(one)) for one in (self._write, self._dispatch, self._renew)
+            self._loop.create_task(self._go_on(one))
+            for one in (self._keeper.write, self._dispatch, self._renew)
         ]
         self._loop.run_forever()
 
@@ -161,15 +167,15 @@ class Engine:
             one.cancel()
         if at_work:
             await asyncio.wait(at_work, timeout=_STOP_S)
-        await self._in_writer(self._runs.put_back, self.worker)
+        await self._in_writer(self._leases.put_back, self.worker)
         self._tasks[0].cancel()
 
     async def _dispatch(self) -> None:
         """Begin what may begin."""
         while True:
             self._look.clear()
-            free = SIDE_BY_SIDE - len(self._at_work)
-            for run in await self._in_writer(self._runs.claim, self.worker, free):
+            free = SIDE_BY_SIDE - len(self._at_work) - len(self._reserved)
+            for run in await self._in_writer(self._leases.claim, self.worker, free, OF_ONE_OWNER):
                 self._begin(run)
             for owner, thread_id in await self._in_writer(self._threads.expired):
                 await self._forget(owner, thread_id)
@@ -193,13 +199,17 @@ class Engine:
             if not self._at_work:
                 continue
             before = set(self._at_work)
-            mine = await self._in_writer(self._runs.renew, self.worker)
+            mine = await self._in_writer(self._leases.renew, self.worker, before)
             for run_id, action in mine.items():
                 if action is not None:
                     self._cancel(run_id, action)
             for run_id in before - set(mine):
                 if run_id in self._at_work and not self._at_work[run_id].task.done():
                     self._cancel(run_id, "lost")
+
+    def _begin_reserved(self, run: Run) -> None:
+        self._begin(run)
+        self.release(run.owner)
 
     def _begin(self, run: Run) -> None:
         if run.run_id in self._at_work:
@@ -221,7 +231,7 @@ class Engine:
         thread: Thread | None = None
         graph: Any = None
         try:
-            mine.seq = await self._in_writer(self._runs.last_event, run.run_id) if run.resumed else 0
+            mine.seq = await self._in_writer(self._streamed.last, run.run_id) if run.resumed else 0
             self._tails.begin(run.run_id, mine.seq)
             self._tell(mine, "metadata", dumped({"run_id": run.run_id, "attempt": run.attempts}))
             thread = await asyncio.to_thread(self._threads.get, run.thread_id, run.owner)
@@ -233,11 +243,19 @@ class Engine:
                 return
             status = "interrupted"
             mine.task.uncancel()
+        except StoreError as problem:  # not the run's fault: it is taken up again from its last checkpoint
+            log.error("run %s is left until what it is kept in can be reached: %s", run.run_id, problem)
+            self._drop(run.run_id)
+            return
         except Exception as problem:
             status, error = "error", problem
             if not isinstance(problem, NereusError):
                 log.info("run %s of graph %s failed", run.run_id, run.graph_id, exc_info=problem)
-        await self._end(mine, status, error, graph, thread)
+        try:
+            await self._end(mine, status, error, graph, thread)
+        except NereusError as problem:  # its lease runs out
+            log.error("the end of run %s is not kept: %s", run.run_id, problem)
+            self._drop(run.run_id)
 
     async def _stream(self, mine: _AtWork, graph: Any, thread: Thread) -> None:
         run = mine.run
@@ -284,17 +302,23 @@ class Engine:
             log.exception("the state of thread %s cannot be read", run.thread_id)
         if now_is is None:
             now_is = Snapshot(status="error" if error else "idle", values="null", interrupts="{}")
-        self._group.ends.append(
-            self._runs.ended(run, self.worker, status, now_is, None if told is None else dumped(told))
-        )
-        self._written.set()
-        await self._kept()
+        text = None if told is None else dumped(told)
+        await self._keeper.end(self._leases.ended(run, self.worker, status, now_is, text))
         if mine.cancel == "rollback":
             await self._in_writer(self._runs.delete, run.run_id, run.owner)
+        if mine.cancel is not None and thread is not None:
+            await self._forget_states_of_none(thread, run.owner)
         self._at_work.pop(run.run_id, None)
         self._tails.end(run.run_id)
         self._loop.call_later(_TAIL_S, self._tails.drop, run.run_id)
         self._look.set()
+
+    async def _forget_states_of_none(self, thread: Thread, owner: str) -> None:
+        """Forget what a run wrote while its thread was being forgotten."""
+        try:
+            await asyncio.to_thread(self._threads.get, thread.thread_id, owner)
+        except NotFound:
+            await self._shelf.saver.adelete_thread(thread.key)
 
     async def _undo(self, mine: _AtWork, graph: Any, thread: Thread) -> None:
         """Tell a cancelled graph, and take back what a run left where that was asked for."""
@@ -312,58 +336,14 @@ class Engine:
         if mine.cancel == "rollback":
             await self._shelf.saver.adelete_for_runs([run.run_id])
 
-    # ------------------------------------------------------------------ keeping and telling
+    # ------------------------------------------------------------------ telling
 
     def _tell(self, mine: _AtWork, name: str, data: str) -> None:
         mine.seq += 1
-        self._group.events.append((mine.run.run_id, RunEvent(seq=mine.seq, name=name, data=data)))
-        self._written.set()
+        self._keeper.add(mine.run.run_id, RunEvent(seq=mine.seq, name=name, data=data))
 
-    async def _kept(self) -> None:
-        """Wait until all that was told is kept."""
-        if self._group.kept is None:
-            self._group.kept = self._loop.create_future()
-        self._written.set()
-        await asyncio.shield(self._group.kept)
-
-    async def _write(self) -> None:
-        while True:
-            await self._written.wait()
-            self._written.clear()
-            group, self._group = self._group, _Group()
-            told: dict[str, list[RunEvent]] = {}
-            for run_id, event in group.events:
-                told.setdefault(run_id, []).append(event)
-            while not await self._keep(group, told):
-                await asyncio.sleep(_TROUBLED_S)
-            for run_id, events in told.items():
-                self._tails.add(run_id, events)
-            if group.kept is not None:
-                group.kept.set_result(None)
-
-    async def _keep(self, group: _Group, told: dict[str, list[RunEvent]]) -> bool:
-        """Write a group; False where the database is away. Rows that contradict what is there end their own run only."""
-        try:
-            await self._in_writer(self._runs.write, group.events, group.ends)
-        except NereusError as error:
-            if not group.events or not isinstance(error.__cause__, IntegrityError):
-                log.error("what runs stream cannot be kept: %s", error)
-                return False
-            for run_id, events in list(told.items()):
-                if not await self._keep_one(run_id, events):
-                    del told[run_id]
-            group.events = []
-            return await self._keep(group, told)
-        return True
-
-    async def _keep_one(self, run_id: str, events: list[RunEvent]) -> bool:
-        try:
-            await self._in_writer(self._runs.write, [(run_id, one) for one in events])
-        except NereusError as error:
-            log.error("what run %s streams cannot be kept: %s", run_id, error)
-            self._cancel(run_id, "lost")
-            return False
-        return True
+    def _lost(self, run_id: str) -> None:
+        self._cancel(run_id, "lost")
 
     def _drop(self, run_id: str) -> None:
         self._at_work.pop(run_id, None)

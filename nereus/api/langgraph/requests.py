@@ -15,6 +15,8 @@ from nereus.memory.langgraph.runs import Run
 from nereus.memory.langgraph.threads import Thread
 
 _DEEPEST = 60
+MOST_VALUES = 50_000
+"""Values of a request: more are data."""
 _STEPS = 1000
 _RESERVED = (
     "thread_id",
@@ -30,10 +32,39 @@ _RESERVED = (
 OFFERED = (*MODES,)
 
 
-def checked(value: Any, deep: int = 0) -> Any:
-    """A value that any database keeps: finite numbers, texts without NUL and lone surrogates, not too deep."""
-    if deep > _DEEPEST:
+def checked(value: Any) -> Any:
+    """A value that any database keeps: finite numbers, texts without NUL and lone surrogates, not too deep, not too many.
+
+    It is looked at in the event loop: what would take long is refused.
+    """
+    waiting: list[tuple[Any, int]] = [(value, 0)]
+    seen = 0
+    while waiting:
+        one, deep = waiting.pop()
+        if isinstance(one, Mapping):
+            _check_depth(deep)
+            seen += len(one)
+            if seen <= MOST_VALUES:
+                waiting += [(key, deep) for key in one]
+                waiting += [(inner, deep + 1) for inner in one.values()]
+        elif isinstance(one, list):
+            _check_depth(deep)
+            seen += len(one)
+            if seen <= MOST_VALUES:
+                waiting += [(inner, deep + 1) for inner in one]
+        else:
+            _check_plain(one)
+        if seen > MOST_VALUES:
+            raise ValueError(f"holds more than {MOST_VALUES} values: upload them as a data set")
+    return value
+
+
+def _check_depth(deep: int) -> None:
+    if deep >= _DEEPEST:
         raise ValueError(f"nested deeper than {_DEEPEST}")
+
+
+def _check_plain(value: Any) -> None:
     if isinstance(value, str):
         if "\x00" in value:
             raise ValueError("holds a NUL character")
@@ -44,17 +75,8 @@ def checked(value: Any, deep: int = 0) -> Any:
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError("holds a number that is not finite")
-    elif isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) >= 2**63:
-            raise ValueError("holds an integer beyond 64 bits")
-    elif isinstance(value, Mapping):
-        for key, one in value.items():
-            checked(key, deep)
-            checked(one, deep + 1)
-    elif isinstance(value, list):
-        for one in value:
-            checked(one, deep + 1)
-    return value
+    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
+        raise ValueError("holds an integer beyond 64 bits")
 
 
 Anything = Annotated[Any, AfterValidator(checked)]

@@ -31,15 +31,22 @@ class GraphService:
 
     def ask(self, owner: str, thread_id: str, asked: Asked) -> Run:
         """Queue a run, or begin it at once; runs that must make room for it are ended."""
-        worker = self.engine.worker if self.engine.has_room() else None
-        run, make_room = self.kept.runs.create(owner, thread_id, asked, worker)
-        for one in make_room:
-            self._ended(one, cast(CancelAction, asked.strategy))
-        if run.status == "running":
-            self.engine.begin(run)
-        elif not make_room:
-            self.engine.look()
-        return run
+        reserved = self.engine.reserve(owner)
+        begins = False
+        try:
+            worker = self.engine.worker if reserved else None
+            run, make_room = self.kept.runs.create(owner, thread_id, asked, worker)
+            for one in make_room:
+                self._ended(one, cast(CancelAction, asked.strategy))
+            begins = run.status == "running"
+            if begins:
+                self.engine.begin(run)
+            elif not make_room:
+                self.engine.look()
+            return run
+        finally:
+            if reserved and not begins:
+                self.engine.release(owner)
 
     def cancel(self, run: Run, action: CancelAction) -> None:
         """End a run."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from nereus.memory.langgraph.runs import UNENDED, RunEvent, RunStatus
+from nereus.memory.langgraph.runs import UNENDED, RunStatus
+from nereus.memory.langgraph.streamed import RunEvent
 
 if TYPE_CHECKING:
     from nereus.api.langgraph.service import GraphService
@@ -60,7 +61,7 @@ async def follow(
                 events, ended = here
                 status: RunStatus | None = None
             else:
-                status, events = await run_in_threadpool(graphs.kept.runs.look, run_id, owner, after)
+                status, events = await run_in_threadpool(graphs.kept.streamed.look, run_id, owner, after)
                 ended = status not in UNENDED
             for event in events:
                 after = event.seq
@@ -91,7 +92,7 @@ async def ended(graphs: GraphService, run_id: str, owner: str) -> AsyncIterator[
             if here is not None and here[1]:
                 return
             if here is None:
-                status, _ = await run_in_threadpool(graphs.kept.runs.look, run_id, owner, 0, 1)
+                status, _ = await run_in_threadpool(graphs.kept.streamed.look, run_id, owner, 0, 1)
                 if status not in UNENDED:
                     return
             try:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nereus.memory.langgraph.runs import RunEvent
+from nereus.memory.langgraph.streamed import RunEvent
+
+_REMEMBERED = 10_000
 
 
 @dataclass
@@ -33,6 +35,19 @@ class Tails:
         self._tails: dict[str, Tail] = {}
         self._bells: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._loops: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._told: OrderedDict[str, None] = OrderedDict()
+
+    def end_was_told(self, run_id: str) -> None:
+        """Somebody who follows a thread from now on has heard that a run ended."""
+        with self._lock:
+            self._told[run_id] = None
+            while len(self._told) > _REMEMBERED:
+                self._told.popitem(last=False)
+
+    def was_end_told(self, run_id: str) -> bool:
+        """Whether somebody has heard it."""
+        with self._lock:
+            return run_id in self._told
 
     def begin(self, run_id: str, first: int) -> None:
         """A run begins to be worked on here."""

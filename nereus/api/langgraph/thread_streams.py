@@ -18,7 +18,8 @@ from nereus.api.langgraph.service import Graphs, GraphService
 from nereus.api.langgraph.streams import PING, event_stream, follow, frame
 from nereus.api.langgraph.threads import ThreadId
 from nereus.errors import NotFound
-from nereus.memory.langgraph.runs import UNENDED, Run, RunEvent
+from nereus.memory.langgraph.runs import UNENDED, Run, RunStatus
+from nereus.memory.langgraph.streamed import RunEvent
 
 router = APIRouter(tags=["langgraph"])
 
@@ -75,7 +76,7 @@ async def _stream(
             elif one is None:
                 yield PING
             elif "run_modes" in modes or "lifecycle" in modes:
-                status = await run_in_threadpool(_status, graphs, run)
+                status = await run_in_threadpool(status_of, graphs, run)
                 data = json.dumps({"run_id": run.run_id, "status": status})
                 done = RunEvent(seq=after + 1, name="run_done", data=data)
                 yield frame(done, f"{run.run_id}{_BETWEEN}{after + 1}")
@@ -100,7 +101,7 @@ def _begin(
         except NotFound:
             known = None
         if known is not None:
-            told = int(seq) > graphs.kept.runs.last_event(run_id) and known.status not in UNENDED
+            told = int(seq) > graphs.kept.streamed.last(run_id) and known.status not in UNENDED
             return (None, 0, known.started_at) if told else (known, int(seq), known.started_at)
     at_work = [one for one in graphs.kept.runs.unended(owner, thread_id) if one.status == "running"]
     if at_work:
@@ -111,7 +112,8 @@ def _begin(
     return None, 0, max(began, default=None)
 
 
-def _status(graphs: GraphService, run: Run) -> str:
+def status_of(graphs: GraphService, run: Run) -> RunStatus:
+    """How a run ended; one that is gone was taken back."""
     try:
         return graphs.kept.runs.get(run.run_id, run.owner).status
     except NotFound:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from pydantic import Field
-from sqlalchemy import Connection, Select, Table, delete, func, select, update
+from sqlalchemy import Connection, Select, Table, case, delete, func, select, update
 
 from nereus.errors import NotFound, ResumeRefused
 from nereus.memory.database.containment import containing
@@ -219,25 +219,31 @@ class ProtocolThreads:
 
 def settle(connection: Connection, owner: str, thread_id: str, now_is: Snapshot) -> None:
     """Note what a thread is like, inside a transaction."""
-    unended = connection.execute(
-        select(_RUNS.c.id)
-        .where(
-            _RUNS.c.owner == owner,
-            _RUNS.c.thread_id == thread_id,
-            _RUNS.c.status.in_(("pending", "running")),
-        )
-        .limit(1)
-    ).first()
     moment = now()
     connection.execute(
         _set(owner, thread_id).values(
-            status=now_is.status if unended is None else "busy",
+            status="busy" if _is_busy(connection, owner, thread_id) else now_is.status,
             state=now_is.values,
             interrupts=now_is.interrupts,
             updated_at=moment,
             state_updated_at=moment,
         )
     )
+
+
+def free_again(connection: Connection, owner: str, thread_id: str) -> None:
+    """Note that a run that waited in a thread was taken back, inside a transaction."""
+    if _is_busy(connection, owner, thread_id):
+        return
+    status = case((_THREADS.c.interrupts == "{}", "idle"), else_="interrupted")
+    connection.execute(_set(owner, thread_id).values(status=status, updated_at=now()))
+
+
+def _is_busy(connection: Connection, owner: str, thread_id: str) -> bool:
+    query = select(_RUNS.c.id).where(
+        _RUNS.c.owner == owner, _RUNS.c.thread_id == thread_id, _RUNS.c.status.in_(("pending", "running"))
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def forget(connection: Connection, owner: str, thread_id: str) -> None:
