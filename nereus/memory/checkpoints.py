@@ -107,8 +107,7 @@ def _sqlite(file: Path, progress: Callable[[], Mark] | None) -> Iterator[BaseChe
 def _postgres(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
     try:
         import langgraph.checkpoint.postgres  # noqa: F401
-        from psycopg import Connection, OperationalError  # type: ignore[import-not-found,unused-ignore]
-        from psycopg.rows import dict_row  # type: ignore[import-not-found,unused-ignore]
+        from psycopg import OperationalError  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise StoreError(
             f"checkpoints in PostgreSQL need a driver: {error}",
@@ -119,17 +118,16 @@ def _postgres(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
 
     address = url.replace("postgresql+psycopg://", "postgresql://", 1)
     try:
-        connection = Connection.connect(address, autocommit=True, prepare_threshold=0, row_factory=dict_row)
+        saver = ServerSaver(address, serializer())
     except OperationalError as error:
         raise StoreError(
             f"the checkpoints cannot be used: {error}",
             where="checkpoint_url",
             mend="check that the server runs and the URL is right",
         ) from error
-    with closing(connection):
+    with closing(saver):
         try:
-            saver = ServerSaver(connection, serde=serializer())
-            _set_up_in_turn(saver, connection)
+            _set_up_in_turn(saver, saver.conn)
             yield saver
         except OperationalError as error:
             raise StoreError(

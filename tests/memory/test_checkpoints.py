@@ -198,3 +198,51 @@ def test_an_unreachable_server_is_explained() -> None:
         open_checkpoints("postgresql://nobody@127.0.0.1:1/none"),
     ):
         pass
+
+
+def test_a_connection_that_the_server_closes_is_opened_again(postgres: str) -> None:
+    """Whatever the call, and in the middle of a graph: nothing is lost, and nobody has to open it anew."""
+    import psycopg
+
+    def cut() -> None:
+        with psycopg.connect(postgres, autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+    def cutting(state: State) -> State:
+        cut()
+        return count(state)
+
+    made: Any = StateGraph(State)
+    made.add_node("count", cutting)
+    made.add_edge(START, "count")
+    made.add_conditional_edges("count", lambda state: "count" if state["n"] < 3 else END, ["count", END])
+    with open_checkpoints(postgres) as saver:
+        compiled = made.compile(checkpointer=saver)
+        assert compiled.invoke({"log": []}, config("r1"), durability="sync")["n"] == 3
+        for call in (
+            lambda: compiled.get_state(config("r1")),
+            lambda: saver.copy_thread("r1", "r2"),
+            lambda: saver.copy_thread("r1", "r2"),  # as one whose answer was lost is made again
+            lambda: saver.prune(["r1"]),
+            lambda: saver.delete_for_runs(["none"]),
+            lambda: saver.delete_thread("r1"),
+        ):
+            cut()
+            call()
+        cut()
+        assert len(list(saver.list(config("r2")))) == 5
+        assert not list(saver.list(config("r1")))
+
+
+def test_a_server_that_stays_away_is_told(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nereus.memory import server_saver
+
+    monkeypatch.setattr(server_saver, "PATIENCE_S", 0.3)
+    with open_checkpoints(postgres) as saver:
+        saver._address = "postgresql://nobody@127.0.0.1:1/none"  # type: ignore[attr-defined]
+        saver.conn.close()  # type: ignore[attr-defined]
+        with pytest.raises(StoreError, match="cannot be reached"):
+            saver.get_tuple(config("r1"))
