@@ -48,6 +48,8 @@ class FollowUp(Record):
     """Tool -> parameters that are set otherwise."""
     exclude_samples: tuple[str, ...] = ()
     """Samples that are left out."""
+    subset: dict[str, str] = Field(default_factory=dict)
+    """Column -> value: the test takes only these samples; the preparation is that of all."""
     rows: tuple[str, ...] = ()
     """Rows of the test's table that are to be cited."""
 
@@ -153,6 +155,9 @@ class Desk(Protocol):
 
     def recall(self, text: str, n: int = 5) -> list[Note]:
         """The owner's notes that are most like a text; all newest first where the text is empty."""
+
+    def found_before(self, text: str, n: int = 3) -> list[Note]:
+        """What the owner's earlier runs found that is most like a text; the id is that of the run."""
 
     def forget(self, note_id: str) -> None:
         """Remove a note; `NotFound` where the owner has none of this id."""

@@ -102,10 +102,18 @@ def planned(record: RunRecord, asked: FollowUp) -> tuple[Objective, Workflow, di
             where=f"run {record.header.id}",
             mend=f"it rests on {', '.join(dict.fromkeys(one.tool for one in lineage.steps))}",
         )
+    if asked.subset and not lineage.restricted:
+        raise InputError(
+            f"the test of {origin.id} cannot be made on a part of the samples",
+            where=f"run {record.header.id}",
+            mend="leave out samples by name, or start a run on a sheet of those samples",
+        )
     covariates = origin.covariates if asked.covariates is None else asked.covariates
     contrast = origin.contrast
     if contrast is not None and asked.covariates is not None:
         contrast = contrast.model_copy(update={"covariates": asked.covariates})
+    if contrast is not None and asked.subset:
+        contrast = contrast.model_copy(update={"subset": {**contrast.subset, **asked.subset}})
     objective = origin.model_copy(
         update={
             "id": "O1",
@@ -135,6 +143,8 @@ class _Lineage:
         self._excluded = False
         self.steps: list[PlannedStep] = []
         self.met: set[str] = set()
+        self.restricted = False
+        """Whether a step takes only the samples that are asked for."""
 
     def placed(self, reference: str) -> str:
         """A reference of the run as a reference of the follow-up; plans the step behind it."""
@@ -171,11 +181,16 @@ class _Lineage:
         if step.tool in self._asked.params:
             self.met.add(step.tool)
             params |= self._asked.params[step.tool]
-        is_test = self._asked.covariates is not None and step.id.startswith(f"{self._asked.objective_id}.")
-        if is_test and isinstance(params.get("contrast"), dict):
-            params["contrast"] = {**params["contrast"], "covariates": list(self._asked.covariates or ())}
-        elif is_test and "covariates" in params:
-            params["covariates"] = list(self._asked.covariates or ())
+        if step.id.startswith(f"{self._asked.objective_id}."):
+            contrast = params.get("contrast")
+            where = dict(contrast) if isinstance(contrast, dict) else params
+            if self._asked.covariates is not None and "covariates" in where:
+                where["covariates"] = list(self._asked.covariates)
+            if self._asked.subset and "subset" in where:
+                where["subset"] = {**where["subset"], **self._asked.subset}
+                self.restricted = True
+            if where is not params:
+                params["contrast"] = where
         return self._plan(step.tool, step.purpose, inputs, params)
 
     def _without_samples(self, made: str) -> str:

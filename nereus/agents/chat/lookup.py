@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -234,6 +234,43 @@ def columns_of(record: RunRecord, sources: Sources) -> list[str]:
         return []
     table = sources.table(sources.call(where[0]), where[1])
     return [str(one) for one in table["column"]] if "column" in table.columns else []
+
+
+def levels_of(record: RunRecord, sources: Sources) -> dict[str, list[str]]:
+    """Values of those columns of a run's sample sheet that have few of them."""
+    where = sources.output("profile")
+    if where is None:
+        return {}
+    table = sources.table(sources.call(where[0]), where[1])
+    if not {"column", "levels"} <= set(table.columns):
+        return {}
+    return {
+        str(row.column): [one for one in str(row.levels).split(";") if one]
+        for row in table.itertuples()
+        if row.levels and str(row.levels) != "nan"
+    }
+
+
+_SAME = (
+    frozenset({"f", "female", "females", "woman", "women", "girl", "girls", "w", "weiblich"}),
+    frozenset({"m", "male", "males", "man", "men", "boy", "boys", "männlich"}),
+)
+_PEOPLE = re.compile(
+    r"\s*\b(?:samples?|subjects?|patients?|people|persons?|participants?|cohort|site|group|ones|individuals?)$"
+)
+
+
+def level_named(text: str, levels: Mapping[str, Sequence[str]]) -> tuple[str, str] | None:
+    """Column and value that words such as ``women`` or ``the Sweden samples`` stand for; None where it is not one."""
+    plain = re.sub(r"^(?:the|all|only|just|those|our)\s+", "", folded(text).strip(" ?.!,"))
+    for wanted in dict.fromkeys((plain, _PEOPLE.sub("", plain))):
+        same = next((one for one in _SAME if wanted in one), frozenset({wanted}))
+        hits = [
+            (column, level) for column, known in levels.items() for level in known if folded(level) in same
+        ]
+        if len(hits) == 1:
+            return hits[0]
+    return None
 
 
 def objective_named(text: str, sources: Sources) -> Objective | None:

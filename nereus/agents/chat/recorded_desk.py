@@ -249,6 +249,10 @@ class RecordedDesk:
         """See `Desk`."""
         return self._notes.recall(self.owner, text, n)
 
+    def found_before(self, text: str, n: int = 3) -> list[Note]:
+        """See `Desk`."""
+        return self._notes.found_before(self.owner, text, n)
+
     def forget(self, note_id: str) -> None:
         """See `Desk`."""
         self._notes.forget(self.owner, note_id)

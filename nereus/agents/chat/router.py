@@ -13,6 +13,7 @@ from typing import Any
 
 from nereus.agents.chat.grammar import again, runs, things
 from nereus.agents.chat.grammar.base import Call, Rule
+from nereus.agents.chat.grammar.declined import declined
 from nereus.agents.chat.lookup import folded
 from nereus.agents.chat.turn import Outcome, Turn
 from nereus.agents.chat.vocabulary import Vocabulary
@@ -22,6 +23,8 @@ LONGEST_QUESTION = 1000
 LIKE = 0.42
 """Similarity to an example from which a question is taken to ask the same."""
 
+LONGEST_SPLIT = 400
+"""Characters from which a message is taken for one question."""
 LONGEST_WORD = 700
 """Characters of a word that are read: a structure may be long."""
 _LONG = re.compile(rf"\S{{{LONGEST_WORD},}}")
@@ -52,31 +55,44 @@ def understood(text: str, vocabulary: Vocabulary) -> Routed:
     if len(asked) > LONGEST_QUESTION or len(text) > len(head):
         asked = asked[:LONGEST_QUESTION]
         notices = ("Only the beginning of your message was read: it is very long.",)
+    if why := declined(asked, folded(asked).strip(" ?!."), vocabulary):
+        return Routed(said=Outcome(text=why, names=(why,), failed=True), notices=notices)
     calls: list[Call] = []
+    missed: list[str] = []
     for part in _parts(asked):
         found = _by_rules(part, vocabulary)
-        if found is None and calls:
-            continue
         if found is None:
-            found = _by_rules(asked, vocabulary)
-            if found is None:
-                return _by_example(asked, notices)
-            return Routed(found, notices=notices)
-        calls += found
+            missed.append(part)
+            continue
+        calls += [one for one in found if one not in calls]
+    if missed and len(missed) < len(_parts(asked)):
+        whole = _by_rules(asked, vocabulary)
+        if whole is not None and {name for name, _ in whole} == {name for name, _ in calls}:
+            calls, missed = whole, []  # it was one question
+    if not calls:
+        found = _by_rules(asked, vocabulary)
+        return Routed(found, notices=notices) if found is not None else _by_example(asked, notices)
+    if missed:
+        told = "; ".join(repr(one[:120]) for one in missed)
+        notices = (*notices, f"This part was not understood, and nothing was done about it: {told}.")
     if contradiction := _contradiction(calls):
         return Routed(said=Outcome(text=contradiction, names=(contradiction,)), notices=notices)
     return Routed(calls, notices=notices)
 
 
 _THEN = re.compile(
-    r"\s*[,;.]?\s*\b(?:and then|then|and(?=\s+(?:draw|predict|show|plot|compare|list|estimate|tell)\b))\s+",
+    r"\s*[,;.]?\s*\b(?:and then|then|and also|and(?=\s+(?:draw|predict|show|plot|compare|list|estimate|tell|give|why|what|"
+    r"how|which|is|does|remember)\b))\s+|(?<=[?!])\s+|(?<=[a-z)]\.)\s+(?=[A-Z])",
     re.IGNORECASE,
 )
 
 
 def _parts(asked: str) -> list[str]:
     """Questions that are asked in one sentence."""
-    if re.match(r"(?i)(please )?(remember|note)\b|.*\banaly[sz]e\b.*:", asked):
+    whole = (
+        r"(?i)(please )?(remember|note)\b|.*\banaly[sz]e\b.*:|.*\blook (?:at|through) (?:my|the|this|these)\b"
+    )
+    if re.match(whole, asked) or len(asked) > LONGEST_SPLIT:
         return [asked]
     return [one for one in _THEN.split(asked) if one.strip()][:4]
 
@@ -105,6 +121,7 @@ def _contradiction(calls: list[Call]) -> str:
 RULES: tuple[Rule, ...] = (
     things.remember_rule,
     things.evidence_rule,
+    things.forget_rule,
     things.predict_rule,
     things.fit_rule,
     things.molecule_rule,

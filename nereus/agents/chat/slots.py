@@ -7,20 +7,22 @@ import re
 from nereus.agents.chat.lookup import folded, words
 from nereus.agents.chat.vocabulary import RUN, Vocabulary
 
-_NUMBERS = {
+NUMBERS = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
     "twelve": 12, "fifteen": 15, "twenty": 20,
 }  # fmt: skip
 _UP = re.compile(
-    r"\b(up|up-?regulated|higher|increas\w*|ris\w+|rose|raised|elevated|more abundant|goes? up|gained)\b"
+    r"\b(up|up-?regulated|higher|increas\w*|ris\w+|rose|raised|elevated|enriched|"
+    r"overexpressed|more abundant|goes? up|went up|gained)\b"
 )
 _DOWN = re.compile(
-    r"\b(down|down-?regulated|lower\w*|decreas\w*|falls?|fell|falling|reduced|less abundant|drops?)\b"
+    r"\b(down|down-?regulated|lower\w*|decreas\w*|falls?|fell|falling|reduced|depleted|"
+    r"diminished|less abundant|goes? down|went down|drops?)\b"
 )
 _EVIDENCE = re.compile(r"\b([EH]\d{1,6})\b")
 _COUNT = re.compile(
     r"\b(\d{1,3}|[a-z]+)(?:\s+(?:best|top|most|strongest|biggest|largest|significant|main|first|regulated))*"
-    r"\s+(?:proteins?|genes?|features?|hypothes[ei]s|findings?|claims?|results?|markers?)\b|"
+    r"\s+(?:proteins?|genes?|features?|hypothes[ei]s|findings?|claims?|results?|markers?|hits?)\b|"
     r"\b(?:top|best|first)\s+(\d{1,3}|[a-z]+)\b"
 )
 _SMILES = re.compile(r"^[A-Za-z0-9@+\-\[\]()=#$/\\%.:*]+$")
@@ -77,8 +79,8 @@ def count_named(text: str) -> int | None:
         word = found[1] or found[2]
         if word.isdigit():
             return int(word)
-        if word in _NUMBERS:
-            return _NUMBERS[word]
+        if word in NUMBERS:
+            return NUMBERS[word]
     return None
 
 
@@ -109,6 +111,7 @@ def entity_named(text: str, vocabulary: Vocabulary) -> str:
         if not one.isdigit()
         and len(one) <= _LONGEST_NAME
         and (folded(one) not in _COMMON or _looks_named(one))
+        and (not is_english(one) or _asked_about(one, text))
     ]
     for word in candidates:
         if entities.knows(word):
@@ -131,6 +134,45 @@ def entity_named(text: str, vocabulary: Vocabulary) -> str:
         ):
             return word
     return ""
+
+
+def _asked_about(word: str, text: str) -> bool:
+    """Whether a question is plainly about a gene that is written like a word: "why is app up?"."""
+    return (
+        bool(
+            re.search(
+                rf"\b(?:why is|about|why does|explain|plot|show me|gene|protein) {re.escape(word)}\b", text
+            )
+        )
+        or text.strip(" ?.!") == word
+    )
+
+
+def entities_named(text: str, vocabulary: Vocabulary, most: int = 4) -> list[str]:
+    """Genes or proteins that the run tested and a question names exactly, each row once, in order."""
+    entities = vocabulary.known_entities
+    found: dict[str, str] = {}
+    for word in words(RUN.sub(" ", text)):
+        if len(word) <= _LONGEST_NAME and not word.isdigit() and (_looks_named(word) or not is_english(word)):
+            for hit in entities.find(word)[:1] if entities.knows(word) else ():
+                found.setdefault(hit.key, word)
+    return list(found.values())[:most]
+
+
+_GENES_TOO = frozenset({
+    "app", "rest", "met", "kit", "max", "jun", "fos", "bad", "bid", "fat", "hip", "cap", "camp", "cast", "cope", "dad", "hand",
+    "mask", "nova", "park", "pigs", "post", "prune", "ran", "ring", "salt", "sand", "self", "sharp", "ski", "spin", "task",
+    "tank", "trap", "was", "wasp", "tub", "tube", "clock", "spring", "impact", "large", "ship", "gas", "arms", "mice", "copes",
+    "ace", "ache", "aim", "apex", "arc", "bach", "bag", "bank", "bax", "car", "chip", "cop", "ear", "fig", "flap", "gap", "grasp",
+    "gulp", "mar", "mars", "men", "mix", "nap", "pan", "pat", "peg", "pen", "plug", "pop", "rap", "ret", "rob", "sag", "sat",
+    "sip", "slit", "snap", "sos", "stat", "tap", "tie", "tip", "toe", "vip", "wiz", "zap", "cells", "human", "normal",
+})  # fmt: skip
+"""Words of everyday that are names of genes as well: written small, they are words."""
+
+
+def is_english(word: str) -> bool:
+    """Whether a word that is written small is one of everyday, whatever gene is called so."""
+    return word.islower() and (word in _COMMON or word in _GENES_TOO)
 
 
 def _looks_named(word: str) -> bool:

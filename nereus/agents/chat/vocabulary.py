@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from nereus.agents.chat.lookup import Entities, columns_of
+from nereus.agents.chat.lookup import Entities, columns_of, levels_of
 from nereus.agents.chat.turn import Turn
 from nereus.errors import NereusError
 from nereus.models import registry as methods
@@ -27,6 +27,10 @@ class Vocabulary:
         What the run tested; None where there is no run.
     columns
         Columns of its sample sheet.
+    levels
+        Values of those columns that have few.
+    compared
+        Columns whose groups it compared.
     outputs
         Names of its tables.
     molecule
@@ -38,6 +42,8 @@ class Vocabulary:
     entities: Callable[[], Entities | None] = lambda: None
     columns: Callable[[], Sequence[str]] = lambda: ()
     outputs: Callable[[], Sequence[str]] = lambda: ()
+    levels: Callable[[], Mapping[str, Sequence[str]]] = dict
+    compared: Callable[[], Sequence[str]] = lambda: ()
     molecule: bool = False
     datasets: Callable[[], Sequence[tuple[str, str]]] = lambda: ()
     tools: Sequence[str] = field(default_factory=lambda: tuple(tools.names()))
@@ -65,6 +71,20 @@ class Vocabulary:
             except NereusError:
                 return ()
 
+        def levels() -> Mapping[str, Sequence[str]]:
+            try:
+                run = turn.whole_run()
+                return levels_of(turn.record(run), turn.sources(run))
+            except NereusError:
+                return {}
+
+        def compared() -> Sequence[str]:
+            try:
+                objectives = turn.record(turn.whole_run()).objectives
+            except NereusError:
+                return ()
+            return tuple(one.contrast.factor for one in objectives if one.contrast is not None)
+
         def outputs() -> Sequence[str]:
             try:
                 return tuple(turn.record().outputs)
@@ -75,6 +95,8 @@ class Vocabulary:
             entities=entities,
             columns=columns,
             outputs=outputs,
+            levels=levels,
+            compared=compared,
             molecule=bool(turn.focus.molecule),
             datasets=lambda: [(one.id, one.name) for one in turn.desk.datasets()],
         )

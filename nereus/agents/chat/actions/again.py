@@ -12,7 +12,7 @@ from nereus.agents.chat.actions.entities import EntityArgs, found_entity, questi
 from nereus.agents.chat.actions.runs import event_of
 from nereus.agents.chat.desk import FollowUp
 from nereus.agents.chat.follow_up import planned
-from nereus.agents.chat.lookup import columns_named, columns_of, nearest, tests
+from nereus.agents.chat.lookup import columns_named, columns_of, level_named, levels_of, nearest, tests
 from nereus.agents.chat.turn import ASKED_IN, Cost, Outcome, Turn
 from nereus.agents.planner.questions import TESTED
 from nereus.agents.reporter.render import known_names
@@ -39,6 +39,8 @@ class AgainArgs(Args):
     """Tool -> parameters to set otherwise: ``{"normalise": {"method": "vsn"}}``."""
     exclude_samples: list[str] = Field(default_factory=list, max_length=200)
     """Samples to leave out."""
+    only: dict[str, str] = Field(default_factory=dict, max_length=4)
+    """Column -> value: test only these samples, as ``{"sex": "f"}``; an empty column is found by the value."""
     entity: str = Field(default="", max_length=200)
     """Gene or protein that is asked about; empty: the one talked about, where there is one."""
     about: str = Field(default="", max_length=300)
@@ -94,9 +96,12 @@ def _request(turn: Turn, args: AgainArgs) -> tuple[FollowUp, Objective, str, lis
                 else:
                     kept.append(hit.key)
         covariates = tuple(kept)
-    _refuse_unknown_samples(turn, whole, args.exclude_samples)
+    subset = _subset(turn, whole, objective, args.only)
+    left_out = _left_out(turn, whole, args.exclude_samples)
+    args = args.model_copy(update={"exclude_samples": left_out})
+    _refuse_unknown_samples(turn, whole, left_out)
     _refuse_odd_params(turn, run, args.params)
-    statement = _statement(objective, name, covariates, args)
+    statement = _statement(objective, name, covariates, args, subset)
     follow = FollowUp(
         run_id=origin_run,
         objective_id=objective.id,
@@ -105,6 +110,7 @@ def _request(turn: Turn, args: AgainArgs) -> tuple[FollowUp, Objective, str, lis
         without=tuple(args.without),
         params=args.params,
         exclude_samples=tuple(args.exclude_samples),
+        subset=subset,
         rows=(row,) if row else (),
     )
     return follow, objective, name, told
@@ -134,8 +140,65 @@ def _asked_about(objective: Objective) -> set[str]:
     return {contrast.factor} if contrast is not None else {objective.variable or ""}
 
 
-def _statement(objective: Objective, name: str, covariates: tuple[str, ...] | None, args: AgainArgs) -> str:
-    how = []
+def _subset(turn: Turn, run: str, objective: Objective, only: dict[str, str]) -> dict[str, str]:
+    """Columns and values as the data have them; `InputError` where there are none such."""
+    levels = levels_of(turn.record(run), turn.sources(run)) if only else {}
+    found: dict[str, str] = {}
+    for column, value in only.items():
+        known = {name: part for name, part in levels.items() if not column or name == column}
+        if column and not known:
+            named = columns_named(column, list(levels))
+            known = {named[0].key: levels[named[0].key]} if named else {}
+        hit = level_named(value, known)
+        if hit is None:
+            shown = [f"{name}: {', '.join(part[:6])}" for name, part in (known or levels).items()]
+            raise InputError(
+                f"no column of the sample sheet has the value {value[:60]!r}, or several have",
+                mend=f"values are {'; '.join(shown)[:600]}"
+                if shown
+                else "give a sample sheet with such a column",
+            )
+        if hit[0] in _asked_about(objective):
+            raise InputError(
+                f"{hit[0]!r} is what is compared: within {hit[1]!r} alone there is nothing to compare it with",
+                mend="name a value of another column",
+            )
+        found[hit[0]] = hit[1]
+    return found
+
+
+OUTLIERS = "outliers"
+
+
+def _left_out(turn: Turn, run: str, names: list[str]) -> list[str]:
+    """Samples to leave out; ``outliers`` stands for those that the run's profile tells of.
+
+    Raises
+    ------
+    InputError
+        It tells of none.
+    """
+    if OUTLIERS not in names:
+        return names
+    sources = turn.sources(run)
+    where = sources.output("profile")
+    told = "" if where is None else str(sources.call(where[0]).values.get(OUTLIERS) or "")
+    if not told:
+        raise InputError(
+            "the profile of the data tells of no outliers, so it is not clear which samples are meant",
+            mend="name them: `leave out SAMPLE`",
+        )
+    return [one for one in dict.fromkeys([*names, *told.split(";")]) if one and one != OUTLIERS]
+
+
+def _statement(
+    objective: Objective,
+    name: str,
+    covariates: tuple[str, ...] | None,
+    args: AgainArgs,
+    subset: dict[str, str],
+) -> str:
+    how = [f"only where {column} is {value}" for column, value in subset.items()]
     if covariates is not None:
         how.append(f"adjusted for {', '.join(covariates)}" if covariates else "not adjusted for anything")
     how += [f"without {tool}" for tool in args.without]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import Field
 
 from nereus.agents.chat.actions.base import Action, Args
@@ -11,6 +13,7 @@ from nereus.agents.reporter.render import known_names
 from nereus.errors import InputError
 
 SHOWN = 6
+RUN_ID = re.compile(r"r[0-9a-f]{10}-\d{1,9}")
 _SAID = {
     "kept": "claims are in both",
     "gained": "claims are only in the second",
@@ -65,7 +68,17 @@ def _two(turn: Turn, args: CompareArgs) -> tuple[str, str]:
     InputError
         There are no two.
     """
-    known = [one.id for one in turn.desk.runs(limit=20) if one.status in ("finished", "stopped")]
+    headers = turn.desk.runs(limit=20)
+    for name in (args.first, args.second):
+        if name and not RUN_ID.fullmatch(name):
+            newest = [one.id for one in headers[:2]]
+            raise InputError(
+                f"no run is called {name[:40]!r}",
+                mend=f"name runs by their ids; the newest are {' and '.join(newest)}"
+                if newest
+                else "start one first",
+            )
+    known = [one.id for one in headers if one.status in ("finished", "stopped")]
     second = args.second or (turn.focus.run if args.first != turn.focus.run else "")
     second = second or next((one for one in known if one != args.first), "")
     origin = turn.record(second).header.forked_from if second else ""

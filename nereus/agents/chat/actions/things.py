@@ -7,13 +7,14 @@ from typing import Literal
 from pydantic import Field
 
 from nereus.agents.chat.actions.base import Action, Args
-from nereus.agents.chat.turn import Outcome, Turn
+from nereus.agents.chat.lookup import parts_of
+from nereus.agents.chat.turn import Cost, Outcome, Turn
 from nereus.errors import InputError, PlanError
 from nereus.memory.threads import Note
 from nereus.tools import registry
 
 Things = Literal["datasets", "runs", "tools", "methods", "models", "actions", "notes"]
-SHOWN = 12
+SHOWN, MOST_NOTES = 12, 5000
 
 HELP = """I answer from recorded evidence, and every number that I say can be recomputed. You can say:
 
@@ -27,6 +28,10 @@ HELP = """I answer from recorded evidence, and every number that I say can be re
 - `remember that ...`, `what do you remember?`
 
 Small typos are fine, and `it` is what we talked about last."""
+
+
+LIKE = 0.25
+"""Similarity from which a finding of an earlier run is told."""
 
 
 class NoArgs(Args):
@@ -62,10 +67,14 @@ class NoteArgs(Args):
 
 
 class ForgetArgs(Args):
-    """Which note."""
+    """Which notes."""
 
-    note: str = Field(max_length=40)
+    note: str = Field(default="", max_length=40)
     """Id of the note."""
+    about: str = Field(default="", max_length=400)
+    """Words of the note, where its id is not known."""
+    all_of_them: bool = False
+    """All notes of this person."""
 
 
 def _help(turn: Turn, args: NoArgs) -> Outcome:
@@ -255,18 +264,63 @@ def _recall(turn: Turn, args: NoteArgs) -> Outcome:
     if not args.text.strip():
         return _list(turn, ListArgs(what="notes"))
     notes = turn.desk.recall(args.text)
-    if not notes:
+    found = [one for one in turn.desk.found_before(args.text) if one.similarity > LIKE]
+    if not notes and not found:
         return Outcome(text="I remember nothing about that.")
-    lines = [f"- {_note_line(turn, one)}" for one in notes]
+    lines = ["What I remember about it:\n", *(f"- {_note_line(turn, one)}" for one in notes)] if notes else []
+    if found:
+        lines.append("\nWhat earlier runs found that is like it:\n")
+        lines += [
+            f"- {turn.book.told(one.id, f'memory:{one.id}', 'found by an earlier run', one.text)} (run `{one.id}`)"
+            for one in found
+        ]
+    return Outcome(text="\n".join(lines), names=tuple(one.id for one in (*notes, *found)))
+
+
+def _forget(turn: Turn, args: ForgetArgs) -> Outcome:
+    notes = _to_forget(turn, args)
+    for one in notes:
+        turn.desk.forget(one.id)
+    told = "\n".join(f"- {_note_line(turn, one)}" for one in notes[:SHOWN])
+    more = "\n- ..." if len(notes) > SHOWN else ""
     return Outcome(
-        text="What I remember about it:\n\n" + "\n".join(lines),
+        text=f"Forgotten:\n\n{told}{more}\n\nWhat was said in conversations stays in them; a conversation can be "
+        "deleted as a whole.",
         names=tuple(one.id for one in notes),
     )
 
 
-def _forget(turn: Turn, args: ForgetArgs) -> Outcome:
-    turn.desk.forget(args.note)
-    return Outcome(text=f"Note `{args.note}` is forgotten.", names=(args.note,))
+def _to_forget(turn: Turn, args: ForgetArgs) -> list[Note]:
+    """The notes that are meant.
+
+    Raises
+    ------
+    InputError
+        There is none, or several could be meant.
+    """
+    known = turn.desk.recall("", MOST_NOTES)
+    if args.all_of_them:
+        if not known:
+            raise InputError("I remember nothing that could be forgotten")
+        return known
+    if args.note:
+        if found := [one for one in known if one.id == args.note]:
+            return found
+        turn.desk.forget(args.note)  # says that there is none
+    words = set(parts_of(args.about))
+    hits = [one for one in known if words and words <= set(parts_of(one.text))]
+    if len(hits) == 1:
+        return hits
+    raise InputError(
+        f"{'several notes' if hits else 'no note'} could be meant by {args.about[:60]!r}",
+        mend="say `what do you remember?`, and `forget` with the id of the note",
+    )
+
+
+def _forget_cost(turn: Turn, args: ForgetArgs) -> Cost:
+    if not args.all_of_them:
+        return Cost()
+    return Cost(ask=True, why=f"Forget all notes ({len(turn.desk.recall('', MOST_NOTES))}).")
 
 
 THINGS = (
@@ -283,5 +337,7 @@ THINGS = (
     Action("describe_tool", "Say what a tool or method does and takes.", NamedArgs, _tool_info),
     Action("remember", "Keep a note for all later conversations of this person.", NoteArgs, _remember),
     Action("recall", "Look up what was remembered; empty text lists all.", NoteArgs, _recall),
-    Action("forget", "Remove a note by its id.", ForgetArgs, _forget),
+    Action(
+        "forget", "Remove a note by its id or its words, or all notes.", ForgetArgs, _forget, _forget_cost
+    ),
 )

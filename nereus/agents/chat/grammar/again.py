@@ -7,7 +7,7 @@ from typing import Any
 
 from nereus.agents.chat.actions.again import methods_of
 from nereus.agents.chat.grammar.base import Call, has
-from nereus.agents.chat.lookup import columns_named, folded, nearest
+from nereus.agents.chat.lookup import columns_named, folded, level_named, nearest, parts_of
 from nereus.agents.chat.slots import (
     entity_named,
     runs_named,
@@ -40,8 +40,69 @@ _AGAIN = has(
 )
 
 
+_CARRIES = has(r"\b(?:without|no|skip\w*|drop\w*|omit\w*)\b[^,;]*\band (?!no\b|not\b|without\b|with\b|use\b)")
+"""A denial that holds on both sides of an "and": ``without imputation and batch correction``."""
+
+
 def reanalyse_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
     """Understand what is said of: reanalyse."""
+    only, left = restricted(part, v)
+    if not only:
+        return _otherwise(part, t, v)
+    rest = _otherwise(left, folded(left).strip(" ?!."), v)
+    args: dict[str, Any] = {**(rest[0][1] if rest else {}), "only": only}
+    if entity := entity_named(without_columns(left, v), v):
+        args["entity"] = entity
+    args.setdefault("about", part[:300])
+    return [("reanalyse", args)]
+
+
+_UP_TO = r"([\w'’-]+(?: [\w'’-]+){0,4}?)"
+_END = r"(?=$|[,;?.!]| after\b| when\b| if\b| and\b| adjust| still\b| as well| too\b)"
+_RESTRICTS = (
+    re.compile(rf"\b(?:in|among|within|for|on|with) {_UP_TO} (?:only|alone){_END}", re.IGNORECASE),
+    re.compile(
+        rf"\b(?:restrict|limit|subset|confin)\w* (?:it |this |that |the \w+ )?(?:to|on) {_UP_TO}{_END}",
+        re.IGNORECASE,
+    ),
+    re.compile(rf"\b(?:only|just) (?:in|among|within|for|on|with|use|using) {_UP_TO}{_END}", re.IGNORECASE),
+)
+_MAY_RESTRICT = (
+    re.compile(rf"\b(?:only|just) {_UP_TO}{_END}", re.IGNORECASE),
+    re.compile(rf"\b(?:in|among|within|for) {_UP_TO}{_END}", re.IGNORECASE),
+)
+
+
+def restricted(part: str, v: Vocabulary) -> tuple[dict[str, str], str]:
+    """The samples that a question is about, as column and value, and the question without them.
+
+    What plainly restricts is kept also where no column has the value: the answer then says so, in place of being about all.
+    """
+    for pattern in (*_RESTRICTS, *_MAY_RESTRICT):
+        for found in pattern.finditer(part):
+            hit = level_named(found[1], v.levels())
+            left = f"{part[: found.start()]} {part[found.end() :]}".strip()
+            if pattern in _RESTRICTS:
+                if hit is None and (
+                    columns_named(found[1], list(v.columns())) or v.known_entities.knows(found[1])
+                ):
+                    continue  # "only for age": a column that is adjusted for
+                return ({hit[0]: hit[1]} if hit else {"": found[1]}), left
+            if hit is not None and not _of_the_comparison(hit, v):
+                return {hit[0]: hit[1]}, left
+    return {}, part
+
+
+def _of_the_comparison(hit: tuple[str, str], v: Vocabulary) -> bool:
+    """Whether a value is one of the groups that are compared, or is called like one: ``in AD``."""
+    compared = set(v.compared())
+    words = {
+        word for column in compared for one in (column, *v.levels().get(column, ())) for word in parts_of(one)
+    }
+    return hit[0] in compared or bool(words & set(parts_of(hit[1])))
+
+
+def _otherwise(part: str, t: str, v: Vocabulary) -> list[Call] | None:
     args: dict[str, Any] = {}
     unsaid = part
     denied = _NOT.search(t)
@@ -65,25 +126,31 @@ def reanalyse_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
             args["entity"] = entity
         return [("reanalyse", args)]
     for tool, pattern in _PREPARATION.items():
-        if not re.search(pattern, t):
+        clause = next((one for one in re.split(r",|;|\band\b|\bbut\b", t) if re.search(pattern, one)), "")
+        if not clause:
             continue
+        # "median normalisation and no imputation": what is denied is the one, not the other.
+        denied_here = _NOT.search(clause) or (denied if clause == t or _CARRIES(t) else None)
         choices = methods_of(tool)
         chosen = next(
             (
                 one
                 for one in sorted(choices, key=len, reverse=True)
-                if one != "none" and re.search(rf"\b{one.replace('_', '[ _-]')}\b", t)
+                if one != "none" and re.search(rf"\b{one.replace('_', '[ _-]')}\b", clause)
             ),
             "",
         )
-        if chosen and not denied:
-            args["params"] = {tool: {"method": chosen}}
-        elif denied and tool == "normalise":
-            args["params"] = {tool: {"method": "none"}}
-        elif denied:
-            args["without"] = [tool]
-        elif choices and (other := re.search(r"\b(?:use|using|with|by|try)\s+(\w+)\s+" + pattern, t)):
-            args["params"] = {tool: {"method": other[1]}}
+        params = args.setdefault("params", {})
+        if chosen and not denied_here:
+            params[tool] = {"method": chosen}
+        elif denied_here and tool == "normalise":
+            params[tool] = {"method": "none"}
+        elif denied_here:
+            args.setdefault("without", []).append(tool)
+        elif choices and (other := re.search(r"\b(?:use|using|with|by|try)\s+(\w+)\s+" + pattern, clause)):
+            params[tool] = {"method": other[1]}
+        if not params:
+            del args["params"]
     if args and (denied or _AGAIN(t)):
         return [("reanalyse", args)]
     leaves = re.search(
@@ -100,6 +167,8 @@ def reanalyse_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
             or any("_" in one or one[0].islower() or "-" in one for one in named_samples)
         ):
             return [("reanalyse", {"exclude_samples": named_samples})]
+        if re.search(r"\boutliers?\b|\boutlying samples?\b", t[leaves.end() :]):
+            return [("reanalyse", {"exclude_samples": ["outliers"]})]
         rest = part[leaves.end() :].strip(" ?.!")
         near = (
             nearest(rest.split()[0], ["imputation", "normalisation", "normalization", "adjustment"])
@@ -129,6 +198,14 @@ def _covariates(part: str, t: str, v: Vocabulary, at: int) -> dict[str, Any]:
         r"adjust\w* for (?:nothing|no)\b|n't adjust",
         t,
     )
+    dropped = re.search(
+        r"\b(?:without|no|drop\w*|skip\w*|remov\w+|omit\w*|leav\w+ out|ignor\w+|discard\w*)\b((?:(?!\band\b|\bbut\b)[^,;])*)"
+        r"\b(?:covariates?|adjustment|correction)\b",
+        t,
+    )
+    if denied is None and dropped is not None:
+        named = [one.key for one in columns_named(dropped[1], columns)]
+        return {"not_for": named or ["all"]}
     both = re.search(r"\b(?:and|but|while)\b.*\b(?:not|without)\b", t[at:]) if not denied else None
     found = columns_named(part, columns)
     if denied:

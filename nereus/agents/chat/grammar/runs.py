@@ -9,8 +9,10 @@ from nereus.agents.chat.grammar.again import without_columns
 from nereus.agents.chat.grammar.base import Call, has
 from nereus.agents.chat.lookup import folded
 from nereus.agents.chat.slots import (
+    NUMBERS,
     count_named,
     direction_named,
+    entities_named,
     entity_named,
     runs_named,
 )
@@ -48,17 +50,25 @@ def cancel_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
 
 def start_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
     """Understand what is said of: start."""
-    asks = re.match(
-        r"(?:please |can you |could you |now |ok |okay |let's |lets |go and )*(?:re-?)?(?:analy[sz]e|"
-        r"explore|investigate|examine|"
-        r"run (?:it|a |an |the analysis|discover|nereus)|start\b|process\b|mine\b|go$|(?:look|"
-        r"search) for\b.*\b(?:in|within)\b|kick off|launch|begin|do (?:a|an|the) (?:run|analysis)|"
-        r"go ahead|discover)",
-        t,
-    ) or re.search(
-        r"\b(?:run|do|perform|start|make) (?:me )?(?:an?|the|another) (?:new |full |"
-        r"whole )?(?:analysis|run|discovery)\b",
-        t,
+    asks = (
+        re.match(
+            r"(?:please |can you |could you |now |ok |okay |let's |lets |go and )*(?:re-?)?(?:analy[sz]e|"
+            r"explore|investigate|examine|"
+            r"run (?:it|a |an |the analysis|discover|nereus)|start\b|process\b|mine\b|go$|(?:look|"
+            r"search) for\b.*\b(?:in|within)\b|kick off|launch|begin|do (?:a|an|the) (?:run|analysis)|"
+            r"go ahead|discover)",
+            t,
+        )
+        or re.search(
+            r"\blook (?:at|through) (?:my|the|this|these)\b.*\b"
+            r"(?:differ\w*|chang\w+|find|found|interesting|stands?|significant)\b",
+            t,
+        )
+        or re.search(
+            r"\b(?:run|do|perform|start|make) (?:me )?(?:an?|the|another) (?:new |full |"
+            r"whole )?(?:analysis|run|discovery)\b",
+            t,
+        )
     )
     if not asks or re.search(r"\bwithout\b|\badjust", t):
         return None
@@ -70,6 +80,8 @@ def start_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
             if len(name) > 3 and folded(name) in t:
                 args["dataset"] = identity
                 break
+    if budget := budget_named(t):
+        args["budget"] = budget
     question = re.search(r"[:?]\s*(\S.*)$", part) or re.search(
         r"(?:to (?:find|see|learn|know)(?: out)?|and ask|with the question)\s+(.+)$", part
     )
@@ -78,19 +90,46 @@ def start_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
     return [("start_run", args)]
 
 
+_LIMITS = {"objectives": "questions?|objectives?", "steps": "steps", "hypotheses": "hypothes[ei]s"}
+
+
+def budget_named(t: str) -> list[str]:
+    """Limits of a run that are said: ``at most 2 questions``, ``10 minutes``."""
+    found = []
+    for name, word in _LIMITS.items():
+        if said := re.search(rf"\b(\d{{1,3}}|[a-z]+) (?:{word})\b", t):
+            number = int(said[1]) if said[1].isdigit() else NUMBERS.get(said[1])
+            found += [f"{name}={number}"] if number else []
+    if said := re.search(r"\b(\d{1,3}) (minutes?|min|seconds?|s|hours?|h)\b", t):
+        seconds = int(said[1]) * {"m": 60, "s": 1, "h": 3600}[said[2][0]]
+        found.append(f"wall_s={seconds}")
+    return found
+
+
 def table_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
     """Understand what is said of: table."""
-    if not re.search(r"\btable\b|\brows of\b", t) or re.match(
+    sorts = re.search(r"\b(?:sort|order|rank)(?:ed)?\b.*\bby (?:the )?(-?\w+)", t)
+    if not (re.search(r"\btable\b|\brows of\b", t) or sorts) or re.match(
         r"(process|analy[sz]e|describe|what is in)\b", t
     ):
         return None
+    args: dict[str, Any] = {}
+    if sorts:
+        column = {"value": "q", "significance": "p", "size": "effect"}.get(sorts[1], sorts[1])
+        falls = re.search(r"\b(?:descending|largest first|highest first|decreasing)\b", t)
+        args["order_by"] = f"-{column}" if falls else column
+    if asked := re.search(r"\brows? (\d{1,6})(?:\s*(?:to|-|until|through)\s*(\d{1,6}))?", t):
+        first, last = int(asked[1]), int(asked[2] or asked[1])
+        args |= {"start": max(0, first - 1), "n": max(1, min(20, last - first + 1))}
     outputs = list(v.outputs())
     for name in sorted(outputs, key=len, reverse=True):
         if folded(name) in t:
-            return [("read_table", {"table": name})]
+            return [("read_table", {"table": name, **args})]
+    if sorts:
+        return None
     found = re.search(r"\b(\w+) table\b|\btable (?:of |called )?(?:the )?[`'\"]?([\w:]+)", t)
     if found and (found[1] or found[2]) not in ("the", "a", "this", "that", "my", "our", "sample", "data"):
-        return [("read_table", {"table": found[1] or found[2]})]
+        return [("read_table", {"table": found[1] or found[2], **args})]
     return None
 
 
@@ -102,7 +141,7 @@ _KINDS = {
 }
 _DRAWS = re.compile(
     r"\b(show me|let me see|can i see|want to see|like to see|have a look|show it|show that|show this|"
-    r"plots?|plotted|figures?|pictures?|graphs?|charts?|visuali[sz]\w*|draw|diagram|image)\b"
+    r"plots?|plotted|box-?plots?|violins?|figures?|pictures?|graphs?|charts?|visuali[sz]\w*|draw|diagram|image)\b"
 )
 
 
@@ -114,6 +153,8 @@ def show_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
         return [("show", {"kind": kind, "about": part[:300]})]
     if draws is None and not re.match(r"(show|display|see)\b", t):
         return None
+    if re.search(r"\blook at (?:my|the|this|these) (?:data|files?|tables?|samples?)\b", t):
+        return None
     if _FINDS(t) or _TOPS(t):
         return None
     entity = entity_named(part, v)
@@ -124,7 +165,7 @@ def show_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
 
 def report_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
     """Understand what is said of: report."""
-    if re.search(r"\breport\b|\bnotebook\b|\bdownload\b", t):
+    if re.search(r"\breport\b|\bnotebook\b|\bdownload\b|\bpdf\b|\bhtml\b", t):
         runs = runs_named(part)
         return [("report", {"run": runs[0] if runs else ""})]
     return None
@@ -150,7 +191,11 @@ def findings_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
         args["n"] = max(1, min(40, number))
     elif re.search(r"\b(more|all|every)\b", t):
         args["n"] = 20
-    if re.search(r"\brefuted\b|\b(?:did|does|do) ?n[o']t hold|\bnot hold|\bfailed|\brejected", t):
+    if re.search(
+        r"\brefuted\b|\b(?:did|does|do) ?n[o']t hold|\bnot hold|\bfailed|\brejected|\bwrong\b|\bfalse\b|\bnot true\b|"
+        r"\bdisproved|\bincorrect",
+        t,
+    ):
         args["refuted"] = True
     if runs := runs_named(part):
         args["run"] = runs[0]
@@ -159,14 +204,21 @@ def findings_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
 
 _TOPS = has(
     r"\b(top|most|strongest|best|biggest|largest|how many|number of|count|which|what|list|"
-    r"name)\b.*\b(proteins?|genes?|features?|markers?|significant|"
-    r"differential\w*|regulated)\b"
+    r"name|give|show)\b.*\b(proteins?|genes?|features?|markers?|hits?|significant|"
+    r"differential\w*|regulated|up-?regulated|down-?regulated)\b"
+)
+
+
+_MEASURED = has(
+    r"\bhow many\b.*\b(proteins?|genes?|features?|peptides?)\b.*\b(quantified|measured|detected|"
+    r"identified|in (?:the|my|this) (?:data|file))|"
+    r"\bhow many (proteins?|genes?|features?) (?:are there|do i have|does it have)$"
 )
 
 
 def top_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
     """Understand what is said of: top."""
-    if not _TOPS(t) or entity_named(part, v):
+    if not _TOPS(t) or entity_named(part, v) or _MEASURED(t):
         return None
     args: dict[str, Any] = {"about": part[:300]}
     if number := count_named(part):
@@ -197,18 +249,19 @@ def profile_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
         r"\bhow many (?:samples?|subjects?|patients?|groups?|people)\b|\bwhich (?:groups?|"
         r"comparisons?|contrasts?|columns?)\b|"
         r"\bwhat (?:groups?|comparisons?|contrasts?|columns?|samples?)\b|\bcan be compared\b|"
-        r"\bmissing values\b|\bwhat (?:is|kind of|sort of|type of) (?:this |the )?(?:data|file)|"
+        r"\bsample sheet\b|\bhow much\b.*\bmissing\b|\bmissing values\b|\bwhat (?:is|kind of|sort of|type of) "
+        r"(?:this |the )?(?:data|file)|"
         r"^profile\b|\bwhat data\b",
         t,
-    ):
+    ) or _MEASURED(t):
         found = DATASET.search(part)
         return [("profile", {"dataset": found[0] if found else ""})]
     return None
 
 
 _ABOUT_ENTITY = has(
-    r"\b(why|about|how come|is|does|do|are|what|how|explain|tell|significant|sure|cause|reason|"
-    r"evidence|changes?|and)\b"
+    r"\b(why|about|how come|is|was|does|do|did|has|are|what|how|whats|explain|tell|significant|sure|cause|reason|"
+    r"evidence|changes?|affected|regulated|and)\b"
 )
 _FOLLOWS = has(
     r"\b(why|how sure|how certain|confident|confidence|caveats?|alternativ\w*|else could explain|"
@@ -220,15 +273,32 @@ _FOLLOWS = has(
 
 def explain_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
     """Understand what is said of: explain."""
-    entity = entity_named(without_columns(part, v), v)
-    if entity and (len(part.split()) <= 3 or _ABOUT_ENTITY(t)):
-        args = {"entity": entity, "about": part[:300]}
-        if (way := direction_named(part)) and re.search(r"\b(why|how come|what makes|cause|reason)\b", t):
-            args["direction"] = way
-        return [("explain", args)]
+    plain = without_columns(part, v)
+    entity = entity_named(plain, v)
+    if entity and (len(part.split()) <= 3 or _ABOUT_ENTITY(t) or re.match(r"compare\b", t)):
+        several = entities_named(plain, v)
+        if len(several) < 2:
+            return [("explain", _explained(entity, part))]
+        places = [plain.find(one) for one in several]
+        ends = [*places[1:], len(plain)]
+        return [
+            ("explain", _explained(one, part, plain[place:end]))
+            for one, place, end in zip(several, places, ends, strict=True)
+        ]
     if _FOLLOWS(t):
         return [("explain", {"entity": entity, "about": part[:300]})]
     return None
+
+
+_TAKEN_FOR_GRANTED = has(r"\b(why|how come|what makes|cause|reason|did|does|is|was|has)\b")
+
+
+def _explained(entity: str, part: str, own: str = "") -> dict[str, Any]:
+    """What is asked of one protein; `own`: the words of a longer question that are about it."""
+    args: dict[str, Any] = {"entity": entity, "about": part[:300]}
+    if (way := direction_named(own or part)) and _TAKEN_FOR_GRANTED(folded(part)):
+        args["direction"] = way
+    return args
 
 
 def help_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
