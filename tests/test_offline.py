@@ -77,6 +77,7 @@ WAYS = {
     "openai": openai_call,
     "asyncio": of_loop,
     "thread": in_thread,
+    "name of a number": lambda: socket.getnameinfo(("192.0.2.1", 80), 0),
 }
 """
 
@@ -100,7 +101,7 @@ def test_nothing_leaves_this_machine_whoever_asks(tmp_path: Path) -> None:
         tmp_path,
         NEREUS_OFFLINE="true",
     )
-    assert len(found) == 15
+    assert len(found) == 16
     assert not {name: said for name, said in found.items() if not said.startswith("refused")}
 
 
@@ -111,6 +112,103 @@ def test_without_the_setting_nothing_is_refused(tmp_path: Path) -> None:
     )
     assert found[0] is False
     assert not found[1].startswith("refused")
+
+
+UVLOOP = """
+async def stream():
+    await asyncio.wait_for(asyncio.open_connection("192.0.2.1", 80), 2)
+
+async def name():
+    await asyncio.wait_for(asyncio.get_running_loop().getaddrinfo("example.org", 80), 2)
+
+async def datagrams():
+    await asyncio.get_running_loop().create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=("192.0.2.1", 53))
+
+async def plain_socket():
+    with socket.socket() as one:
+        one.setblocking(False)
+        await asyncio.wait_for(asyncio.get_running_loop().sock_connect(one, ("192.0.2.1", 80)), 2)
+
+async def client():
+    import httpx
+    async with httpx.AsyncClient(timeout=2) as one:
+        await one.get("http://192.0.2.1/")
+
+async def here():
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    await asyncio.open_connection(*server.sockets[0].getsockname())
+
+found = {}
+for work in (stream, name, datagrams, plain_socket, client, here):
+    loop = uvloop.new_event_loop()
+    found[work.__name__] = tried(lambda: loop.run_until_complete(work()))
+"""
+
+
+def test_a_loop_that_opens_its_sockets_unseen_asks_first(tmp_path: Path) -> None:
+    pytest.importorskip("uvloop")
+    code = f"import uvloop\noffline.enforce(load_settings()){UVLOOP}\nprint(json.dumps(found))"
+    found = run(code, tmp_path, NEREUS_OFFLINE="true")
+    assert found.pop("here") == "went out"
+    assert not {name: said for name, said in found.items() if not said.startswith("refused")}
+
+
+def test_a_loop_that_is_not_loaded_yet_is_not_taken(tmp_path: Path) -> None:
+    """As the server asks for its loop: uvicorn takes asyncio's own where uvloop cannot be had."""
+    code = """
+offline.enforce(load_settings())
+import uvicorn
+loop = uvicorn.Config(lambda *_: None).get_loop_factory()()
+print(json.dumps(type(loop).__module__))
+"""
+    assert run(code, tmp_path, NEREUS_OFFLINE="true").startswith("asyncio")
+
+
+def test_a_proxy_on_this_machine_is_no_way_out(tmp_path: Path) -> None:
+    code = """
+listening = socket.create_server(("127.0.0.1", 0))
+listening.settimeout(0.5)
+proxy = f"http://127.0.0.1:{listening.getsockname()[1]}"
+for name in ("http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+    os.environ[name] = proxy
+offline.enforce(load_settings())
+said = [tried(WAYS[name]) for name in ("urllib", "httpx")]
+try:
+    listening.accept()
+    asked = True
+except TimeoutError:
+    asked = False
+print(json.dumps([asked, said, [one for one in os.environ if one.lower().endswith("_proxy")]]))
+"""
+    asked, said, left = run(code, tmp_path, NEREUS_OFFLINE="true", NO_PROXY="", no_proxy="")
+    assert not asked
+    assert all(one.startswith("refused") for one in said)
+    assert [one for one in left if one.lower() != "no_proxy"] == []
+
+
+def test_programs_of_ours_that_read_no_settings_block_themselves(tmp_path: Path) -> None:
+    """The server that `nereus llm serve` starts, and whatever else takes the setting over from the environment."""
+    child = (
+        TRY
+        + "\noffline.inherit()\nprint(json.dumps([offline.blocked(), tried(WAYS['tcp']), tried(WAYS['udp'])]))"
+    )
+    code = f"""
+import subprocess
+from nereus.models.llm.serving import plan
+offline.enforce(load_settings())
+child = subprocess.run([sys.executable, "-c", {child!r}], capture_output=True, text=True).stdout.splitlines()[-1]
+os.makedirs("model", exist_ok=True)
+open("model/config.json", "w").write("{{}}")
+how = plan("model", engine="transformers", gpu=False)
+print(json.dumps([json.loads(child), how.command[2], how.environment]))
+"""
+    (tmp_path / "nereus.toml").write_text('offline = true\noffline_hosts = ["192.0.2.9"]\n')
+    (held, tcp, udp), start, environment = run(f"os.chdir({str(tmp_path)!r})\n{code}", tmp_path)
+    assert held
+    assert tcp.startswith("refused")
+    assert udp.startswith("refused")
+    assert "nereus.offline.inherit()" in start
+    assert environment["HF_HUB_OFFLINE"] == environment["DO_NOT_TRACK"] == "1"
 
 
 def test_this_machine_and_hosts_that_are_named_are_let_through(tmp_path: Path) -> None:
