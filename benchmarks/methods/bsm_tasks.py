@@ -6,8 +6,8 @@
 `--rpi`: the set RPI1807 of IPMiner (xypan1232/IPMiner, ncRNA-protein; no licence file, so it is not shipped). `--scan`: the
 mutational scan of TEM-1 of Stiffler et al. 2015, as facebookresearch/esm has it (examples/variant-prediction/data, MIT).
 `--genome`: see `benchmarks.methods.bsm`. Pairs of one entry of the PDB are never cut. Controls: counts of 3-mers and 2-mers for
-pairs, BLOSUM62 for mutations, and for both a network of equal shape that was never trained. Parts that are not named keep their
-stored figures.
+pairs, BLOSUM62 for mutations, and for both a network of equal shape that was never trained. Parts that are not named, and
+arms that are stored at equal scale, keep their figures.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import itertools
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from nereus.models.evaluation.splits import group_split
 from nereus.models.sequences.alphabets import problems
 from nereus.models.sequences.bsm import BSM
 from nereus.models.sequences.bsm.config import Mix, Round
+from nereus.models.training import Session
 
 SEED = 0
 ALONE = (Round(mix=(Mix(single=1),), share=1.0, rate=1.0, end_rate=0.1),)
@@ -96,8 +98,10 @@ def kmers(texts: pd.Series, alphabet: str, size: int) -> np.ndarray:
     return found / np.maximum(found.sum(1, keepdims=True), 1)
 
 
-def rna_pairs(table: pd.DataFrame, scale: dict[str, Any], device: str) -> dict[str, Any]:
-    """Accuracy on a fifth of the entries of the PDB: fine-tuned, from vectors, from counts of words."""
+def rna_pairs(
+    table: pd.DataFrame, scale: dict[str, Any], device: str, known: dict[str, Any], folder: Path | None
+) -> Iterator[dict[str, Any]]:
+    """Accuracy on a fifth of the entries of the PDB, arm by arm: fine-tuned, from vectors, from counts of words."""
     parts = group_split(table["entry"].tolist(), (0.8, 0.0, 0.2), seed=SEED)
     learn, judge = parts.train, parts.test
     y = table["binds"].to_numpy()
@@ -110,29 +114,35 @@ def rna_pairs(table: pd.DataFrame, scale: dict[str, Any], device: str) -> dict[s
     )  # fmt: skip
     shared = {**scale["settings"], "rounds": ALONE, "random_state": SEED, "device": device}
 
-    def model(**more: Any) -> BSM:
-        return BSM(
-            **{**shared, "tokens": scale["pretraining"], "finetuning__epochs": scale["epochs"], **more}
-        )
+    def fitted(arm: str, targets: np.ndarray | None, **more: Any) -> BSM:
+        settings = {**shared, "tokens": scale["pretraining"], "finetuning__epochs": scale["epochs"], **more}
+        session = Session(checkpoints=None if folder is None else folder / arm)
+        return BSM(**settings).fit(X.iloc[learn].reset_index(drop=True), targets, session=session)
 
-    words = np.hstack([kmers(table["rna"], "ACGU", 3), kmers(table["protein"], RESIDUES, 2)])
-    answers = {"kmers": _linear(words, y, learn, judge)}
-    own = model().fit(X.iloc[learn].reset_index(drop=True), y[learn])
-    answers["bsm"] = own.predict(X.iloc[judge]).astype(float)
-    for name, settings in (("vectors", {}), ("random_vectors", UNTRAINED)):
-        vectors = model(**settings).fit(X.iloc[learn].reset_index(drop=True)).embed(X)
-        answers[name] = _linear(vectors, y, learn, judge)
-    accuracy = {name: float((found == y[judge]).mean()) for name, found in answers.items()}
-    accuracy["majority"] = float(max(y[judge].mean(), 1 - y[judge].mean()))
-    return {
-        "pairs": len(table),
-        "learned": len(learn),
-        "judged": len(judge),
-        "entries_judged": int(table["entry"].iloc[judge].nunique()),
-        "accuracy": accuracy,
-        "gains": {f"bsm_over_{name}": accuracy["bsm"] - accuracy[name] for name in accuracy if name != "bsm"},
-        "losses": own.history_.losses,
-    }
+    def answers(arm: str) -> np.ndarray:
+        if arm == "kmers":
+            words = np.hstack([kmers(table["rna"], "ACGU", 3), kmers(table["protein"], RESIDUES, 2)])
+            return _linear(words, y, learn, judge)
+        if arm == "bsm":
+            return fitted(arm, y[learn]).predict(X.iloc[judge]).astype(float)
+        vectors = fitted(arm, None, **(UNTRAINED if arm == "random_vectors" else {})).embed(X)
+        return _linear(vectors, y, learn, judge)
+
+    accuracy = {"majority": float(max(y[judge].mean(), 1 - y[judge].mean())), **known.get("accuracy", {})}
+    for arm in ("kmers", "bsm", "random_vectors", "vectors"):
+        if arm not in accuracy:
+            accuracy[arm] = float((answers(arm) == y[judge]).mean())
+        own = accuracy.get("bsm")
+        yield {
+            "pairs": len(table),
+            "learned": len(learn),
+            "judged": len(judge),
+            "entries_judged": int(table["entry"].iloc[judge].nunique()),
+            "accuracy": dict(accuracy),
+            "gains": {}
+            if own is None
+            else {f"bsm_over_{name}": own - one for name, one in accuracy.items() if name != "bsm"},
+        }
 
 
 def _linear(X: np.ndarray, y: np.ndarray, learn: np.ndarray, judge: np.ndarray) -> np.ndarray:
@@ -162,18 +172,23 @@ def read_scan(file: Path) -> tuple[str, pd.DataFrame]:
     return wild_type, pd.DataFrame(rows, columns=["sequence", "effect", "blosum62"])
 
 
-def fitness(scan: Path, genome: Path, scale: dict[str, Any], device: str) -> dict[str, Any]:
+def fitness(
+    scan: Path, genome: Path, scale: dict[str, Any], device: str, known: dict[str, Any], folder: Path | None
+) -> Iterator[dict[str, Any]]:
     """Spearman of likelihoods with measured effects, without a label, beside BLOSUM62 and a network that was never trained."""
     wild_type, table = read_scan(scan)
     table = table.sample(min(scale["variants"], len(table)), random_state=SEED)
     shared = {**scale["settings"], "rounds": MIXED, "codons": (8, 60), "random_state": SEED, "device": device}
     rows = corpus(genes_of(genome))
-    found = {"blosum62": float(spearmanr(table["blosum62"], table["effect"]).statistic)}
-    for name, settings in (("bsm", {"tokens": scale["tokens"]}), ("random_network", UNTRAINED)):
-        model = BSM(**{**shared, **settings}).fit(rows)
-        said = model.score(pd.DataFrame({"sequence": table["sequence"], "modality": "protein"}))
-        found[name] = float(spearmanr(said, table["effect"]).statistic)
-    return {"residues": len(wild_type), "variants": len(table), **found}
+    found = {"residues": len(wild_type), "variants": len(table), **known}
+    found["blosum62"] = float(spearmanr(table["blosum62"], table["effect"]).statistic)
+    for name, settings in (("random_network", UNTRAINED), ("bsm", {"tokens": scale["tokens"]})):
+        if name not in found:
+            session = Session(checkpoints=None if folder is None else folder / name)
+            model = BSM(**{**shared, **settings}).fit(rows, session=session)
+            said = model.score(pd.DataFrame({"sequence": table["sequence"], "modality": "protein"}))
+            found[name] = float(spearmanr(said, table["effect"]).statistic)
+        yield dict(found)
 
 
 def main() -> None:
@@ -188,6 +203,10 @@ def main() -> None:
     parser.add_argument("--scale", choices=list(SCALES), default="cpu")
     parts = ("rna_pairs", "fitness")
     parser.add_argument("--part", nargs="+", choices=parts, default=list(parts))
+    parser.add_argument(
+        "--checkpoints", type=Path, help="folder from which a training goes on that was ended"
+    )
+    parser.add_argument("--again", action="store_true", help="also run arms that are stored")
     given = parser.parse_args()
     scale = SCALES[given.scale]
     stored = StoredParts(
@@ -198,14 +217,21 @@ def main() -> None:
         "C. diphtheriae NCTC 11397 (RefSeq NZ_LN831026, public domain)",
     ).read(where={"name": given.scale, "settings": scale["settings"]})
     for part in given.part:
-        with stored.timed(part):
-            stored.figures[part] = (
-                rna_pairs(read_pairs(given.rpi), scale, given.device)
-                if part == "rna_pairs"
-                else fitness(given.scan, given.genome, scale, given.device)
-            )
-        stored.write([SEED])
-        print(json.dumps(stored.figures[part], indent=1, default=float), flush=True)
+        known = {} if given.again else stored.figures.get(part, {})
+        folder = None if given.checkpoints is None else given.checkpoints / part
+        found = (
+            rna_pairs(read_pairs(given.rpi), scale, given.device, known, folder)
+            if part == "rna_pairs"
+            else fitness(given.scan, given.genome, scale, given.device, known, folder)
+        )
+        while True:
+            with stored.timed(part, since=stored.seconds.get(part, 0.0) if known else 0.0):
+                one = next(found, None)
+            if one is None:
+                break
+            known = stored.figures[part] = one
+            stored.write([SEED])
+            print(json.dumps(one, indent=1, default=float), flush=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from benchmarks.stored_parts import StoredParts
 from benchmarks.truth.results import data_folder
 from nereus.models.evaluation.generation import diversity
 from nereus.models.molecules.utgdiff import UTGDiff
+from nereus.models.training import Session
 
 SCALES: dict[str, dict[str, Any]] = {
     "cpu": {
@@ -38,7 +39,9 @@ SCALES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def one_seed(folder: Path, scale: dict[str, Any], device: str, seed: int) -> dict[str, Any]:
+def one_seed(
+    folder: Path, scale: dict[str, Any], device: str, seed: int, checkpoints: Path | None
+) -> dict[str, Any]:
     """Train once, choose a temperature, and judge it."""
     molecules = small_molecules(folder)
     order = np.random.default_rng(seed).permutation(len(molecules))
@@ -48,7 +51,11 @@ def one_seed(folder: Path, scale: dict[str, Any], device: str, seed: int) -> dic
     )
     started = time.process_time()
     settings = {**scale["settings"], "device": device, "training__epochs": scale["epochs"]}
-    model = UTGDiff(random_state=seed, **settings).fit([facts(one) for one in learned], learned)
+    model = UTGDiff(random_state=seed, **settings).fit(
+        [facts(one) for one in learned],
+        learned,
+        session=Session(checkpoints=None if checkpoints is None else checkpoints / str(seed)),
+    )
     seconds = time.process_time() - started
     tried = []
     for temperature in scale["temperatures"]:
@@ -81,6 +88,9 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--scale", choices=list(SCALES), default="cpu")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument(
+        "--checkpoints", type=Path, help="folder from which a training goes on that was ended"
+    )
     given = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
     folder, scale = data_folder(given.data), SCALES[given.scale]
@@ -93,7 +103,7 @@ def main() -> None:
     for seed in given.seeds:
         runs = [one for one in stored.figures.get("runs", []) if one["seed"] != seed]
         with stored.timed(f"seed {seed}"):
-            runs.append(one_seed(folder, scale, given.device, seed))
+            runs.append(one_seed(folder, scale, given.device, seed, given.checkpoints))
         stored.figures = {
             "chosen": {"temperature": float(np.mean([one["chosen"]["temperature"] for one in runs]))},
             "judged": pd.DataFrame([one["judged"] for one in runs]).mean().to_dict(),

@@ -193,6 +193,28 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
         vectors = self.embed(X)
         return pd.DataFrame(vectors, index=table.index, columns=[f"e{i}" for i in range(vectors.shape[1])])
 
+    def explain_table(
+        self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]], *, parts: int = 10
+    ) -> pd.DataFrame:
+        """What the predictions for a table rest on: how each changes without a part of its object.
+
+        Parameters
+        ----------
+        table, columns
+            See `predict_table`.
+        parts
+            Most parts of a row.
+
+        Returns
+        -------
+        DataFrame
+            See `nereus.models.explaining.explained`.
+        """
+        from nereus.models.explaining import explained
+
+        self._require_fitted()
+        return explained(self, table, columns, parts)
+
     def _from_table(self, table: pd.DataFrame, columns: Mapping[str, list[str]]) -> tuple[Any, Any]:
         """`X` and `y` of a table. The default: one column of objects, and the target columns where they are named."""
         objects = table[columns[self.card.inputs[0].name][0]].tolist()
@@ -344,6 +366,22 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
     def can(cls, verb: Verb) -> bool:
         """Whether the method has a verb."""
         return verb in cls.card.verbs
+
+    def _require_alike(self, given: Method[Any], settings: Sequence[str]) -> None:
+        """Refuse a pre-trained method that differs in one of these settings.
+
+        Raises
+        ------
+        InputError
+            With the setting that would fit.
+        """
+        for name in settings:
+            if (own := getattr(self.config, name)) != (other := getattr(given.config, name)):
+                raise InputError(
+                    f"the pre-trained method has {name} {other!r}, here is {own!r}",
+                    where=str(getattr(self.config, "pretrained", "")),
+                    mend=f"set {name}={other!r}",
+                )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         twin = type(self)(self.config)

@@ -40,6 +40,8 @@ class Verb(StrEnum):
     """An order within groups of rows."""
     SELECT = "select"
     """Which rows to measure next."""
+    EXPLAIN = "explain"
+    """The parts of each row that its prediction rests on."""
     FRAGMENT = "fragment"
     """The parts of each row."""
     SCORE = "score"

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from nereus.errors import InputError, ToolError
 from nereus.models.config import TrainingOptions
 from nereus.models.training import checkpoint
+from nereus.models.training.compiling import compiled
 from nereus.models.training.device import derive_seed, seeded
 from nereus.models.training.session import Session
 
@@ -143,6 +144,16 @@ class _Loop:
     def run(self) -> History:
         first = self._restore()
         was_training = self.network.training
+        with compiled(self.network, self.options.compile):
+            self._epochs(first)
+        if self.best:
+            self._put(self.best)
+        elif self.average:
+            self._put(self.average)
+        self.network.train(was_training)
+        return self.history
+
+    def _epochs(self, first: int) -> None:
         for epoch in range(first, self.options.epochs):
             if self._worn_out():
                 self.history.stopped_early = True
@@ -154,12 +165,6 @@ class _Loop:
             if (epoch + 1) % self.options.checkpoint_every == 0 or epoch + 1 == self.options.epochs:
                 self._keep(epoch + 1)
             self.session.tell(epoch + 1, self.options.epochs, losses)
-        if self.best:
-            self._put(self.best)
-        elif self.average:
-            self._put(self.average)
-        self.network.train(was_training)
-        return self.history
 
     # ------------------------------------------------------------------ one epoch
 

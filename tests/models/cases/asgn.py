@@ -9,7 +9,7 @@ import pandas as pd
 from rdkit import Chem
 
 from tests.models.cases.case import Bad, Case
-from tests.models.cases.molecules import OTHERS, SMILES
+from tests.models.cases.molecules import OTHERS, SMILES, others
 
 LENGTH = np.array([float(len(one)) for one in SMILES])
 FEW = np.where(np.arange(len(SMILES)) % 2 == 0, LENGTH, np.nan)
@@ -46,6 +46,7 @@ CASE = Case(
         "predict": lambda m: m.predict(OTHERS),  # type: ignore[attr-defined]
         "select": lambda m: m.select([*OTHERS, *SMILES], n=4),  # type: ignore[attr-defined]
         "embed": lambda m: m.embed(OTHERS),  # type: ignore[attr-defined]
+        "explain": lambda m: m.explain_table(*others()),
     },
     table=lambda: (
         pd.DataFrame({"structure": SMILES, "length": np.where(np.arange(24) < 18, LENGTH, np.nan)}),

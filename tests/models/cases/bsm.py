@@ -66,6 +66,9 @@ CASE = Case(
         "score": lambda m: m.score(ASKED),  # type: ignore[attr-defined]
         "embed": lambda m: m.embed(ASKED),  # type: ignore[attr-defined]
         "generate": lambda m: m.generate(ASKED, n=2, letters=4),  # type: ignore[attr-defined]
+        "explain": lambda m: m.explain_table(
+            ASKED, {"sequence": "sequence", "modality": "modality"}, parts=3
+        ),
     },
     table=_table,
     bad={

@@ -82,6 +82,7 @@ CASE = Case(
     asks={
         "predict": lambda m: m.predict(complexes()),  # type: ignore[attr-defined]
         "rank": lambda m: m.rank(complexes()),  # type: ignore[attr-defined]
+        "explain": lambda m: m.explain_table(contents(), {"ligand": "pose", "pocket": "structure"}, parts=2),
     },
     table=lambda: (twelve().copy(), dict(COLUMNS)),
     told={"types": ["Ki"] * 4 + ["IC50"] * 4},

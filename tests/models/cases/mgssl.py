@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.models.cases.case import Bad, Case
-from tests.models.cases.molecules import ALCOHOL, OTHERS, SMILES, labelled_molecules
+from tests.models.cases.molecules import ALCOHOL, OTHERS, SMILES, labelled_molecules, others
 
 CASE = Case(
     settings={"width": 8, "layers": 2, "training": {"epochs": 2}, "finetuning": {"epochs": 2}},
@@ -14,6 +14,7 @@ CASE = Case(
         "predict": lambda m: m.predict_proba(OTHERS),  # type: ignore[attr-defined]
         "embed": lambda m: m.embed(OTHERS),  # type: ignore[attr-defined]
         "fragment": lambda m: m.fragment(OTHERS),  # type: ignore[attr-defined]
+        "explain": lambda m: m.explain_table(*others()),
     },
     table=lambda: (labelled_molecules()[0], {"smiles": "structure", "target": ["active"]}),
     bad={

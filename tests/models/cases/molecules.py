@@ -18,3 +18,8 @@ OTHERS = ["CCCCCO", "CCCCCN", "CC(C)CO", "CC(C)CN", "OCc1ccccc1"]
 
 def labelled_molecules() -> tuple[pd.DataFrame, dict[str, Any]]:
     return pd.DataFrame({"structure": SMILES, "active": ALCOHOL}), {"smiles": "structure", "target": "active"}
+
+
+def others() -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A table of molecules to ask about."""
+    return pd.DataFrame({"structure": OTHERS}), {"smiles": "structure"}

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from tests.models.cases.case import Bad, Case
-from tests.models.cases.molecules import ALCOHOL, OTHERS, SMILES, labelled_molecules
+from tests.models.cases.molecules import ALCOHOL, OTHERS, SMILES, labelled_molecules, others
 
 CASE = Case(
     settings={"width": 8, "layers": 2, "shots": 2, "episodes": 2, "tasks": 3, "training": {"epochs": 2}},
     data=lambda: (SMILES, ALCOHOL),
-    asks={"predict": lambda m: m.predict_proba(OTHERS), "embed": lambda m: m.embed(OTHERS)},  # type: ignore[attr-defined]
+    asks={
+        "predict": lambda m: m.predict_proba(OTHERS),  # type: ignore[attr-defined]
+        "embed": lambda m: m.embed(OTHERS),  # type: ignore[attr-defined]
+        "explain": lambda m: m.explain_table(*others()),
+    },
     table=labelled_molecules,
     bad={
         "unreadable SMILES": Bad(lambda m: m.fit(["CCO", "C1CC"], [1, 0]), r"row 1: 'C1CC'"),

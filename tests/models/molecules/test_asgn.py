@@ -32,6 +32,7 @@ from nereus.models.molecules.asgn.transport import balanced_labels, balanced_pla
 from nereus.models.molecules.graphs.conformers import in_space
 from nereus.models.tables import answer
 from nereus.models.training import Session, TrainingCancelled
+from tests.models.cases import trained
 from tests.models.cases.asgn import CASE, FEW, LENGTH, placed
 from tests.models.cases.molecules import OTHERS, SMILES
 
@@ -636,6 +637,23 @@ def test_structures_of_a_table_are_used_where_there_are_some() -> None:
     table.loc[1, "block"] = "nonsense"
     with pytest.raises(InputError, match="row 1 is no mol block"):
         model.predict_table(table, {"smiles": "smiles", "structure": "block"})
+
+
+def test_a_mol_block_that_cannot_be_read_is_a_row_that_is_told() -> None:
+    table = pd.DataFrame({"smiles": ["CCO", "CCN", "CCC"], "block": [None, "no block", None]})
+    columns = {"smiles": "smiles", "structure": "block"}
+    found = answer(trained("asgn"), Verb.PREDICT, table, columns)
+    assert found["problem"].tolist() == ["", "is no mol block that RDKit can read", ""]
+    assert found["prediction"].isna().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("verb", [Verb.PREDICT, Verb.EMBED, Verb.EXPLAIN])
+def test_a_table_of_which_no_molecule_can_be_used_says_why(verb: Verb) -> None:
+    table = pd.DataFrame({"smiles": ["CBr", "CCI"]})
+    with pytest.raises(
+        InputError, match="none of 2 molecules can be used; row 0 has Br, which training did not see"
+    ):
+        answer(trained("asgn"), verb, table, {"smiles": "smiles"})
 
 
 def test_bonds_need_no_conformer_and_composition_may_be_the_reference() -> None:

@@ -20,8 +20,8 @@ from nereus.models.molecules.mbp.complexes import Posed, pack_free, pack_posed, 
 from nereus.models.molecules.mbp.features import BOUND, gaussians
 from nereus.models.molecules.mbp.learning import AssayLearning, even_batches
 from nereus.models.molecules.mbp.measurements import Partners, measurements
-from nereus.models.molecules.mbp.method import letters_of
 from nereus.models.molecules.mbp.network import MBPNetwork
+from nereus.models.molecules.mbp.proteins import letters_of
 from nereus.models.molecules.mbp.structures import read_pocket
 from nereus.models.tables import answer
 from tests.models.cases.mbp import COLUMNS, FOLDER, affinities, complexes, contents

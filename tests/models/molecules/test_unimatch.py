@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -12,6 +15,7 @@ from nereus.models.molecules.unimatch import UniMatch
 from nereus.models.molecules.unimatch.config import UniMatchConfig
 from nereus.models.molecules.unimatch.episodes import one_hot
 from nereus.models.molecules.unimatch.network import Matching, UniMatchNetwork
+from tests.models.cases import trained
 from tests.models.cases.molecules import ALCOHOL, OTHERS, SMILES
 
 TINY = {"width": 8, "layers": 2, "shots": 2, "episodes": 2, "tasks": 3, "training": {"epochs": 2}}
@@ -98,6 +102,20 @@ def test_a_query_does_not_see_the_others() -> None:
     np.testing.assert_allclose(together, alone, atol=1e-6)
     with pytest.raises(InputError, match="meta-trained, not adapted"):
         UniMatch(**TINY).meta_fit(SMILES, RELATED).predict_proba(OTHERS)
+
+
+def test_queries_that_are_in_the_support_are_told(tmp_path: Path) -> None:
+    model = trained("unimatch")
+    model.save(tmp_path)
+    table = pd.DataFrame(
+        {"s": ["OCC", "CCCCCCCN"]}
+    )  # the first is the support's CCO, written the other way round
+    for one in (model, UniMatch.load(tmp_path)):
+        found = one.predict_table(table, {"smiles": "s"})
+        assert found["note"].tolist() == ["is in the support: answered from its own label among others", ""]
+        assert "note" not in one.predict_table(table[1:], {"smiles": "s"})
+        with pytest.warns(UserWarning, match="1 of 2 molecules are in the support"):
+            one.predict_proba(table["s"].tolist())  # type: ignore[attr-defined]
 
 
 def test_draws_of_the_benchmark_leave_queries_out_of_supports() -> None:

@@ -16,7 +16,7 @@ CARD = Card(
     purpose="Few measured and many unmeasured molecules: predicts properties from both, and says which molecules to measure "
     "next, those that lie farthest from all that is known.",
     task="active semi-supervised regression",
-    verbs=(Verb.PREDICT, Verb.SELECT, Verb.EMBED),
+    verbs=(Verb.PREDICT, Verb.SELECT, Verb.EMBED, Verb.EXPLAIN),
     inputs=(
         Column(
             name="smiles",

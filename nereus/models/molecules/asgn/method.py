@@ -28,7 +28,7 @@ from nereus.models.molecules.asgn.rounds import Rounds, properties, vectors
 from nereus.models.molecules.asgn.scaling import Scale
 from nereus.models.molecules.asgn.selection import Choice, k_centres
 from nereus.models.molecules.asgn.structures import Structures, read_structures
-from nereus.models.molecules.asgn.tables import all_rows, chosen_rows, molecules_of
+from nereus.models.molecules.asgn.tables import all_rows, chosen_rows, molecules_of, unreadable_blocks
 from nereus.models.molecules.labels import property_values
 from nereus.models.training import Session
 from nereus.models.training.device import derive_seed, seeded
@@ -154,15 +154,7 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
     def _read(self, X: Any, y: Any) -> tuple[Structures, np.ndarray, list[str], list[str]]:
         """Molecules, values (molecules, targets), names of the targets, and what is to be told."""
         structures = self._structures(X)
-        notes = []
-        if structures.problems:
-            row, why = next(iter(structures.problems.items()))
-            notes.append(f"{len(structures.problems)} molecules cannot be used, first row {row}: {why}")
-        if structures.cut:
-            notes.append(f"{structures.cut} molecules have several parts, of which the largest is taken")
-        if structures.made:
-            how = "and relaxed in MMFF94" if self.config.relax else "and not relaxed"
-            notes.append(f"conformers were made for {structures.made} molecules {how}")
+        notes = structures.notes(self.config.relax)
         if y is None:
             return structures, np.full((len(structures), 1), np.nan), [], notes
         labels = property_values(y, structures.given)[structures.rows]
@@ -183,12 +175,12 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
 
     def _structures(self, X: Any) -> Structures:
         """Molecules as they are read; one that cannot be used is an error, unless they were read before."""
-        return X if isinstance(X, Structures) else _strict(self.read(X))
+        return X if isinstance(X, Structures) else self.read(X).whole()
 
     def _asked(self, X: Any) -> Structures:
         """Molecules that a trained method is asked about, all of whose elements it knows."""
         self._require_fitted()
-        return _strict(self._structures(X).known(self.elements_))
+        return self._structures(X).known(self.elements_).whole()
 
     def _keep(self, rounds: Rounds, names: list[str], notes: list[str]) -> None:
         labelled = rounds.labelled
@@ -305,6 +297,13 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
         named = columns.get("target", [])
         return self.read(molecules_of(table, columns)), table[named] if named else None
 
+    def unreadable_rows(
+        self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]
+    ) -> dict[int, str]:
+        """See `Method.unreadable_rows`: mol blocks that are none."""
+        named = {role: [one] if isinstance(one, str) else list(one) for role, one in columns.items() if one}
+        return unreadable_blocks(table, named)
+
     def predict_table(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> pd.DataFrame:
         """See `Method.predict_table`: ``prediction`` of the first target, and ``prediction_<target>`` of each of several."""
         structures = self._of_table(table, columns)
@@ -385,18 +384,6 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
         self.network_.load_state_dict(
             {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
         )
-
-
-def _strict(structures: Structures) -> Structures:
-    """All molecules, or an error that names one."""
-    if structures.problems:
-        row, why = next(iter(structures.problems.items()))
-        raise InputError(
-            f"{len(structures.problems)} of {structures.given} molecules cannot be used; row {row} {why}",
-            where="asgn",
-            mend="correct or remove these rows; tables leave them out and tell",
-        )
-    return structures
 
 
 def _flat(column: np.ndarray) -> bool:

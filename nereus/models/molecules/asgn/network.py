@@ -84,6 +84,10 @@ class Backbone(nn.Module):
             z = z + interaction(z, pairs, basis)
         return z, pairs
 
+    def hot(self) -> list[nn.Module]:
+        """What `torch.compile` is worth for: the layers. How many pairs there are is told by the batch."""
+        return list(self.interactions)
+
     def pool(self, z: Tensor, graph: GraphBatch) -> Tensor:
         """Vectors of molecules, (molecules, width)."""
         return mean_pool(z, graph) if self.readout == "mean" else sum_pool(z, graph)

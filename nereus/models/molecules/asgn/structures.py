@@ -89,6 +89,13 @@ class Structures:
             for one, symbols in found.items()
         }
         kept = np.setdiff1d(np.arange(len(self)), list(found))
+        if not len(kept):
+            row, why = next(iter(problems.items()))
+            raise InputError(
+                f"none of {self.given} molecules can be used; row {row} {why}",
+                where="asgn",
+                mend="ask about molecules like those of training, or train again with these",
+            )
         return Structures(
             self.graphs.take(kept),
             [self.names[one] for one in kept],
@@ -98,6 +105,30 @@ class Structures:
             self.made,
             self.cut,
         )
+
+    def whole(self) -> Structures:
+        """All molecules, or an error that names one that cannot be used."""
+        if self.problems:
+            row, why = next(iter(self.problems.items()))
+            raise InputError(
+                f"{len(self.problems)} of {self.given} molecules cannot be used; row {row} {why}",
+                where="asgn",
+                mend="correct or remove these rows; tables leave them out and tell",
+            )
+        return self
+
+    def notes(self, relaxed: bool) -> list[str]:
+        """What was done that a user should know."""
+        notes = []
+        if self.problems:
+            row, why = next(iter(self.problems.items()))
+            notes.append(f"{len(self.problems)} molecules cannot be used, first row {row}: {why}")
+        if self.cut:
+            notes.append(f"{self.cut} molecules have several parts, of which the largest is taken")
+        if self.made:
+            how = "and relaxed in MMFF94" if relaxed else "and not relaxed"
+            notes.append(f"conformers were made for {self.made} molecules {how}")
+        return notes
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Structures:
         """Some of the molecules, by their number here."""

@@ -14,26 +14,36 @@ from nereus.models.molecules.asgn.selection import Choice
 from nereus.models.molecules.asgn.structures import Structures
 from nereus.models.tables import PROBLEM
 
+_NO_BLOCK = "is no mol block that RDKit can read"
+
 
 def molecules_of(table: pd.DataFrame, columns: Mapping[str, list[str]]) -> list[Any]:
     """Molecules of the column of structures where it has one, else SMILES, one a row."""
     objects: list[Any] = table[columns["smiles"][0]].tolist()
-    if placed := columns.get("structure"):
-        for row, block in enumerate(table[placed[0]].tolist()):
-            if isinstance(block, str) and block.strip():
-                objects[row] = _molecule(block, row)
+    for row, block in _blocks(table, columns).items():
+        found = _molecule(block)
+        if found is None:
+            raise InputError(f"row {row} {_NO_BLOCK}", where="structure", mend="correct or empty it")
+        objects[row] = found
     return objects
 
 
-def _molecule(block: str, row: int) -> Chem.Mol:
+def unreadable_blocks(table: pd.DataFrame, columns: Mapping[str, list[str]]) -> dict[int, str]:
+    """Row numbers whose mol block cannot be read, with the reason."""
+    return {row: _NO_BLOCK for row, one in _blocks(table, columns).items() if _molecule(one) is None}
+
+
+def _blocks(table: pd.DataFrame, columns: Mapping[str, list[str]]) -> dict[int, str]:
+    """Texts of mol blocks by row number."""
+    placed = columns.get("structure")
+    cells = table[placed[0]].tolist() if placed else []
+    return {row: one for row, one in enumerate(cells) if isinstance(one, str) and one.strip()}
+
+
+def _molecule(block: str) -> Chem.Mol | None:
     """A molecule from the text of a mol block."""
     with rdBase.BlockLogs():
-        found = Chem.MolFromMolBlock(block, removeHs=False)
-    if found is None:
-        raise InputError(
-            f"row {row} is no mol block that RDKit can read", where="structure", mend="correct or empty it"
-        )
-    return found
+        return Chem.MolFromMolBlock(block, removeHs=False)
 
 
 def all_rows(table: pd.DataFrame, structures: Structures, found: Mapping[str, np.ndarray]) -> pd.DataFrame:

@@ -33,6 +33,10 @@ class TeacherState(nn.Module):
         self.register_buffer("assigned", torch.zeros(molecules, dtype=torch.int64, device=device))
         self.register_buffer("age", torch.zeros((), dtype=torch.int64, device=device))
 
+    def hot(self) -> list[nn.Module]:
+        """See `Backbone.hot`."""
+        return self.teacher.backbone.hot()
+
 
 class Teaching:
     """An `Objective` of the training loop over all molecules.

@@ -44,8 +44,10 @@ class BondConvolution(nn.Module):
         """(atoms, width) to (atoms, width); `bonds` as `bond_counts` gives them."""
         sends, receives = graph.edge_index
         tables = torch.cat([cast(nn.Embedding, table).weight for table in self.bonds])
-        summed = torch.addmm(h, bonds.to(h.dtype), tables.to(h.dtype)).index_add(0, receives, h[sends])
-        return cast(Tensor, self.perceptron(summed))
+        summed = torch.addmm(h, bonds.to(h.dtype), tables.to(h.dtype))
+        # Under autocast the product is in half the precision of its terms.
+        heard = h[sends].to(summed.dtype)
+        return cast(Tensor, self.perceptron(summed.index_add(0, receives, heard)))
 
 
 def bond_counts(graph: GraphBatch, bond_classes: tuple[int, ...]) -> Tensor:

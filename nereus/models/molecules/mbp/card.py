@@ -16,7 +16,7 @@ CARD = Card(
     purpose="How strongly do these ligands bind, and in which order? From poses in a pocket, or from structural formulae with or "
     "without the protein's sequence; assays of several types and laboratories are learned from together.",
     task="affinity regression, ranking",
-    verbs=(Verb.PREDICT, Verb.RANK),
+    verbs=(Verb.PREDICT, Verb.RANK, Verb.EXPLAIN),
     inputs=(
         Column(
             name="smiles",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
+from nereus.errors import InputError
 from nereus.models.molecules.mbp.network import Head, MBPNetwork
 
 OPPONENTS = 256
@@ -48,3 +51,39 @@ def wins(network: MBPNetwork, head: str, z: Tensor) -> np.ndarray:
     met = (~own).sum(1)
     mean = better.masked_fill(own, 0).sum(1) / met.clamp(min=1)
     return np.asarray(torch.where(met > 0, mean, 0.5).cpu(), dtype=np.float64)
+
+
+def require_comparable(groups: pd.Series, heads: np.ndarray, by: str) -> None:
+    """Refuse groups in which there is nothing to compare, or whose members are asked for of different types.
+
+    Parameters
+    ----------
+    groups, heads
+        Group of each row, and the head that answers it, (n,).
+    by
+        Types may be mixed where values are compared, not where the relation of one type is asked.
+    """
+    if len(groups) and groups.map(groups.value_counts()).max() < 2:
+        raise InputError(
+            "every group has a single member: there is nothing to rank",
+            where=f"group {groups.iloc[0]!r}",
+            mend="name the column that tells what is compared, as assay or group",
+        )
+    for name, rows in groups.groupby(groups).indices.items():
+        if by == "relation" and len(set(heads[rows])) > 1:
+            raise InputError(
+                f"types {sorted(set(heads[rows]))} are asked for in one group",
+                where=f"group {name!r}",
+                mend="ask for one type a group",
+            )
+
+
+def mean_wins(
+    network: MBPNetwork, z: Mapping[str, Tensor], groups: pd.Series, heads: np.ndarray
+) -> np.ndarray:
+    """`wins` of every row within its group, by the head that answers it, (n,)."""
+    found = np.zeros(len(groups))
+    for rows in groups.groupby(groups).indices.values():
+        read = z[str(heads[rows[0]])]
+        found[rows] = wins(network, str(heads[rows[0]]), read[torch.as_tensor(rows, device=read.device)])
+    return found

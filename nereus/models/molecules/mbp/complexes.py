@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -281,6 +281,15 @@ def read_all(
 
 
 # ------------------------------------------------------------------ graphs
+
+
+def pack_read(
+    read: list[list[Chem.Mol]] | list[list[Posed]], targets: np.ndarray, variant: Variant, config: MBPConfig
+) -> PackedComplexes:
+    """What `read_all` gave, as graphs."""
+    if variant == "structure":
+        return pack_posed(cast(list[list[Posed]], read), targets, config)
+    return pack_free(cast(list[list[Chem.Mol]], read), targets)
 
 
 def pack_free(molecules: Sequence[Sequence[Chem.Mol]], targets: np.ndarray) -> PackedComplexes:

@@ -252,6 +252,10 @@ class MBPNetwork(nn.Module):
         )  # fmt: skip
         self.heads = nn.ModuleDict({name: Head(width, config.dropout) for name in head_names(config.heads)})
 
+    def hot(self) -> list[nn.Module]:
+        """What `torch.compile` is worth for: the networks within ligand and protein, and that of contacts."""
+        return [self.ligand, *([self.protein] if self.variant == "structure" else []), self.contact]
+
     def contacts(self, batch: ComplexBatch, extra: Tensor | None = None) -> Tensor:
         """Vectors of all contacts, (contacts, width).
 

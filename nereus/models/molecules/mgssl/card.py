@@ -16,7 +16,7 @@ CARD = Card(
     purpose="A library of molecules without labels, and few labelled ones: the network learns from all structures first, then "
     "from the labels. Also cuts molecules into motifs, and gives other methods an encoder that knows molecules.",
     task="pre-training, classification",
-    verbs=(Verb.PREDICT, Verb.EMBED, Verb.FRAGMENT),
+    verbs=(Verb.PREDICT, Verb.EMBED, Verb.FRAGMENT, Verb.EXPLAIN),
     inputs=(
         Column(
             name="smiles",

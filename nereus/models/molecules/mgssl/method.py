@@ -93,7 +93,7 @@ class MGSSL(ClassifierMixin, Method[MGSSLConfig]):  # type: ignore[misc]
         identity = hashlib.sha256("\n".join(smiles).encode())
         if self.config.pretrained is not None:
             given = MGSSL.load(self.config.pretrained)
-            self._require_same_shape(given)
+            self._require_alike(given, ("width", "layers", "order", "rules"))
             identity.update(given.to_bytes())
             network, vocabulary, before = given.network_.to(self.device), given.vocabulary_, History()
         else:
@@ -168,15 +168,6 @@ class MGSSL(ClassifierMixin, Method[MGSSLConfig]):  # type: ignore[misc]
             parameters=[*network.encoder.parameters(), *network.classifier.parameters()],
             identity=identity + hashlib.sha256(labels.tobytes()).hexdigest(),
         )
-
-    def _require_same_shape(self, given: MGSSL) -> None:
-        for name in ("width", "layers", "order", "rules"):
-            if (own := getattr(self.config, name)) != (other := getattr(given.config, name)):
-                raise InputError(
-                    f"the pre-trained method has {name} {other!r}, here is {own!r}",
-                    where=str(self.config.pretrained),
-                    mend=f"set {name}={other!r}",
-                )
 
     @property
     def classes_(self) -> np.ndarray:

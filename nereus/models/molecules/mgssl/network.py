@@ -39,6 +39,10 @@ class MGSSLNetwork(nn.Module):
         self.bond = nn.Linear(config.width, TYPED.bond_classes[0])
         self.classifier = nn.Linear(config.width, tasks) if tasks else None
 
+    def hot(self) -> list[nn.Module]:
+        """What `torch.compile` is worth for: the encoder; trees are walked level by level."""
+        return [self.encoder]
+
     def grow(self, graph: GraphBatch, tree: TreeBatch) -> Grown:
         """What the generator answers; a motif's vector is the sum of its atoms' vectors."""
         atoms = self.encoder(graph)[-1]

@@ -97,8 +97,9 @@ def gradient_weights(
             for gradient, one in zip(found, shared, strict=True)
         ]
         rows.append(torch.cat([one.flatten() for one in parts]))
-    gradients = torch.stack(rows)
-    gram = (gradients @ gradients.T).cpu().numpy()  # one small transfer a step
+    gradients = torch.stack(rows).float()
+    with torch.autocast(gradients.device.type, enabled=False):  # products of gradients need all their digits
+        gram = (gradients @ gradients.T).cpu().numpy()  # one small transfer a step
     if unit:
         length = np.sqrt(np.maximum(np.diag(gram), np.finfo(gram.dtype).tiny))
         gram = gram / np.outer(length, length)

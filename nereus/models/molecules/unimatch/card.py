@@ -16,7 +16,7 @@ CARD = Card(
     purpose="A new assay with two to a few hundred labels: ten actives and ten inactives are enough to rank a library. "
     "Better the more related assays there are to learn from.",
     task="few-shot classification",
-    verbs=(Verb.PREDICT, Verb.EMBED),
+    verbs=(Verb.PREDICT, Verb.EMBED, Verb.EXPLAIN),
     inputs=(
         Column(name="smiles", kind="smiles", about="molecules, one SMILES a row"),
         Column(

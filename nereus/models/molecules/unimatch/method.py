@@ -10,6 +10,7 @@ paper takes over.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 _BLOCK = 512
 """Molecules that are encoded at a time."""
+_EQUAL = 1e-5
+"""Distance of two molecules' vectors, in parts of a vector's length, below which they are one molecule: sums round."""
+_KNOWN = "is in the support: answered from its own label among others"
 
 
 class UniMatch(ClassifierMixin, Method[UniMatchConfig]):  # type: ignore[misc]
@@ -185,13 +189,30 @@ class UniMatch(ClassifierMixin, Method[UniMatchConfig]):  # type: ignore[misc]
     # ------------------------------------------------------------------ asking
 
     def predict_proba(self, X: Sequence[str]) -> np.ndarray:
-        """Probabilities of being inactive and active, (n, 2)."""
+        """Probabilities of being inactive and active, (n, 2).
+
+        Molecules that are in the support are answered from their own label among others; this is told as a warning.
+        """
         self._require_support()
         queries = self._vectors(list(X))
+        if known := int(self._in_support(queries).sum()):
+            warnings.warn(
+                f"{known} of {len(X)} molecules are in the support: they are answered from their own labels",
+                stacklevel=2,
+            )
+        return self._probabilities(queries)
+
+    def _probabilities(self, queries: Tensor) -> np.ndarray:
         w = self.network_.adapt(self.support_, self.labels_)
         with torch.no_grad():
             logits = self.network_.answer(w, queries, self.support_, self.labels_)
         return np.asarray(logits.softmax(1).cpu(), dtype=np.float64)
+
+    def _in_support(self, queries: Tensor) -> np.ndarray:
+        """Which molecules have the vectors of one of the support, (n,)."""
+        a, b = (one.transpose(0, 1).flatten(1) for one in (queries, self.support_))
+        apart = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+        return np.asarray((apart <= _EQUAL * b.norm(dim=1).mean()).cpu())
 
     def predict(self, X: Sequence[str]) -> np.ndarray:
         """The more likely class of each molecule, (n,)."""
@@ -238,11 +259,15 @@ class UniMatch(ClassifierMixin, Method[UniMatchConfig]):  # type: ignore[misc]
         return self.fit(X, y, related=related, session=session)
 
     def predict_table(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> pd.DataFrame:
-        """See `Method.predict_table`: the probability of being active."""
+        """See `Method.predict_table`: the probability of being active; ``note``, only where molecules are in the support."""
         import pandas as pd
 
+        self._require_support()
         X, _ = self._from_table(table, self._checked_columns(table, columns, training=False))
-        return pd.DataFrame({"prediction": self.predict_proba(X)[:, 1]}, index=table.index)
+        queries = self._vectors(X)
+        found = pd.DataFrame({"prediction": self._probabilities(queries)[:, 1]}, index=table.index)
+        known = self._in_support(queries)
+        return found.assign(note=np.where(known, _KNOWN, "")) if known.any() else found
 
     # ------------------------------------------------------------------ keeping
 

@@ -142,6 +142,10 @@ class UniMatchNetwork(nn.Module):
             else None
         )
 
+    def hot(self) -> list[nn.Module]:
+        """What `torch.compile` is worth for: the encoder. Matching is differentiated twice, which it cannot."""
+        return [self.encoder]
+
     def encode(self, graph: GraphBatch) -> Tensor:
         """Vectors of molecules at every level, (levels, molecules, width)."""
         levels = self.encoder(graph)[-self.levels :]

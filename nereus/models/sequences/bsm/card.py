@@ -16,7 +16,7 @@ CARD = Card(
     purpose="Sequences of DNA, RNA and proteins, best with what belongs together (an annotated genome): likelihoods of sequences "
     "and variants, how well a gene and a protein fit each other, vectors for other models, and properties from labels.",
     task="language model, pairs, transfer",
-    verbs=(Verb.PREDICT, Verb.SCORE, Verb.EMBED, Verb.GENERATE),
+    verbs=(Verb.PREDICT, Verb.SCORE, Verb.EMBED, Verb.GENERATE, Verb.EXPLAIN),
     inputs=(
         Column(
             name="sequence", kind="sequence", about="letters of DNA, RNA or a protein, one sequence a row"

@@ -8,7 +8,6 @@ BSM: Small but Powerful Biological Sequence Model for Genes and Proteins. arXiv:
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,8 +18,8 @@ from torch import Tensor, nn
 from nereus.errors import InputError
 from nereus.models.base import Method
 from nereus.models.card import ColumnKind
-from nereus.models.sequences.alphabets import Biosequence, Modality, problems, read_sequences
-from nereus.models.sequences.bsm import scoring, tokenizer
+from nereus.models.sequences.alphabets import Modality, problems
+from nereus.models.sequences.bsm import scoring
 from nereus.models.sequences.bsm.card import CARD
 from nereus.models.sequences.bsm.comparing import compared
 from nereus.models.sequences.bsm.config import BSMConfig
@@ -28,17 +27,15 @@ from nereus.models.sequences.bsm.examples import Examples, documents, read_examp
 from nereus.models.sequences.bsm.finetuning import Finetuning, padded
 from nereus.models.sequences.bsm.generation import continuations
 from nereus.models.sequences.bsm.network import BSMNetwork
+from nereus.models.sequences.bsm.pairs import Demonstrations, pair_likelihood, pair_of
 from nereus.models.sequences.bsm.rounds import judges, run_rounds
 from nereus.models.sequences.bsm.targets import Targets
+from nereus.models.sequences.bsm.vectors import ROWS, pooled
 from nereus.models.sequences.families import families
 from nereus.models.training import History, Session, train
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_ROWS = 32
-"""Rows that are embedded or predicted at a time."""
-Demonstrations = Sequence[tuple[str, str]]
 
 
 class BSM(Method[BSMConfig]):
@@ -90,7 +87,7 @@ class BSM(Method[BSMConfig]):
         network, mixes = BSMNetwork(self.config), []
         if self.config.pretrained is not None:
             given = BSM.load(self.config.pretrained)
-            self._require_same_shape(given)
+            self._require_alike(given, ("layers", "width", "heads", "widening", "rope_base"))
             identity += hashlib.sha256(given.to_bytes()).hexdigest()
             network.load_state_dict(given.network_.state_dict(), strict=False)
             mixes = list(given.mixes_)
@@ -128,15 +125,6 @@ class BSM(Method[BSMConfig]):
             identity=identity + hashlib.sha256(numbers.tobytes()).hexdigest(),
         )
         return [{"finetuning" if name == "total" else name: v for name, v in e.items()} for e in done.losses]
-
-    def _require_same_shape(self, given: BSM) -> None:
-        for name in ("layers", "width", "heads", "widening", "rope_base"):
-            if (own := getattr(self.config, name)) != (other := getattr(given.config, name)):
-                raise InputError(
-                    f"the pre-trained method has {name} {other!r}, here is {own!r}",
-                    where=str(self.config.pretrained),
-                    mend=f"set {name}={other!r}",
-                )
 
     # ------------------------------------------------------------------ asking
 
@@ -186,7 +174,7 @@ class BSM(Method[BSMConfig]):
         """Log-probability of the second sequence of each pair after demonstrations and the first, nats, (pairs,)."""
         import pandas as pd
 
-        first, second = zip(*[_pair(one) for one in pairs], strict=True)
+        first, second = zip(*[pair_of(one) for one in pairs], strict=True)
         return self.score(pd.DataFrame({"sequence": second, "partner": first}), demonstrations=demonstrations)
 
     @torch.no_grad()
@@ -204,16 +192,7 @@ class BSM(Method[BSMConfig]):
         if pooling not in ("mean", "last"):
             raise InputError(f"pooling is {pooling!r}", where="embed", mend="it is mean or last")
         given = documents(read_examples(X, self.config), self.config)
-        found = []
-        for start in range(0, len(given), _ROWS):
-            tokens, numbers = padded(given[start : start + _ROWS], self.device)
-            vectors = network.vectors(tokens, numbers)
-            if pooling == "last":
-                found.append(vectors[torch.arange(len(tokens)), numbers.sum(1) - 1])
-            else:
-                letters = (tokens >= len(tokenizer.SPECIAL)).unsqueeze(-1)
-                found.append((vectors * letters).sum(1) / letters.sum(1))
-        return np.asarray(torch.cat(found).float().cpu())
+        return pooled(network, given, pooling, self.device)
 
     def generate(
         self,
@@ -259,52 +238,8 @@ class BSM(Method[BSMConfig]):
     def _likelihood(
         self, X: Any, partner: str, strands: str, demonstrations: Demonstrations
     ) -> scoring.Likelihood:
-        network = self._fitted()
-        if partner not in ("given", "joined", "ignored") or strands not in ("given", "both"):
-            raise InputError(
-                f"partner={partner!r}, strands={strands!r}",
-                where="score",
-                mend="partner is given, joined or ignored; strands is given or both",
-            )
         examples = read_examples(X, self.config)
-        own = examples.partners or [None] * len(examples)
-        if examples.partners is None and (partner == "joined" or demonstrations):
-            raise InputError(
-                "a pair is asked for, and one sequence is given",
-                where="score",
-                mend="name the column of partners",
-            )
-        first = [[] if one is None or partner == "ignored" else [one] for one in own]
-        shown = self._shown(demonstrations, examples)
-        found = scoring.likelihood(
-            network,
-            examples.sequences,
-            [[*shown, *one] for one in first],
-            self.config,
-            both_strands=strands == "both",
-        )
-        if partner != "joined":
-            return found
-        known = {row: one for row, one in enumerate(own) if one is not None}
-        rows = list(known)
-        alone = scoring.likelihood(
-            network,
-            list(known.values()),
-            [shown for _ in rows],
-            self.config,
-        )
-        found.log_likelihood[rows] += alone.log_likelihood
-        found.letters[rows] += alone.letters
-        return found
-
-    def _shown(self, demonstrations: Demonstrations, asked: Examples) -> list[Biosequence]:
-        """Demonstrations, of the kinds that the first pair that is asked for has."""
-        texts = [text for one in demonstrations for text in _pair(one)]
-        partner = next((one for one in asked.partners or [] if one is not None), None)
-        if not texts or partner is None:
-            return []
-        kinds = [partner.modality, asked.sequences[0].modality] * len(demonstrations)
-        return read_sequences(texts, kinds, "demonstrations")[0]
+        return pair_likelihood(self._fitted(), examples, self.config, partner, strands, demonstrations)
 
     def _answers(self, X: Any) -> tuple[Targets, Tensor]:
         network = self._fitted()
@@ -317,8 +252,8 @@ class BSM(Method[BSMConfig]):
         given = documents(read_examples(X, self.config), self.config)
         with torch.no_grad():
             parts = [
-                network.answers(*padded(given[start : start + _ROWS], self.device)).cpu()
-                for start in range(0, len(given), _ROWS)
+                network.answers(*padded(given[start : start + ROWS], self.device)).cpu()
+                for start in range(0, len(given), ROWS)
             ]
         return self.targets_, torch.cat(parts)
 
@@ -460,11 +395,3 @@ class BSM(Method[BSMConfig]):
         self.targets_ = None if facts["targets"] is None else Targets(**facts["targets"])
         self.network_ = BSMNetwork(self.config, 0 if self.targets_ is None else self.targets_.outputs)
         self.network_.load_state_dict({name.removeprefix("network."): one for name, one in tensors.items()})
-
-
-def _pair(given: Any) -> tuple[str, str]:
-    if isinstance(given, str) or len(given) != 2:
-        raise InputError(
-            f"a pair is asked for, got {json.dumps(given)[:60]}", where="pairs", mend="give (first, second)"
-        )
-    return given[0], given[1]

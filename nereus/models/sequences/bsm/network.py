@@ -42,6 +42,10 @@ class BSMNetwork(nn.Module):
         self.decoder = LlamaForCausalLM(shape)
         self.head: nn.Linear | None = nn.Linear(config.width, outputs) if outputs else None
 
+    def hot(self) -> list[nn.Module]:
+        """What `torch.compile` is worth for: the decoder."""
+        return [self.decoder.model]
+
     def vectors(self, tokens: Tensor, documents: Tensor) -> Tensor:
         """Vectors of the last layer, (rows, length, width).
 
