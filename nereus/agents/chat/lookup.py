@@ -212,7 +212,25 @@ def columns_named(text: str, columns: Sequence[str]) -> list[Found]:
 
 
 _WEAK = frozenset(
-    {"at", "of", "the", "and", "in", "ng", "l", "csf", "score", "id", "is", "no", "to", "for", "on"}
+    {
+        "at",
+        "of",
+        "the",
+        "and",
+        "in",
+        "ng",
+        "l",
+        "csf",
+        "score",
+        "id",
+        "is",
+        "no",
+        "to",
+        "for",
+        "on",
+        "sample",
+        "samples",
+    }
 )
 
 

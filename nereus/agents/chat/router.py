@@ -67,7 +67,7 @@ def understood(text: str, vocabulary: Vocabulary) -> Routed:
         calls += [one for one in found if one not in calls]
     if missed and len(missed) < len(_parts(asked)):
         whole = _by_rules(asked, vocabulary)
-        if whole is not None and {name for name, _ in whole} == {name for name, _ in calls}:
+        if whole is not None and _says_more(whole, calls):
             calls, missed = whole, []  # it was one question
     if not calls:
         found = _by_rules(asked, vocabulary)
@@ -104,6 +104,14 @@ def _by_rules(part: str, vocabulary: Vocabulary) -> list[Call] | None:
         if found is not None:
             return found
     return None
+
+
+def _says_more(whole: list[Call], parts: list[Call]) -> bool:
+    """Whether a question read as a whole asks the same as its parts, and more of it."""
+    if [name for name, _ in whole] != [name for name, _ in parts]:
+        return False
+    own = [{key: one for key, one in args.items() if key != "about"} for _, args in whole]
+    return own != [{key: one for key, one in args.items() if key != "about"} for _, args in parts]
 
 
 def _contradiction(calls: list[Call]) -> str:

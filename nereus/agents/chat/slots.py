@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from nereus.agents.chat.lookup import folded, words
+from nereus.agents.chat.lookup import folded, parts_of, words
 from nereus.agents.chat.vocabulary import RUN, Vocabulary
 
 NUMBERS = {
@@ -53,6 +53,29 @@ _COMMON = frozenset({
     "your", "happen", "happens", "happened", "exactly", "really", "actually", "seem", "seems", "anything",
     "something", "everything", "nothing",
 })  # fmt: skip
+
+
+NO_GENES = frozenset(
+    {
+        "PCA",
+        "FDR",
+        "LLM",
+        "CSV",
+        "SMILES",
+        "OK",
+        "AD",
+        "MCI",
+        "VSN",
+        "CSF",
+        "CI",
+        "ID",
+        "MS",
+        "UMAP",
+        "DNA",
+        "RNA",
+        "PDF",
+    }
+)
 
 
 def runs_named(text: str) -> list[str]:
@@ -121,17 +144,7 @@ def entity_named(text: str, vocabulary: Vocabulary) -> str:
         if entities.find(word):
             return word
     for word in candidates:
-        if _looks_named(word) and word not in (
-            "PCA",
-            "FDR",
-            "LLM",
-            "CSV",
-            "SMILES",
-            "OK",
-            "AD",
-            "MCI",
-            "VSN",
-        ):
+        if _looks_named(word) and word not in NO_GENES:
             return word
     return ""
 
@@ -156,7 +169,20 @@ def entities_named(text: str, vocabulary: Vocabulary, most: int = 4) -> list[str
         if len(word) <= _LONGEST_NAME and not word.isdigit() and (_looks_named(word) or not is_english(word)):
             for hit in entities.find(word)[:1] if entities.knows(word) else ():
                 found.setdefault(hit.key, word)
+            if (
+                found
+                and not entities.knows(word)
+                and _looks_named(word)
+                and not _of_the_sheet(word, vocabulary)
+            ):
+                found.setdefault(word, word)  # so that the answer can say that it was not tested
     return list(found.values())[:most]
+
+
+def _of_the_sheet(word: str, vocabulary: Vocabulary) -> bool:
+    """Whether a word that looks like a gene is one of the sample sheet, or of every analysis."""
+    named = [*vocabulary.columns(), *(one for known in vocabulary.levels().values() for one in known)]
+    return word in NO_GENES or any(folded(word) in parts_of(one) for one in named)
 
 
 _GENES_TOO = frozenset({

@@ -256,7 +256,8 @@ def _again(turn: Turn, args: AgainArgs) -> Outcome:
             lines.append(f"- now: {name} is no longer tested (too few values are left).")
         else:
             lines.append(f"- now: {row_text(turn, run_id, *after, row, name)}")
-            lines.append("\n" + _verdict(before[2], after[2], row, name))
+            fewer = bool(follow.subset or follow.exclude_samples)
+            lines.append("\n" + _verdict(before[2], after[2], row, name, fewer))
     sources = turn.sources(run_id)
     if "q" in after[2].columns:
         now_significant = turn.book.cite(
@@ -276,8 +277,8 @@ def _again(turn: Turn, args: AgainArgs) -> Outcome:
     return Outcome(text="\n".join(lines), names=tuple(dict.fromkeys(names)), notices=notices, run_id=run_id)
 
 
-def _verdict(before: Any, after: Any, row: str, name: str) -> str:
-    """Whether it is still there, in words."""
+def _verdict(before: Any, after: Any, row: str, name: str, fewer: bool = False) -> str:
+    """Whether it is still there, in words. With fewer samples, what is not significant is not shown to be gone."""
 
     def value(table: Any, column: str) -> float | None:
         found = table.loc[table.iloc[:, 0].astype(str) == row, column] if column in table.columns else []
@@ -297,6 +298,12 @@ def _verdict(before: Any, after: Any, row: str, name: str) -> str:
         return f"**Yes.** {name} still goes the same way and is significant; the effect is {size}."
     if q_was is not None and q_was > LEVEL:
         return f"**It was not there before, and is not now**: {name} is significant in neither."
+    if fewer:
+        size = "about as large" if abs(now_) >= 0.75 * abs(was) else "smaller"
+        return (
+            f"**It cannot be told from fewer samples**: {name} keeps its direction and the effect is {size}, but it is not "
+            "significant there. That is no proof that it is gone."
+        )
     return f"**Not any more.** {name} keeps its direction but is no longer significant."
 
 

@@ -320,7 +320,7 @@ def _to_forget(turn: Turn, args: ForgetArgs) -> list[Note]:
 def _forget_cost(turn: Turn, args: ForgetArgs) -> Cost:
     if not args.all_of_them:
         return Cost()
-    return Cost(ask=True, why=f"Forget all notes ({len(turn.desk.recall('', MOST_NOTES))}).")
+    return Cost(ask=True, why=f"Forget all notes ({len(_to_forget(turn, args))}).")
 
 
 THINGS = (

@@ -57,7 +57,8 @@ def reanalyse_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
     return [("reanalyse", args)]
 
 
-_UP_TO = r"([\w'’-]+(?: [\w'’-]+){0,4}?)"
+_NO_LINK = r"(?!(?:in|among|within|for|on|with|only|just|alone)\b)[\w'’-]+"
+_UP_TO = rf"({_NO_LINK}(?: {_NO_LINK}){{0,4}}?)"
 _END = r"(?=$|[,;?.!]| after\b| when\b| if\b| and\b| adjust| still\b| as well| too\b)"
 _RESTRICTS = (
     re.compile(rf"\b(?:in|among|within|for|on|with) {_UP_TO} (?:only|alone){_END}", re.IGNORECASE),
