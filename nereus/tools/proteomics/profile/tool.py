@@ -40,6 +40,7 @@ from nereus.tools.proteomics.profile.measured import (
     residual_kurtosis,
 )
 from nereus.tools.proteomics.profile.notices import Notice, notice_data, notice_design
+from nereus.tools.proteomics.profile.shared_numbers import notice_shared_numbers
 from nereus.tools.proteomics.profile.outcome import count_events, outcome_table, time_of_event
 from nereus.tools.proteomics.profile.pulldowns import pulldown_table
 from nereus.tools.proteomics.profile.sheet import column_table, named_subject, sheet_columns
@@ -73,7 +74,7 @@ class ProfileParams(Params):
 
 @tool(
     "profile_dataset",
-    version="4",
+    version="5",
     summary="What the data set is: roles of columns, unit of analysis, what can be compared, and what would mislead.",
     outputs=(
         "dataset:dataset",
@@ -211,6 +212,7 @@ def profile_dataset(dataset: AnnData, params: ProfileParams, *, seed: int) -> Re
     kind = kind_of(dataset, facts, organelles, pulldowns)
     scale, scale_why = looks_logged(X)
     notice_design(notices, columns, contrasts, confounding, unit, obs)
+    notice_shared_numbers(notices, unit_X, unit_obs, columns, unit, seed)
     notice_data(notices, X, samples, scale, scale_why, facts, dataset, linkage, unit)
     notice_table = pd.DataFrame(
         sorted(dict.fromkeys(notices), key=lambda row: (["refuse", "warning", "info"].index(row[1]), row[0])),
