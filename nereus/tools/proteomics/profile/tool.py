@@ -40,9 +40,9 @@ from nereus.tools.proteomics.profile.measured import (
     residual_kurtosis,
 )
 from nereus.tools.proteomics.profile.notices import Notice, notice_data, notice_design
-from nereus.tools.proteomics.profile.shared_numbers import notice_shared_numbers
 from nereus.tools.proteomics.profile.outcome import count_events, outcome_table, time_of_event
 from nereus.tools.proteomics.profile.pulldowns import pulldown_table
+from nereus.tools.proteomics.profile.shared_numbers import notice_shared_numbers
 from nereus.tools.proteomics.profile.sheet import column_table, named_subject, sheet_columns
 from nereus.tools.proteomics.profile.unit import Unit, find_unit
 from nereus.tools.proteomics.quality import looks_logged, sample_statistics
