@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 
 from nereus import __version__
 from nereus.api import langgraph as langgraph_protocol
 from nereus.api import openai, page, problems
-from nereus.api.access import Gate
+from nereus.api.access import AskedFirst, Gate
 from nereus.api.langgraph.service import open_graphs
 from nereus.api.mcp import endpoint as mcp
 from nereus.api.openapi import described
@@ -107,6 +108,7 @@ def create_app(settings: Settings, host: str = "127.0.0.1", signals: Signals | N
         lifespan=life,
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
+        openapi_url=None,  # made in a thread instead: it takes a second, which streams would notice
         generate_unique_id_function=_name,
     )
     local = host in LOOPBACK
@@ -114,6 +116,7 @@ def create_app(settings: Settings, host: str = "127.0.0.1", signals: Signals | N
     problems.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
+    app.add_middleware(AskedFirst)
     app.add_middleware(BodyLimit, upload_bytes=settings.serve_upload_mb * 2**20)
     if settings.serve_origins:
         app.add_middleware(CORSMiddleware, **CROSS_ORIGIN, allow_origins=list(settings.serve_origins))
@@ -125,6 +128,11 @@ def create_app(settings: Settings, host: str = "127.0.0.1", signals: Signals | N
 
         app.add_middleware(MeasuredRequests, signals=signals)
     app.openapi = described(app)  # type: ignore[method-assign]
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def description() -> Response:
+        return JSONResponse(app.openapi())
+
     return app
 
 

@@ -5,7 +5,9 @@ Plain ASGI, so that streams are not held up.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any
@@ -43,6 +45,10 @@ CROSS_ORIGIN: dict[str, Any] = {
 }
 """What pages of origins that the settings name may ask and read. They show a token: no cookie is taken from them."""
 _UPLOADS = ("/api/datasets",)
+SILENT_S = 60.0
+"""Longest that the next part of a request is waited for."""
+SLOWEST = 1024
+"""Bytes a second below which a request is given up, after that time."""
 
 
 class SecureHeaders:
@@ -122,7 +128,7 @@ def _name(url: str) -> str:
 
 
 class BodyLimit:
-    """Refuse requests that are larger than they need to be, as soon as that is known.
+    """Refuse requests that are larger or slower than they need to be, as soon as that is known.
 
     Parameters
     ----------
@@ -139,40 +145,72 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._upload_bytes if scope["path"].rstrip("/") in _UPLOADS else MAX_BODY
+        limit = self._upload_bytes if is_upload(scope) else MAX_BODY
         told = Headers(scope=scope).get("content-length", "")
-        too_large = problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the request is larger than {limit // 2**20} MiB",
-            mend="NEREUS_SERVE_UPLOAD_MB sets the limit of uploads",
-            headers={"connection": "close"},
-        )
         if told.isdigit() and int(told) > limit:
-            await too_large(scope, receive, send)
+            await _too_large(limit)(scope, receive, send)
             return
-        seen, answered = 0, False
+        began = time.monotonic()
+        seen, answered, whole = 0, False, False
+        refusal: ASGIApp | None = None
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, whole, refusal
+            if whole:  # what comes now is that the client has gone
+                return await receive()
+            try:
+                async with asyncio.timeout(SILENT_S):
+                    message = await receive()
+            except TimeoutError:
+                refusal = _too_slow()
+                raise _NotTaken from None
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
+                whole = not message.get("more_body", False)
+                spent = time.monotonic() - began
                 if seen > limit:
-                    raise _TooLarge
+                    refusal = _too_large(limit)
+                elif not whole and spent > SILENT_S and seen < SLOWEST * spent:
+                    refusal = _too_slow()
+                if refusal is not None:
+                    raise _NotTaken
             return message
 
         async def noted(message: Message) -> None:
             nonlocal answered
-            if seen > limit and not answered:  # what the application makes of a body that was cut
+            if refusal is not None and not answered:  # what the application makes of a body that was cut
                 return
             answered = answered or message["type"] == "http.response.start"
             await send(message)
 
-        with contextlib.suppress(_TooLarge):
+        with contextlib.suppress(_NotTaken):
             await self._app(scope, counted, noted)
-        if seen > limit and not answered:
-            await too_large(scope, receive, send)
+        if refusal is not None and not answered:
+            await refusal(scope, receive, send)
 
 
-class _TooLarge(Exception):
-    """More came than was allowed."""
+def is_upload(scope: Scope) -> bool:
+    """Whether a request brings a file."""
+    return scope["method"] == "POST" and scope["path"].rstrip("/") in _UPLOADS
+
+
+def _too_large(limit: int) -> ASGIApp:
+    return problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"the request is larger than {limit // 2**20} MiB",
+        mend="NEREUS_SERVE_UPLOAD_MB sets the limit of uploads",
+        headers={"connection": "close"},
+    )
+
+
+def _too_slow() -> ASGIApp:
+    return problem(
+        HTTPStatus.REQUEST_TIMEOUT,
+        f"nothing came for {SILENT_S:.0f} s, or less than {SLOWEST} bytes a second",
+        mend="send the request again",
+        headers={"connection": "close"},
+    )
+
+
+class _NotTaken(Exception):
+    """More came than was allowed, or too little."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from nereus.errors import StoreError
 from nereus.memory.database.engine import Database, now
 from nereus.memory.database.models import EventRow, RunRow
 from nereus.memory.records import RUN_ENDED, Event
+from nereus.memory.rows import in_parts
 
 _EVENTS = cast(Table, EventRow.__table__)
 _RUNS = cast(Table, RunRow.__table__)
@@ -161,6 +162,15 @@ class EventStream:
                 connection.execute(select(_RUNS.c.last_seq).where(_RUNS.c.id == run_id)).scalar_one_or_none()
                 or 0
             )
+
+    def newest(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Tell the numbers of the newest events of several runs."""
+        found: dict[str, int] = {}
+        with self._database.read() as connection:
+            for part in in_parts(run_ids):
+                query = select(_RUNS.c.id, _RUNS.c.last_seq).where(_RUNS.c.id.in_(part))
+                found |= {row.id: row.last_seq for row in connection.execute(query)}
+        return found
 
     def follow(
         self, run_id: str, after: int = 0, poll_s: float = 0.1, stop: Callable[[], bool] | None = None

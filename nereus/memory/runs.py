@@ -7,6 +7,7 @@ after a crash writes the same rows once more, and nothing is doubled or lost.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -73,10 +74,13 @@ class RunRepository(Plans, Findings, Graphs, Approvals):
         """Store a new run and return it with its id.
 
         An empty ``header.id`` becomes ``r`` + first 10 digits of the fingerprint + ``-`` + a counter, so
-        the id does not depend on the time. A given id that exists already is left as it is.
+        the id does not depend on the time. A given id that exists already is left as it is. Owners count for themselves:
+        nobody sees from a number that another has asked the same of the same data.
         """
         header = header if header.started else header.model_copy(update={"started": now()})
         stem = f"r{header.fingerprint[:10]}"
+        if owner != LOCAL:
+            stem = f"r{hashlib.sha256(f'{owner} {header.fingerprint}'.encode()).hexdigest()[:10]}"
         with self.database.write() as connection:
             number = 1
             while True:
@@ -195,10 +199,25 @@ class RunRepository(Plans, Findings, Graphs, Approvals):
         if owner is not None:
             query = query.where(_RUNS.c.owner == owner)
         if before is not None:
-            made = select(_RUNS.c.created_at).where(_RUNS.c.id == before).scalar_subquery()
-            query = query.where(tuple_(_RUNS.c.created_at, _RUNS.c.id) < tuple_(made, literal(before)))
+            made = select(_RUNS.c.created_at).where(_RUNS.c.id == before)
+            if owner is not None:  # another's run tells nothing, not even when it was made
+                made = made.where(_RUNS.c.owner == owner)
+            earlier = tuple_(_RUNS.c.created_at, _RUNS.c.id)
+            query = query.where(earlier < tuple_(made.scalar_subquery(), literal(before)))
         with self.database.read() as connection:
             return [RunHeader.model_validate_json(row.document) for row in connection.execute(query)]
+
+    def used(self, owner: str) -> tuple[int, float, dict[str, float]]:
+        """How many runs an owner has, the seconds that they took, and what they used of their budgets."""
+        count, wall_s, used = 0, 0.0, dict[str, float]()
+        query = select(_RUNS.c.document).where(_RUNS.c.owner == owner)
+        with self.database.read() as connection:
+            for (document,) in connection.execute(query):
+                header = json.loads(document)
+                count, wall_s = count + 1, wall_s + header["wall_s"]
+                for name, amount in header["used"].items():
+                    used[name] = used.get(name, 0.0) + amount
+        return count, wall_s, used
 
     def last_run(self, resumable: bool = False) -> RunHeader | None:
         """Find the newest run; with `resumable` the newest that may be taken up again."""

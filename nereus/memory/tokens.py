@@ -17,7 +17,8 @@ from nereus.memory.database.server_tables import TokenRow
 
 SCOPES = ("read", "write", "admin")
 """``read`` sees what is one's own; ``write`` starts, answers, cancels and uploads; ``admin`` sees what all do."""
-_PREFIX = "nrs_"
+PREFIX = "nrs_"
+"""How every token begins."""
 _TOKENS = cast(Table, TokenRow.__table__)
 _SEEN_EVERY = timedelta(minutes=1)
 
@@ -87,7 +88,7 @@ class Tokens:
             )
         if days is not None and not days > 0:
             raise InputError(f"a token that lasts {days} days has ended", where="token", mend="give days > 0")
-        secret = _PREFIX + secrets.token_urlsafe(32)
+        secret = PREFIX + secrets.token_urlsafe(32)
         ends = None if days is None else (datetime.now(UTC) + timedelta(days=days)).isoformat()
         token = Token(
             id=f"t{secrets.token_hex(6)}",

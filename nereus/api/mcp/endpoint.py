@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PATH = "/mcp"
 SESSION_IDLE_S = 30 * 60
+OF_ONE_OWNER = 100
+"""Sessions that one owner may have open: nobody keeps others out."""
 _CALLER = "nereus.caller"
 _METHODS = ("GET", "POST", "DELETE")
 _reader = caller_with("read")
@@ -44,16 +46,16 @@ class Sessions:
         self._app = app
         self._tasks = tasks
         self._lock = anyio.Lock()
-        self._manager: StreamableHTTPSessionManager | None = None
+        self._managers: dict[str, StreamableHTTPSessionManager] = {}
 
-    async def manager(self) -> StreamableHTTPSessionManager:
-        """What hands requests to sessions."""
+    async def manager(self, owner: str) -> StreamableHTTPSessionManager:
+        """What hands requests to the sessions of an owner."""
         async with self._lock:
-            if self._manager is None:
+            if owner not in self._managers:
                 made = await run_sync(self._made)  # loading takes a second, which others need not wait for
                 await self._tasks.start(self._run, made)
-                self._manager = made
-            return self._manager
+                self._managers[owner] = made
+            return self._managers[owner]
 
     def _made(self) -> StreamableHTTPSessionManager:
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -61,7 +63,7 @@ class Sessions:
         from nereus.api.mcp import server
 
         return StreamableHTTPSessionManager(
-            server.build(self._who), session_idle_timeout=SESSION_IDLE_S, max_sessions=1000
+            server.build(self._who), session_idle_timeout=SESSION_IDLE_S, max_sessions=OF_ONE_OWNER
         )
 
     async def _run(
@@ -106,8 +108,9 @@ class _Endpoint:
         if answer is not None:
             await answer(scope, receive, send)
             return
-        manager = await cast(Sessions, request.app.state.mcp).manager()
-        scope["user"] = _user(cast(Caller, scope[_CALLER]))
+        caller = cast(Caller, scope[_CALLER])
+        manager = await cast(Sessions, request.app.state.mcp).manager(caller.owner)
+        scope["user"] = _user(caller)
         await manager.handle_request(scope, receive, send)
 
     async def _refusal(self, request: Request, scope: Scope) -> JSONResponse | None:

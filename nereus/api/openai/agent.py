@@ -5,6 +5,7 @@ An answer is sent when it is whole: its numbers are filled in from evidence afte
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -26,23 +27,32 @@ if TYPE_CHECKING:
 PATIENCE_S = 240.0
 """Longest that an answer waits for a run; clients give up after ten minutes."""
 _YES = frozenset(
-    {
+    [
         "yes",
         "y",
+        "yep",
+        "yeah",
         "ok",
         "okay",
         "sure",
         "go",
-        "go ahead",
+        "ahead",
         "approve",
+        "approved",
         "accept",
-        "do it",
-        "please do",
+        "do",
+        "proceed",
+        "confirm",
+        "confirmed",
+        "continue",
         "ja",
         "oui",
-    }
+        "si",
+    ]
 )
-_NO = frozenset({"no", "n", "stop", "reject", "ignore", "don't", "do not", "nein", "non"})
+_NO = frozenset(["no", "n", "nope", "stop", "reject", "ignore", "don't", "not", "cancel", "nein", "non"])
+_BESIDE = frozenset({"it", "please"})
+_WORD = re.compile(r"[\w']+")
 
 
 @dataclass(frozen=True)
@@ -190,9 +200,22 @@ async def _input(graph: Any, config: dict[str, Any], new: Sequence[Said]) -> Any
     if not requests:
         return {"messages": [_message(one) for one in new if one.role != "tool"]}
     text = next((one.text for one in reversed(new) if one.role == "user"), "")
-    plain = text.strip().rstrip(".!").lower()
-    kind = "accept" if plain in _YES else "ignore" if plain in _NO else "response"
+    kind = meaning(text)
     return Command(resume=[{"type": kind, "args": text if kind == "response" else None} for _ in requests])
+
+
+def meaning(text: str) -> str:
+    """What an answer to a request means: ``accept``, ``ignore``, or ``response`` where it says more than yes or no.
+
+    Examples
+    --------
+    >>> [meaning(one) for one in ("Yes, please.", "OK - go ahead!", "No, don't.", "stop", "yes, but without age", "it")]
+    ['accept', 'accept', 'ignore', 'ignore', 'response', 'response']
+    """
+    words = set(_WORD.findall(text.lower().replace("\u2019", "'"))) - _BESIDE
+    if words and words <= _YES:
+        return "accept"
+    return "ignore" if words & _NO and words <= _NO | {"do"} else "response"
 
 
 def _message(said: Said) -> AnyMessage:

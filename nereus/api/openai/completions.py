@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -15,17 +16,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from nereus.api.access import State, Writer
+from nereus.api.openai.again import answers_of
 from nereus.api.openai.agent import Answered, Asking, Doing, Event, turn
 from nereus.api.openai.client_tools import checked, turn_with_tools
 from nereus.api.openai.faults import OpenAIRoute, Wrong, document, documented
 from nereus.api.openai.models import CHAT, RULES, known
 from nereus.api.openai.said import Said, heard
-from nereus.api.openai.usage import Usage, cut, usage_of
+from nereus.api.openai.usage import Usage, before, cut, usage_of
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=OpenAIRoute)
 
 THREAD_HEADERS = ("x-nereus-thread", "x-openwebui-chat-id")
 PING_S = 15
+STATUS_S = 2.0
+"""How long a stream waits to begin, so that a fault can be told with a status."""
 _THREAD = re.compile(r"[\w.:@-]{1,128}")
 _PIECE = re.compile(r"\s*\S+\s*")
 _WORDS = 8
@@ -48,6 +52,7 @@ class CompletionRequest(BaseModel):
     response_format: dict[str, Any] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     metadata: dict[str, str] | None = None
     user: str | None = None
 
@@ -105,10 +110,10 @@ async def create_completion(asked: CompletionRequest, request: Request, state: S
     if asked.stream:
         told = bool((asked.stream_options or {}).get("include_usage"))
         first = await started(events)
-        chunks = _chunks(first, events, identity, created, asked.model, messages, most, told)
+        chunks = _chunks(first, identity, created, asked.model, messages, most, asked.stop, told)
         return EventSourceResponse(chunks, ping=PING_S, headers={"x-accel-buffering": "no"}, sep="\n")
-    answer = await last_of(events)
-    text, was_cut = cut(answer.text, most)
+    answer = await answers_of(request.app).of(request, caller.owner, lambda: last_of(events))
+    text, was_cut = cut(before(answer.text, asked.stop), most)
     message = CompletionMessage(
         content=text or (None if answer.tool_calls else ""), tool_calls=list(answer.tool_calls) or None
     )
@@ -159,9 +164,30 @@ def thread_of(request: Request, metadata: Mapping[str, Any] | None, user: str | 
     return str(named or "")
 
 
-async def started(events: AsyncIterator[Event]) -> Event | None:
-    """The first event: what is wrong with a request is told with a status, before a stream begins."""
-    return await anext(events, None)
+async def started(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    """Events whose first is there: what is wrong with a request is told with a status, before a stream begins.
+
+    One that lets itself be waited for does not hold up the stream: clients give up where they see nothing.
+    """
+    first = asyncio.ensure_future(anext(events, None))
+    try:
+        await asyncio.wait({first}, timeout=STATUS_S)
+    except asyncio.CancelledError:
+        first.cancel()
+        raise
+    if first.done():
+        first.result()
+
+    async def all_of_them() -> AsyncIterator[Event]:
+        try:
+            event = await first
+            while event is not None:
+                yield event
+                event = await anext(events, None)
+        finally:
+            first.cancel()
+
+    return all_of_them()
 
 
 async def last_of(events: AsyncIterator[Event]) -> Answered:
@@ -188,13 +214,13 @@ def pieces(text: str) -> list[str]:
 
 
 async def _chunks(
-    first: Event | None,
     events: AsyncIterator[Event],
     identity: str,
     created: int,
     model: str,
     messages: list[Said],
     most: int | None,
+    stop: str | list[str] | None,
     told: bool,
 ) -> AsyncIterator[ServerSentEvent]:
     def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> ServerSentEvent:
@@ -212,11 +238,11 @@ async def _chunks(
 
     yield chunk({"role": "assistant", "content": ""})
     try:
-        async for event in _again(first, events):
+        async for event in events:
             if isinstance(event, Doing):
                 yield chunk({"reasoning_content": f"{event.text}\n"})
                 continue
-            text, was_cut = cut(event.text, most)
+            text, was_cut = cut(before(event.text, stop), most)
             for piece in pieces(text):
                 yield chunk({"content": piece})
             for index, call in enumerate(event.tool_calls):
@@ -230,13 +256,6 @@ async def _chunks(
         _, wrong, _ = document(error)
         yield ServerSentEvent(wrong.model_dump_json())
     yield ServerSentEvent("[DONE]")
-
-
-async def _again(first: Event | None, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
-    if first is not None:
-        yield first
-    async for event in events:
-        yield event
 
 
 def _finish(answer: Answered, was_cut: bool) -> str:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from nereus.api.access import State, Writer
+from nereus.api.openai.again import answers_of
 from nereus.api.openai.agent import Answered, Asking, Doing, Event, conversations_of, turn
 from nereus.api.openai.client_tools import checked, turn_with_tools
 from nereus.api.openai.completions import (
@@ -99,9 +100,9 @@ async def create_response(asked: ResponseRequest, request: Request, state: State
     if asked.stream:
         first = await started(events)
         return EventSourceResponse(
-            making.stream(first, events), ping=PING_S, sep="\n", headers={"x-accel-buffering": "no"}
+            making.stream(first), ping=PING_S, sep="\n", headers={"x-accel-buffering": "no"}
         )
-    answer = await last_of(events)
+    answer = await answers_of(request.app).of(request, caller.owner, lambda: last_of(events))
     return Response(json.dumps(making.whole(answer), ensure_ascii=False), media_type="application/json")
 
 
@@ -148,21 +149,17 @@ class _Making:
             "nereus": answer.nereus,
         }
 
-    async def stream(
-        self, first: Event | None, events: AsyncIterator[Event]
-    ) -> AsyncIterator[ServerSentEvent]:
+    async def stream(self, events: AsyncIterator[Event]) -> AsyncIterator[ServerSentEvent]:
         """The events of a response."""
         yield self._event("response.created", response=self._frame("in_progress", []))
         yield self._event("response.in_progress", response=self._frame("in_progress", []))
         try:
-            event = first
-            while event is not None:
+            async for event in events:
                 if isinstance(event, Doing):
                     yield self._event("response.nereus.progress", text=event.text)
                 else:
                     for one in self._answered(event):
                         yield one
-                event = await anext(events, None)
         except Exception as error:  # noqa: BLE001 - the stream has begun: an error is told within it
             _, wrong, _ = document(error)
             failed = self._frame("failed", [])

@@ -28,6 +28,12 @@ def usage_of(read: list[str], written: str) -> Usage:
     return Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
 
 
+def before(text: str, stop: str | list[str] | None) -> str:
+    """A text up to the first of the words at which a client wants it to stop."""
+    ends = [text.find(one) for one in ([stop] if isinstance(stop, str) else stop or []) if one]
+    return text[: min((one for one in ends if one >= 0), default=len(text))]
+
+
 def cut(text: str, most_tokens: int | None) -> tuple[str, bool]:
     """A text within a number of tokens, and whether it was cut."""
     if most_tokens is None or tokens_of(text) <= most_tokens:

@@ -5,29 +5,27 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, Response
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from fastapi.responses import Response, StreamingResponse
 
 from nereus.api.access import Reader, State
 from nereus.api.problems import documented
 from nereus.api.routes.runs import RunId
+from nereus.api.run_looks import Look, look
 from nereus.api.state import ServerState
-from nereus.api.views import shown_status
 from nereus.errors import NotFound
-from nereus.memory.records import RUN_ENDED, Event
+from nereus.memory.records import RUN_ENDED
 
 router = APIRouter(prefix="/api/runs", tags=["runs"])
 
 END = "end"
 """Last event of a stream: the run has ended, or waits for an answer; its data hold the status."""
-_PAGE = 1000
 _PING_S = 15
+_PING = ": still there\n\n"
 _AT_REST = (*RUN_ENDED, "waiting")
 _EVENT_STREAM = "text/event-stream"
 _FAULTS = (
@@ -70,66 +68,49 @@ async def events(
     """
     if last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < 10:
         after = int(last_event_id)
-    first = await run_in_threadpool(_look, state, caller.owner, run_id, after)
+    database = state.workspace.database
+    first = await run_in_threadpool(look, database, caller.owner, run_id, after)
     if first is None:
         raise NotFound(f"there is no run {run_id!r}", mend="list the runs to see which there are")
     if _EVENT_STREAM in request.headers.get("accept", ""):
-        return EventSourceResponse(
+        return StreamingResponse(
             _stream(state, caller.owner, run_id, first, after, follow),
-            ping=_PING_S,
-            headers={"x-accel-buffering": "no"},
+            media_type=_EVENT_STREAM,
+            headers={"x-accel-buffering": "no", "cache-control": "no-store"},
         )
-    return JSONResponse([document(one) for one in first.events])
-
-
-def document(event: Event) -> dict[str, Any]:
-    """An event as JSON."""
-    return event.model_dump(mode="json")
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What one look at a run found: its status as it is shown, and what is new."""
-
-    status: str
-    events: list[Event]
+    page = ",".join(one.data for one in first.events)
+    return Response(f"[{page}]", media_type="application/json")
 
 
 async def _stream(
-    state: ServerState, owner: str, run_id: str, first: _Look, after: int, follow: bool
-) -> AsyncIterator[ServerSentEvent]:
+    state: ServerState, owner: str, run_id: str, first: Look, after: int, follow: bool
+) -> AsyncIterator[str]:
+    """What each look found, in one part; a comment where nothing came for a while."""
     bell = state.hub.follow(run_id)
-    seen: _Look | None = first
+    seen: Look | None = first
     try:
         while seen is not None:
-            for event in seen.events:
-                after = event.seq
-                yield ServerSentEvent(
-                    json.dumps(document(event), separators=(",", ":")), event=event.type, id=str(event.seq)
+            if seen.events:
+                after = seen.events[-1].seq
+                yield "".join(
+                    f"id: {one.seq}\nevent: {one.type}\ndata: {one.data}\n\n" for one in seen.events
                 )
             # An end is told by a look that finds nothing new: what is written between its reads is not lost.
-            if not seen.events:
-                if seen.status in _AT_REST or not follow:
-                    break
-                await _rung(bell)
+            elif seen.status in _AT_REST or not follow:
+                break
+            elif not await _rung(bell):
+                yield _PING
             bell.clear()
-            seen = await run_in_threadpool(_look, state, owner, run_id, after)
-        yield ServerSentEvent(json.dumps({"status": None if seen is None else seen.status}), event=END)
+            seen = await run_in_threadpool(look, state.workspace.database, owner, run_id, after)
+        status = json.dumps({"status": None if seen is None else seen.status})
+        yield f"event: {END}\ndata: {status}\n\n"
     finally:
         state.hub.leave(run_id, bell)
 
 
-async def _rung(bell: asyncio.Event) -> None:
+async def _rung(bell: asyncio.Event) -> bool:
     try:
         await asyncio.wait_for(bell.wait(), _PING_S)
     except TimeoutError:
-        return
-
-
-def _look(state: ServerState, owner: str, run_id: str, after: int) -> _Look | None:
-    """Look at a run of an owner; None where there is none, or it was deleted meanwhile."""
-    work = state.jobs.unended_runs(owner).get(run_id)  # read first: a job ends after its run
-    status = state.workspace.repository.status(run_id, owner)
-    if status is None:
-        return None
-    return _Look(shown_status(status, work), state.workspace.events.read(run_id, after, _PAGE))
+        return False
+    return True

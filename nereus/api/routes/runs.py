@@ -109,7 +109,8 @@ def list_runs(
     """Your runs, newest first."""
     work = state.jobs.unended_runs(caller.owner)
     headers = state.workspace.repository.list_runs(limit, owner=caller.owner, before=before)
-    return [RunView.of(one, work.get(one.id), state.workspace.events.last(one.id)) for one in headers]
+    newest = state.workspace.events.newest([one.id for one in headers])
+    return [RunView.of(one, work.get(one.id), newest.get(one.id, 0)) for one in headers]
 
 
 @router.get("/{run_id}", responses=documented(*_ONE))

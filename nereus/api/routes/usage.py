@@ -19,12 +19,8 @@ _FAULTS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSAB
 @router.get("/usage", responses=documented(*_FAULTS))
 def usage(state: State, caller: Reader) -> Usage:
     """What your runs have used."""
-    headers = state.workspace.repository.list_runs(owner=caller.owner)
-    used: dict[str, float] = {}
-    for header in headers:
-        for name, amount in header.used.items():
-            used[name] = used.get(name, 0.0) + amount
-    return Usage(owner=caller.owner, runs=len(headers), wall_s=sum(one.wall_s for one in headers), used=used)
+    runs, wall_s, used = state.workspace.repository.used(caller.owner)
+    return Usage(owner=caller.owner, runs=runs, wall_s=wall_s, used=used)
 
 
 @router.get("/audit", responses=documented(*_FAULTS))

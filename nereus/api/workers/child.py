@@ -26,12 +26,16 @@ log = logging.getLogger("nereus.worker")
 
 PRELOADED = ("nereus.api.workers.child", "nereus.agents.planner.queued", "nereus.tools.registry")
 """What the fork server imports once, so that a job begins at once."""
+BEHIND = 5
+"""How far a job stands behind the server, in units of ``nice``: where processors are short, people are answered first."""
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def work(settings: Settings, job: Job) -> None:
     """Do a job in a process group of its own, which dies with the worker."""
     os.setsid()
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(BEHIND)
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
