@@ -309,6 +309,12 @@ def _settings(given: list[str] | None, where: str = "--set") -> dict[str, Any]:
         inner = found
         for part in parts:
             inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise InputError(
+                    f"{name!r} is a part of {part!r}, which has a value of its own",
+                    where=where,
+                    mend="give one of them",
+                )
         inner[last] = value
     return found
 

@@ -253,6 +253,16 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
         named = columns[role.name]
         return role.kind, table[named if isinstance(named, str) else named[0]].astype(str).tolist()
 
+    def require_columns(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> None:
+        """Refuse columns that training on a table could not take.
+
+        Raises
+        ------
+        InputError
+            A role is unknown or lacks its column, or a column is not there.
+        """
+        self._checked_columns(table, columns, training=True)
+
     def _checked_columns(
         self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]], training: bool
     ) -> dict[str, list[str]]:

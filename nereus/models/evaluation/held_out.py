@@ -93,6 +93,14 @@ def evaluate(
         raise InputError("no target is named", where="evaluation", mend="name the column of the target")
     kind, objects = method.described(table, columns)
     y = method.observed(table, columns)
+    if not np.isfinite(y).any():
+        named = columns["target"] if isinstance(columns["target"], str) else columns["target"][0]
+        told = table[named].dropna()
+        raise InputError(
+            f"no target is a number{f', the first is {told.iloc[0]!r}' if len(told) else ': all are empty'}",
+            where="evaluation",
+            mend="give numbers; classes by name are not judged: hold out none (held_out=0)",
+        )
     fractions = (1 - share, 0.0, share)
     groups = _groups(method, table, columns)
     if split == "group":

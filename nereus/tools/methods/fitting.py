@@ -38,6 +38,7 @@ def fit(card: Card, table: pd.DataFrame, params: Any, seed: int, session: Sessio
     """
     columns = roles(card, params)
     method = methods.get(card.name)(params.settings.model_copy(update={"random_state": seed % 2**31}))
+    method.require_columns(table, columns)
     bad = unreadable(method, table, columns, training=True)
     readable = table.iloc[[row for row in range(len(table)) if row not in bad]].reset_index(drop=True)
     if readable.empty:

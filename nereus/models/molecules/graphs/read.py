@@ -155,8 +155,10 @@ def _read(texts: Iterable[object], start: int) -> tuple[list[Chem.Mol], list[int
 
 
 def _molecule(text: object) -> tuple[Chem.Mol | None, str]:
-    if not isinstance(text, str) or not text.strip():
+    if text is None or text != text or (isinstance(text, str) and not text.strip()):
         return None, "is empty"
+    if not isinstance(text, str):
+        return None, "is no text"
     molecule: Chem.Mol | None = Chem.MolFromSmiles(text.strip())
     if molecule is None:
         return None, "is no SMILES that RDKit can read"
