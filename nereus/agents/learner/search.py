@@ -1,39 +1,35 @@
 """Greedy best-first search over primitives and learned actions: the agent of planning domains that needs no model.
 
-Every arm of a comparison is searched alike: same estimates, same order, same caps. A learned action counts as one
-decision; what it costs the simulator is every primitive in it. Whether an action is applicable is read from its
-conditions, so that nothing that must fail is tried; and what may be decided in a state is put in order by what it would
-change before any of it is simulated: what makes a fact that the way to the goals needs comes first, learned before
-primitive, and as soon as one leads nearer the rest waits. Nothing is left out: the rest is tried where nothing else helps.
+Every arm of a comparison is searched alike, under the same caps. A learned action counts as one decision; what it costs
+the simulator is every primitive in it. Whether an action is applicable is read from its conditions, so that nothing that
+must fail is tried; and what may be decided in a state is put in order by what it would change before any of it is
+simulated: what makes a fact that the way to the goals needs comes first, learned before primitive, and as soon as one
+leads nearer the rest waits. Nothing is left out: the rest is tried where nothing else helps.
 
-Where there are learned actions, two queues take turns (after Helmert 2006 and Roeger and Helmert 2010): one by the
-estimate in decisions, learned ones too, one by the estimate in primitives. The first sees through what a macro undoes of
-its own, but is misled by a macro that does more than is wanted; the second is not.
+With learned actions a state is judged by the plan that would be left if nothing were undone, learned ones in it. That sees
+through what a macro undoes of its own, but is misled by a macro that does more than is wanted. So where nothing came
+nearer for a while a second queue is opened, judged in primitives alone, and the two take turns (after Helmert 2006 and
+Roeger and Helmert 2010); and of the caps a third is kept for primitives alone, where all that found nothing: what they
+solve with so much is solved with learned actions, too.
 """
 
 from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 
-from nereus.agents.learner.environments.base import Argument, Call, Literal
-from nereus.agents.learner.environments.operators import (
-    Facts,
-    Operator,
-    State,
-    apply,
-    ground,
-    groundings,
-    missing,
-)
+from nereus.agents.learner.environments.base import Argument, Call
+from nereus.agents.learner.environments.grounded import GroundAction, GroundTask
+from nereus.agents.learner.environments.operators import Operator
 from nereus.agents.learner.environments.planning import PlanningTask
-from nereus.agents.learner.environments.relaxed import AdditiveEstimate
+from nereus.agents.learner.environments.relaxed import RelaxedEstimate
 
 ESTIMATES = ("goals", "additive")
-"""``goals``: number of goals that do not hold. ``additive``: what each costs by itself, as if nothing were undone."""
+"""``goals``: number of goals that do not hold. ``additive``: what each costs by itself, as if nothing were undone; with
+macros, first the decisions of one plan for all."""
 
 
 @dataclass(frozen=True)
@@ -102,22 +98,30 @@ Bindings = tuple[tuple[str, ...], ...]
 class Choice:
     """What can be decided in a state; not simulated yet."""
 
-    operator: Operator
-    bindings: Bindings
-    """Under which it is applied one after the other: several for a loop."""
+    actions: tuple[GroundAction, ...]
+    """One; of a loop several, done one after the other."""
     preferred: bool
     """Whether it makes a fact that is wanted."""
 
+    @property
+    def operator(self) -> Operator:
+        """What is decided."""
+        return self.actions[0].operator
 
-def choices(
-    task: PlanningTask, operators: Sequence[Operator], state: State, wanted: frozenset[Literal]
-) -> list[Choice]:
+    @property
+    def bindings(self) -> Bindings:
+        """With which objects."""
+        return tuple(one.binding for one in self.actions)
+
+
+def choices(ground: GroundTask, state: int, wanted: int) -> list[Choice]:
     """What can be decided in a state, most promising first; nothing that must fail, nothing simulated.
 
     Parameters
     ----------
-    operators
-        Learned actions and primitives; where all else is equal, the former are tried first and the order is kept.
+    ground
+        The task with all that can be done in it; where all else is equal, learned actions are tried first and its order
+        is kept.
     wanted
         Facts that the cheapest ways to the goals make.
 
@@ -126,54 +130,52 @@ def choices(
     list of Choice
         Those that make a wanted fact first; of them those that make most goals, less those that they undo.
     """
-    facts = task.facts(state)
-    goal = set(task.goal)
-    found: list[tuple[tuple[bool, int, bool, int, int], Choice]] = []
-    for number, operator in enumerate(operators):
-        for bindings in _rounds(task, operator, state, facts, goal):
-            made, gone = set[Literal](), set[Literal]()
-            for binding in bindings:
-                made |= {ground(one, binding) for one in operator.added}
-                gone |= {ground(one, binding) for one in operator.removed}
-            gone = (gone & state) - made
-            made -= state
-            if not made and not gone:
-                continue
-            useful = len(made & wanted)
-            net = len(gone & goal) - len(made & goal)
-            key = (not useful, net, not operator.steps, -useful, number)
-            found.append((key, Choice(operator, bindings, useful > 0)))
+    goal = ground.goal
+    found: list[tuple[tuple[bool, int, bool, int], Choice]] = []
+    loops: dict[tuple[str, tuple[str, ...]], list[GroundAction]] = {}
+    for action in ground.actions:
+        if state & action.needs != action.needs or state & action.refuses:
+            continue
+        operator = action.operator
+        if operator.loop:
+            # A loop runs over all objects of which one round is possible and reaches a goal that is still open.
+            if action.adds & goal & ~state:
+                varying = int(operator.loop[1:])
+                rest = action.binding[:varying] + action.binding[varying + 1 :]
+                loops.setdefault((operator.name, rest), []).append(action)
+            continue
+        made, gone = action.adds & ~state, action.removes & state
+        if made or gone:
+            found.append((_key(made, gone, goal, wanted, operator), Choice((action,), bool(made & wanted))))
+    for rounds in loops.values():
+        if len(rounds) > 1:
+            made = gone = 0
+            for action in rounds:
+                made, gone = made | action.adds, gone | action.removes
+            gone, made = gone & state & ~made, made & ~state
+            key = _key(made, gone, goal, wanted, rounds[0].operator)
+            found.append((key, Choice(tuple(rounds), bool(made & wanted))))
     found.sort(key=lambda one: one[0])
     return [one for _, one in found]
 
 
-def _rounds(
-    task: PlanningTask, operator: Operator, state: State, facts: Facts, goal: set[Literal]
-) -> Iterator[Bindings]:
-    """A loop runs over all objects of which one round is possible and reaches a goal that is still open."""
-    if not operator.loop:
-        yield from ((binding,) for binding in groundings(operator, task.world, state, facts))
-        return
-    varying = int(operator.loop[1:])
-    groups: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-    for binding in groundings(operator, task.world, state, facts):
-        if {ground(one, binding) for one in operator.added} & goal - state:
-            groups.setdefault(binding[:varying] + binding[varying + 1 :], []).append(binding)
-    yield from (tuple(one) for one in groups.values() if len(one) > 1)
+def _key(made: int, gone: int, goal: int, wanted: int, operator: Operator) -> tuple[bool, int, bool, int]:
+    useful = (made & wanted).bit_count()
+    return (not useful, (gone & goal).bit_count() - (made & goal).bit_count(), not operator.steps, -useful)
 
 
-def simulated(task: PlanningTask, choice: Choice, state: State) -> tuple[Bindings, State]:
+def simulated(choice: Choice, state: int) -> tuple[tuple[GroundAction, ...], int]:
     """The rounds that could be done one after the other, and the state after them."""
     done = []
-    for binding in choice.bindings:
-        if choice.operator.loop and missing(choice.operator, binding, state | task.constant_facts):
-            continue
-        state = apply(choice.operator, binding, state)
-        done.append(binding)
+    for action in choice.actions:
+        if action.possible(state):
+            state = action.after(state)
+            done.append(action)
     return tuple(done), state
 
 
-def _move(operator: Operator, bindings: Bindings) -> Move:
+def _move(done: tuple[GroundAction, ...]) -> Move:
+    operator, bindings = done[0].operator, tuple(one.binding for one in done)
     primitives = tuple(call for binding in bindings for call in unfolded(operator, binding))
     arguments: tuple[Argument, ...] = bindings[0]
     if operator.loop:
@@ -207,28 +209,51 @@ def search(
     Plan
         With ``solved`` false where the caps ended the search or there is nothing left to try.
     """
-    return _Search(task, operators, caps or Caps(), estimate).run()
+    begin = time.perf_counter()
+    caps = caps or Caps()
+    ground = GroundTask(task, operators)
+    if not any(one.operator.steps for one in ground.actions):
+        return _Search(ground, caps, estimate).run(begin)
+    most = replace(caps, expansions=int(caps.expansions * _SHARE), calls=int(caps.calls * _SHARE))
+    first = _Search(ground, most, estimate).run(begin)
+    if first.solved:
+        return first
+    rest = replace(caps, expansions=caps.expansions - first.expansions, calls=caps.calls - first.calls)
+    second = _Search(ground.without_macros(), rest, estimate).run(begin)
+    return replace(second, expansions=first.expansions + second.expansions, calls=first.calls + second.calls)
+
+
+_SHARE = 2 / 3
+"""Of the caps for a search with learned actions; where it finds nothing, primitives alone have the rest."""
+_PATIENCE = 8
+"""Expansions without coming nearer after which the second queue is opened."""
 
 
 class _Search:
     """One search: the queues, and what was simulated."""
 
-    def __init__(self, task: PlanningTask, operators: Sequence[Operator], caps: Caps, estimate: str) -> None:
-        self.begin = time.perf_counter()
-        self.task, self.operators, self.caps = task, operators, caps
-        self.judges = _judges(task, operators, estimate)
+    def __init__(self, ground: GroundTask, caps: Caps, estimate: str) -> None:
+        self.ground = ground
+        self.caps = caps
+        self.estimate = estimate
+        self.judges = _judges(ground, estimate)[:1]
         self.queues: list[list[_Waiting]] = [[] for _ in self.judges]
+        self.depths: dict[int, int] = {}
+        self.nearest, self.waited = 10**9, 0
         self.number = count()
-        self.parents: dict[State, tuple[State, Operator, Bindings] | None] = {task.initial: None}
-        self.tried: set[tuple[State, str, Bindings]] = set()
+        self.parents: dict[int, tuple[int, tuple[GroundAction, ...]] | None] = {self.ground.initial: None}
+        self.tried: set[tuple[int, tuple[GroundAction, ...]]] = set()
         self.expansions = self.calls = 0
 
-    def run(self) -> Plan:
-        if not self.task.unmet(self.task.initial):
-            return self.ended(self.task.initial)
-        self.add(self.task.initial, 0)
+    def run(self, begin: float) -> Plan:
+        self.begin = begin
+        if not self.ground.unmet(self.ground.initial):
+            return self.ended(self.ground.initial)
+        self.add(self.ground.initial, 0)
         turn = 0
         while any(self.queues) and self.expansions < self.caps.expansions:
+            if len(self.queues) == 1 and self.waited >= _PATIENCE:
+                self.open_second()
             which = turn % len(self.queues)
             turn += 1
             if not self.queues[which]:
@@ -237,32 +262,33 @@ class _Search:
             if self.caps.decisions is not None and entry[2] >= self.caps.decisions:
                 continue
             self.expansions += 1
+            self.waited += 1
             reached, stopped = self.expand(entry, which)
             if stopped:
                 return self.ended(reached)
         return self.ended(None)
 
-    def expand(self, entry: _Waiting, which: int) -> tuple[State | None, bool]:
+    def expand(self, entry: _Waiting, which: int) -> tuple[int | None, bool]:
         """Simulate until something is nearer; the state that solves the task, and whether the search is at its end."""
         near, stage, depth, _, state, wanted, rest = entry
         if rest is None:
-            rest = choices(self.task, self.operators, state, wanted)
+            rest = choices(self.ground, state, wanted)
         position = 0
         while position < len(rest) and (rest[position].preferred or stage == _OTHERS):
             choice = rest[position]
             position += 1
-            if (state, choice.operator.name, choice.bindings) in self.tried:
+            if (state, choice.actions) in self.tried:
                 continue
-            self.tried.add((state, choice.operator.name, choice.bindings))
-            done, after = simulated(self.task, choice, state)
+            self.tried.add((state, choice.actions))
+            done, after = simulated(choice, state)
             cost = choice.operator.length * len(done)
             if self.calls + cost > self.caps.calls:
                 return None, True
             self.calls += cost
             if after in self.parents:
                 continue
-            self.parents[after] = (state, choice.operator, done)
-            if not self.task.unmet(after):
+            self.parents[after] = (state, done)
+            if not self.ground.unmet(after):
                 return after, True
             if self.add(after, depth + 1)[which] < near:
                 break
@@ -272,20 +298,34 @@ class _Search:
             heapq.heappush(self.queues[which], (near, stage, depth, next(self.number), state, wanted, rest))
         return None, False
 
-    def add(self, state: State, depth: int) -> list[int]:
+    def open_second(self) -> None:
+        """Judge what is known by the other estimate, too; from now on the queues take turns."""
+        more = _judges(self.ground, self.estimate)[1:]
+        self.waited = -(10**9)
+        for judge in more:
+            self.judges.append(judge)
+            self.queues.append([])
+            for number, (state, depth) in enumerate(self.depths.items()):
+                near, wanted = judge(state)
+                heapq.heappush(self.queues[-1], (near, _FIRST, depth, number, state, wanted, None))
+
+    def add(self, state: int, depth: int) -> list[int]:
         found = []
         number = next(self.number)
+        self.depths[state] = depth
         for queue, judge in zip(self.queues, self.judges, strict=True):
             near, wanted = judge(state)
             found.append(near)
             heapq.heappush(queue, (near, _FIRST, depth, number, state, wanted, None))
+        if found[0] < self.nearest:
+            self.nearest, self.waited = found[0], 0
         return found
 
-    def ended(self, state: State | None) -> Plan:
+    def ended(self, state: int | None) -> Plan:
         moves: list[Move] = []
         link = self.parents[state] if state is not None else None
         while link is not None:
-            moves.append(_move(link[1], link[2]))
+            moves.append(_move(link[1]))
             link = self.parents[link[0]]
         seconds = time.perf_counter() - self.begin
         return Plan(state is not None, tuple(reversed(moves)), self.expansions, self.calls, seconds)
@@ -293,16 +333,15 @@ class _Search:
 
 _FIRST, _AGAIN, _OTHERS = range(3)
 """A state's turn: for the first time, with more that is preferred, with nothing left but the others."""
-_Waiting = tuple[int, int, int, int, State, frozenset[Literal], list[Choice] | None]
+_Waiting = tuple[int, int, int, int, int, int, list[Choice] | None]
 """Estimate, turn, depth, number, state, wanted facts, what is still to be simulated."""
-_Judge = Callable[[State], tuple[int, frozenset[Literal]]]
+_Judge = Callable[[int], tuple[int, int]]
 
 
-def _judges(task: PlanningTask, operators: Sequence[Operator], estimate: str) -> list[_Judge]:
+def _judges(ground: GroundTask, estimate: str) -> list[_Judge]:
     if estimate == "goals":
-        return [lambda state: (task.unmet(state), frozenset(task.goal) - state)]
+        return [lambda state: (ground.unmet(state), ground.goal & ~state)]
     found: list[_Judge] = []
-    single = [one for one in operators if not one.loop]
-    if any(one.steps for one in single):
-        found.append(AdditiveEstimate(task, single).judged)
-    return [*found, AdditiveEstimate(task).judged]
+    if any(one.operator.steps and not one.operator.loop for one in ground.actions):
+        found.append(RelaxedEstimate(ground).judged)
+    return [*found, RelaxedEstimate(ground, macros=False, together=False).judged]

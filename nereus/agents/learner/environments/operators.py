@@ -71,12 +71,23 @@ def by_predicate(state: State) -> dict[str, list[Literal]]:
     return found
 
 
-def groundings(operator: Operator, world: World, state: State, facts: Facts) -> Iterator[tuple[str, ...]]:
-    """Objects for the variables under which the operator can be applied, in a fixed order."""
+def groundings(
+    operator: Operator,
+    world: World,
+    state: State,
+    facts: Facts,
+    first: tuple[int, Sequence[Literal]] | None = None,
+) -> Iterator[tuple[str, ...]]:
+    """Objects for the variables under which the operator can be applied, in a fixed order.
+
+    Parameters
+    ----------
+    first
+        Number of a condition and the facts that it must hold by; None takes all facts for every condition.
+    """
     bound: list[str | None] = [None] * len(operator.kinds)
-    waiting = list(operator.positive)
     allowed = [frozenset(world.of_kind.get(kind, ())) for kind in operator.kinds]
-    for binding in _joined(operator, world, facts, bound, waiting, allowed):
+    for binding in _joined(operator, world, _conditions(operator, facts, first), 0, bound, allowed):
         if any(ground(literal, binding) in state for literal in operator.negative) or any(
             _of(a, binding) == _of(b, binding) for a, b in operator.unequal
         ):
@@ -84,48 +95,79 @@ def groundings(operator: Operator, world: World, state: State, facts: Facts) -> 
         yield binding
 
 
+@dataclass(frozen=True)
+class _Condition:
+    """A condition at its place in a join: what is known of it by then, and what it binds."""
+
+    known: tuple[str, ...]
+    """Constants, and variables that earlier conditions bind."""
+    fresh: tuple[tuple[int, int], ...]
+    """Place in a fact, and the variable that it binds."""
+    facts: Mapping[tuple[str, ...], Sequence[Literal]]
+    """Objects at the known places -> facts."""
+
+
+def _conditions(
+    operator: Operator, facts: Facts, first: tuple[int, Sequence[Literal]] | None
+) -> list[_Condition]:
+    """Conditions in the order of the join: the one with the fewest free variables, and of these facts, first."""
+    waiting = list(range(len(operator.positive)))
+    bound: set[str] = set()
+    found = []
+    while waiting:
+        if first is not None and not found:
+            number, every = first
+        else:
+            number = min(
+                waiting,
+                key=lambda i: (
+                    sum(one[0] == "?" and one not in bound for one in operator.positive[i][1:]),
+                    len(facts.get(operator.positive[i][0], ())),
+                ),
+            )
+            every = facts.get(operator.positive[number][0], ())
+        waiting.remove(number)
+        literal = operator.positive[number]
+        places = [i for i, one in enumerate(literal) if i and (one[0] != "?" or one in bound)]
+        fresh = [
+            (i, int(one[1:])) for i, one in enumerate(literal) if i and one[0] == "?" and one not in bound
+        ]
+        by: dict[tuple[str, ...], list[Literal]] = {}
+        for fact in every:
+            if len(fact) == len(literal):
+                by.setdefault(tuple(fact[i] for i in places), []).append(fact)
+        found.append(_Condition(tuple(literal[i] for i in places), tuple(fresh), by))
+        bound |= {one for one in literal[1:] if one[0] == "?"}
+    return found
+
+
 def _joined(
     operator: Operator,
     world: World,
-    facts: Facts,
+    conditions: Sequence[_Condition],
+    depth: int,
     bound: list[str | None],
-    waiting: list[Literal],
     allowed: list[frozenset[str]],
 ) -> Iterator[tuple[str, ...]]:
-    if not waiting:
+    if depth == len(conditions):
         yield from _free(operator, world, bound, 0)
         return
-    # The condition with the fewest facts per free variable first: joins stay small.
-    chosen = min(
-        range(len(waiting)),
-        key=lambda i: (
-            sum(1 for one in waiting[i][1:] if one[0] == "?" and bound[int(one[1:])] is None),
-            len(facts.get(waiting[i][0], ())),
-        ),
-    )
-    literal = waiting[chosen]
-    rest = waiting[:chosen] + waiting[chosen + 1 :]
-    for fact in facts.get(literal[0], ()):
+    condition = conditions[depth]
+    known = tuple((bound[int(one[1:])] or "") if one[0] == "?" else one for one in condition.known)
+    for fact in condition.facts.get(known, ()):
         set_here: list[int] = []
-        fits = len(fact) == len(literal)
-        for wanted, got in zip(literal[1:], fact[1:], strict=False):
-            if not fits:
-                break
-            if wanted[0] != "?":
-                fits = wanted == got
-                continue
-            number = int(wanted[1:])
-            if bound[number] is not None:
-                fits = bound[number] == got
-            elif got not in allowed[number] or (
-                operator.distinct and (got in bound or got in operator.constants)
+        for place, number in condition.fresh:
+            got, held = fact[place], bound[number]
+            if held is None and not (
+                got not in allowed[number]
+                or (operator.distinct and (got in bound or got in operator.constants))
             ):
-                fits = False
-            else:
                 bound[number] = got
                 set_here.append(number)
-        if fits:
-            yield from _joined(operator, world, facts, bound, rest, allowed)
+            elif held != got:
+                break
+        else:
+            yield from _joined(operator, world, conditions, depth + 1, bound, allowed)
         for number in set_here:
             bound[number] = None
 
