@@ -23,6 +23,7 @@ from sklearn.linear_model import Ridge
 from benchmarks.methods.asgn import read_qm9
 from benchmarks.stored_parts import StoredParts
 from nereus.models.molecules.asgn import ASGN
+from nereus.models.training import Session
 
 SEED = 0
 SCALES: dict[str, dict[str, Any]] = {
@@ -42,7 +43,7 @@ SCALES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def clusters(folder: Path, scale: dict[str, Any], device: str) -> dict[str, Any]:
+def clusters(folder: Path, scale: dict[str, Any], device: str, session: Session) -> dict[str, Any]:
     """The teacher alone on a pool of QM9: entropy of the clusters' usage, epoch by epoch."""
     setting = scale["clusters"]
     molecules, values = read_qm9(folder)
@@ -51,7 +52,7 @@ def clusters(folder: Path, scale: dict[str, Any], device: str) -> dict[str, Any]
     model = ASGN(
         **{**scale["settings"], "training__epochs": setting["epochs"]},
         rounds=1, parts="teacher", random_state=SEED, device=device,
-    ).fit([molecules[i] for i in pool], y)  # fmt: skip
+    ).fit([molecules[i] for i in pool], y, session=session)  # fmt: skip
     usage = [one["cluster_usage"] for one in model.history_.losses if "cluster_usage" in one]
     return {
         "molecules": len(pool),
@@ -71,7 +72,7 @@ def read_gdb(folder: Path) -> tuple[list[Chem.Mol], np.ndarray]:
     return molecules, energies
 
 
-def smoke(folder: Path, scale: dict[str, Any], device: str) -> dict[str, Any]:
+def smoke(folder: Path, scale: dict[str, Any], device: str, session: Session) -> dict[str, Any]:
     """Mean absolute errors, kcal/mol, of the molecules that no label was given for."""
     setting = scale["smoke"]
     molecules, energies = read_gdb(folder)
@@ -92,7 +93,7 @@ def smoke(folder: Path, scale: dict[str, Any], device: str) -> dict[str, Any]:
         "composition_ridge": float(np.abs(ridge.predict(composition[kept]) - y[kept]).mean()),
     }
     for name, settings in (("asgn", {}), ("supervised", {"parts": "student", "rounds": 1})):
-        model = ASGN(**{**shared, **settings}).fit(structures, known)
+        model = ASGN(**{**shared, **settings}).fit(structures, known, session=session.stage(name))
         found[name] = float(np.abs(model.predict(structures)[kept] - y[kept]).mean())
     return {"molecules": len(molecules), "labels": labels, "judged": int(kept.sum()), **found}
 
@@ -107,6 +108,9 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--scale", choices=list(SCALES), default="cpu")
     parser.add_argument("--part", nargs="+", choices=("clusters", "smoke"), default=["clusters", "smoke"])
+    parser.add_argument(
+        "--checkpoints", type=Path, help="folder from which a training goes on that was ended"
+    )
     given = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
     torch.set_num_threads(1)
@@ -118,11 +122,12 @@ def main() -> None:
         "QM9 (Ramakrishnan et al. 2014) on five scaffolds, of Meta-MolNet; 991 molecules of GDB in deepchem (MIT)",
     ).read(where={"name": given.scale, "settings": scale["settings"]})
     for part in given.part:
+        session = Session(checkpoints=None if given.checkpoints is None else given.checkpoints / part)
         with stored.timed(part):
             stored.figures[part] = (
-                clusters(given.qm9, scale, given.device)
+                clusters(given.qm9, scale, given.device, session)
                 if part == "clusters"
-                else smoke(given.gdb, scale, given.device)
+                else smoke(given.gdb, scale, given.device, session)
             )
         stored.write([SEED])
         print(json.dumps(pd.Series(stored.figures[part]).to_dict(), indent=1, default=float), flush=True)

@@ -42,7 +42,7 @@ MIXED = (Round(mix=(Mix(single=1, pairs=1),), share=1.0, rate=1.0, end_rate=0.1)
 UNTRAINED = {"tokens": 100, "training__learning_rate": 1e-12}
 SCALES: dict[str, dict[str, Any]] = {
     "cpu": {
-        "letters": 120, "pretraining": 300_000, "epochs": 3, "tokens": 900_000, "variants": 1500,
+        "letters": 100, "pretraining": 200_000, "epochs": 3, "tokens": 700_000, "variants": 1000,
         "settings": {"layers": 2, "width": 128, "heads": 8, "context": 288, "validation": 0,
                      "training__batch_size": 4, "training__learning_rate": 3e-3},
     },

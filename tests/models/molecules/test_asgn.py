@@ -639,6 +639,22 @@ def test_structures_of_a_table_are_used_where_there_are_some() -> None:
         model.predict_table(table, {"smiles": "smiles", "structure": "block"})
 
 
+@pytest.mark.parametrize("geometry", ["bonds", "space"])
+def test_molecules_whose_pairs_would_fill_the_memory_are_told(geometry: str) -> None:
+    table = pd.DataFrame({"smiles": [*SMILES, "C" * 400], "y": [*LENGTH, 1.0]})
+    model = ASGN(**{**CASE.settings, "geometry": geometry}).fit_table(
+        table, {"smiles": "smiles", "target": "y"}
+    )
+    assert (
+        "1 molecules cannot be used, first row 24: has 1202 atoms with its hydrogens"
+        in model.history_.notes[0]
+    )
+    found = answer(model, Verb.PREDICT, table[-2:], {"smiles": "smiles"})
+    assert found["prediction"].isna().tolist() == [False, True]
+    with pytest.raises(InputError, match="more than 500"):
+        model.predict(["C" * 400])
+
+
 def test_a_mol_block_that_cannot_be_read_is_a_row_that_is_told() -> None:
     table = pd.DataFrame({"smiles": ["CCO", "CCN", "CCC"], "block": [None, "no block", None]})
     columns = {"smiles": "smiles", "structure": "block"}

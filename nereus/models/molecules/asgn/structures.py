@@ -18,6 +18,9 @@ from nereus.models.molecules.graphs.features import ELEMENTS
 from nereus.models.molecules.graphs.packed import PackedGraphs
 from nereus.models.molecules.graphs.read import largest_fragment, pack, read_smiles
 
+MOST_ATOMS = 500
+"""Atoms of a molecule, hydrogens too: time and memory grow with their square (a quarter of a million pairs here)."""
+
 
 @dataclass(frozen=True)
 class Structures:
@@ -162,18 +165,27 @@ def read_structures(X: Sequence[str | Chem.Mol], config: ASGNConfig) -> Structur
         for row in texts:
             molecules[row] = read[row]
     whole = [largest_fragment(one) for one in molecules]
+    problems = {
+        row: f"has {size} atoms with its hydrogens, more than {MOST_ATOMS}, of which all pairs would be looked at"
+        for row, one in enumerate(whole)
+        if (size := one.GetNumAtoms() + sum(atom.GetTotalNumHs() for atom in one.GetAtoms())) > MOST_ATOMS
+    }
+    small = [row for row in range(len(whole)) if row not in problems]
+    made = 0
     if config.geometry == "bonds":
-        placed: list[Chem.Mol | None] = list(with_hydrogens(whole))
-        problems: dict[int, str] = {}
-        made = 0
+        found: list[Chem.Mol | None] = list(with_hydrogens([whole[row] for row in small]))
     else:
-        placed, problems, made = in_space(whole, config.relax)
+        found, wrong, made = in_space([whole[row] for row in small], config.relax)
+        problems |= {small[number]: why for number, why in wrong.items()}
+    placed: list[Chem.Mol | None] = [None] * len(whole)
+    for row, one in zip(small, found, strict=True):
+        placed[row] = one
     rows = [row for row in range(len(objects)) if row not in problems]
     if not rows:
         raise InputError(
             f"none of {len(objects)} molecules can be used; row 0: {problems[0]}",
             where="asgn",
-            mend="correct the coordinates, or set geometry='bonds'",
+            mend="correct the coordinates, set geometry='bonds', or leave such molecules out",
         )
     usable = [one for row in rows if (one := placed[row]) is not None]
     return Structures(
