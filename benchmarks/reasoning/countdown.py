@@ -1,5 +1,4 @@
-"""Countdown: solved test problems at equal numbers of simulator calls, by prior, value and what the policy was trained
-with.
+"""Countdown: solved test problems at equal numbers of simulator calls, by prior and value.
 
 Problems are solvable multisets of four numbers from 1 to 13; those to test on are none of those to train on. Every arm
 may take the same number of steps; searches that need no learning (random plans, random depth-first) and plans that are
@@ -11,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks.reasoning.objectives import EACH, gain, greedily, objectives, rightness, told
+from benchmarks.reasoning.objectives import greedily
 from benchmarks.reasoning.timing import Clock
 from nereus.agents.reasoner.harvest import Packing, harvest
 from nereus.agents.reasoner.learning import (
@@ -165,7 +163,7 @@ def grown(problems: Sequence[Problem], name: str, policy: StepPolicy, seed: int)
 
 
 def one_seed(seed: int, whole: bool = True) -> dict[str, Any]:
-    """All figures of one seed; without `whole`, not the value of the paper, variants of objectives and a second round."""
+    """All figures of one seed; without `whole`, not the value of the paper and a second round."""
     clock = Clock()
     train, test = split(seed, TRAIN, TEST)
     first = grown(train, "a", UniformPolicy(), seed)
@@ -236,19 +234,6 @@ def one_seed(seed: int, whole: bool = True) -> dict[str, Any]:
     made["value_gain_on_linear_prior"] = tight["linear_prior_and_value"] - tight["linear_prior"]
     clock("network searched")
     made["value_gain_over_memory"] = tight["prior_and_value"] - tight["prior_and_remembered_value"]
-    made["pairs_by_solver"] = rightness(harvest(first, seed, target="best", max_pairs=EACH).pairs, first)
-    judged = partial(told, test=test, calls=TIGHT, seed=seed)
-    made["objectives"] = objectives(first, network.imitation, judged, seed)
-    clock("objectives")
-    own = grown(train, "o", network.imitation, seed)
-    made["objectives_on_own_trees"] = objectives(own, network.imitation, judged, seed)
-    clock("objectives on own trees")
-    for name in ("dpo", "step_dpo", "sft"):
-        made[f"step_apo_minus_{name}"] = (
-            made["objectives"]["step_apo"]["greedy"] - made["objectives"][name]["greedy"]
-        )
-    for attempt in ("derived", "own_trees"):
-        made[f"attempt_{attempt}_minus_sft"] = gain(made, attempt)
     made["rounds"] = {
         "round_0": {"greedy": made["baselines"]["uniform_greedy"], "found": tight["uniform_prior"]}
     }

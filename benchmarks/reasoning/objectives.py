@@ -8,17 +8,19 @@ that the margin alone teaches and the optimum is finite.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from benchmarks.reasoning.timing import Clock
 from nereus.agents.reasoner.harvest import Packing, harvest
-from nereus.agents.reasoner.modes import greedy
-from nereus.agents.reasoner.policy import ScoredPolicy
+from nereus.agents.reasoner.learning import LearningOptions, learn
+from nereus.agents.reasoner.policy import Request, ScoredPolicy, StepPolicy, UniformPolicy
 from nereus.agents.reasoner.problem import Problem
 from nereus.agents.reasoner.search import SearchOptions, search
-from nereus.agents.reasoner.tasks.countdown import Countdown, solutions_left
+from nereus.agents.reasoner.tasks.countdown import VOCABULARY, Countdown, solutions_left, split
 from nereus.agents.reasoner.tree import Tree
 from nereus.models.language.cpl.fitting import Fitting, Solutions, imitate, prefer, prefer_solutions
 from nereus.models.language.cpl.network import NetworkPolicy
@@ -29,7 +31,7 @@ PAIRS = 12_000
 """Pairs of each objective."""
 EACH = 60
 """Pairs of a tree that are drawn before."""
-BATCHES = 300
+BATCHES = 200
 RATE = 3e-4
 DERIVED = StepApo(soft_labels=True, tau=float("inf"))
 ARMS: dict[str, StepApo] = {
@@ -38,41 +40,61 @@ ARMS: dict[str, StepApo] = {
     "step_apo_derived": DERIVED,
 }
 
-Judge = Callable[[ScoredPolicy], dict[str, float]]
+TRAIN, TEST = 220, 200
+CALLS = 60
+GROW = SearchOptions(simulations=100, root_children=12, children=8, stop_when_solved=False)
 
 
 def greedily(problems: Sequence[Problem], policy: ScoredPolicy) -> float:
-    """Share that the likeliest plan solves, without any search."""
+    """Share of the problems that the likeliest plan solves, without any search; all are asked together."""
     still = ScoredPolicy(policy.scorer, temperature=0.0)
-    return float(np.mean([greedy(problem, still).solved for problem in problems]))
+    states = [problem.start() for problem in problems]
+    open_ones, right = list(range(len(problems))), 0
+    while open_ones:
+        asked = [Request(problems[i], states[i], 1, (0,)) for i in open_ones]
+        going = []
+        for i, proposed in zip(open_ones, still.propose(asked), strict=True):
+            if not proposed:
+                continue
+            turn = problems[i].play(states[i], proposed[0].step)
+            states[i] = turn.state
+            right += turn.reward == 1.0
+            if not turn.ended:
+                going.append(i)
+        open_ones = going
+    return right / len(problems)
 
 
-def told(policy: ScoredPolicy, test: Sequence[Problem], calls: int, seed: int) -> dict[str, float]:
+def told(policy: ScoredPolicy, test: Sequence[Problem], seed: int) -> dict[str, float]:
     """Share of the test problems that the likeliest plan solves, and that a search with a few calls solves."""
     trees = [Tree.rooted(str(i), problem, seed) for i, problem in enumerate(test)]
-    search(trees, policy, SearchOptions(simulations=10_000, root_children=12, children=8, max_calls=calls))
+    search(trees, policy, SearchOptions(simulations=10_000, root_children=12, children=8, max_calls=CALLS))
     return {
         "greedy": greedily(test, policy),
         "solved": float(np.mean([tree.solved is not None for tree in trees])),
     }
 
 
-def objectives(trees: Sequence[Tree], start: ScoredPolicy, judged: Judge, seed: int) -> dict[str, Any]:
+def objectives(
+    trees: Sequence[Tree], start: ScoredPolicy, test: Sequence[Problem], seed: int, dpo: bool
+) -> dict[str, Any]:
     """What each objective makes of the same policy with the same trees."""
+    judged = partial(told, test=test, seed=seed)
     packing = Packing(trees)
     fitting = Fitting(steps=BATCHES, batch=64, rate=RATE, seed=seed)
     made: dict[str, Any] = {"start": judged(start)}
     policy = thawed(start)
-    imitate(policy, packing.imitation(harvest(trees, seed).paths), fitting, fresh=False)
+    imitate(policy, packing.imitation(harvest(trees, seed, parts=("paths",)).paths), fitting, fresh=False)
     made["sft"] = judged(ScoredPolicy(policy))
-    policy = thawed(start)
-    prefer_solutions(policy, solutions(trees, packing, seed), StepApo(alpha=0.0), fitting)
-    made["dpo"] = judged(ScoredPolicy(policy))
+    if dpo:
+        policy = thawed(start)
+        prefer_solutions(policy, solutions(trees, packing, seed), StepApo(alpha=0.0), fitting)
+        made["dpo"] = judged(ScoredPolicy(policy))
     for name, objective in ARMS.items():
         rows = (
-            harvest(trees, seed, target="soft", signs=False, max_pairs=EACH)
+            harvest(trees, seed, target="soft", signs=False, max_pairs=EACH, parts=("pairs",))
             if objective is DERIVED
-            else harvest(trees, seed, target="best", max_pairs=EACH)
+            else harvest(trees, seed, target="best", max_pairs=EACH, parts=("pairs",))
         ).pairs
         drawn = np.sort(np.random.default_rng(seed).permutation(len(rows))[:PAIRS])
         policy = thawed(start)
@@ -88,16 +110,6 @@ def thawed(policy: ScoredPolicy) -> NetworkPolicy:
     for parameter in network.parameters():
         parameter.requires_grad_(True)
     return NetworkPolicy(network)
-
-
-def gain(made: dict[str, Any], attempt: str) -> float:
-    """Points of greedy accuracy by which an attempt is better than imitation with the same trees and batches."""
-    group, arm = (
-        ("objectives", "step_apo_derived")
-        if attempt == "derived"
-        else ("objectives_on_own_trees", "step_apo")
-    )
-    return float(made[group][arm]["greedy"] - made[group]["sft"]["greedy"])
 
 
 def rightness(pairs: Sequence[StepPair], trees: Sequence[Tree]) -> dict[str, float]:
@@ -123,7 +135,7 @@ def solutions(trees: Sequence[Tree], packing: Packing, seed: int) -> Solutions:
     good, bad = [], []
     each = min(EACH, -(-PAIRS // len(trees)))
     for tree in trees:
-        rows = harvest([tree], seed, max_paths=each).paths
+        rows = harvest([tree], seed, max_paths=each, parts=("paths",)).paths
         failed = [leaf for leaf in tree.leaves() if leaf.reward == -1.0 and not leaf.violation]
         for k in range(each if rows and failed else 0):
             worse = failed[rng.integers(len(failed))].path()
@@ -145,3 +157,39 @@ def solutions(trees: Sequence[Tree], packing: Packing, seed: int) -> Solutions:
         np.repeat(np.arange(len(good)), [len(one.nodes) for one in good]),
         np.repeat(np.arange(len(bad)), [len(one.nodes) for one in bad]),
     )
+
+
+def one_seed(seed: int) -> dict[str, Any]:
+    """All objectives from the same imitating network: on the trees that taught it, and on trees that it searched itself."""
+    clock = Clock()
+    train, test = split(seed, TRAIN, TEST)
+    first = _grown(train, "a", UniformPolicy(), seed)
+    options = LearningOptions(
+        family="network", vocabulary=VOCABULARY, seed=seed, steps=500, preferences=None, fit_value=False
+    )
+    start = learn(first, options).imitation
+    clock("imitation learned")
+    made: dict[str, Any] = {
+        "pairs_by_solver": rightness(
+            harvest(first, seed, target="best", max_pairs=EACH, parts=("pairs",)).pairs, first
+        ),
+        "first_trees": objectives(first, start, test, seed, dpo=True),
+    }
+    clock("objectives on the first trees")
+    own = _grown(train, "o", start, seed)
+    made["own_trees"] = objectives(own, start, test, seed, dpo=False)
+    clock("objectives on its own trees")
+    for trees in ("first_trees", "own_trees"):
+        arms = made[trees]
+        made[f"{trees}_minus_sft"] = {
+            name: {part: arms[name][part] - arms["sft"][part] for part in ("greedy", "solved")}
+            for name in arms
+            if name not in ("sft", "start")
+        }
+    return {**made, "seconds": clock.told}
+
+
+def _grown(problems: Sequence[Problem], name: str, policy: StepPolicy, seed: int) -> list[Tree]:
+    trees = [Tree.rooted(f"{name}{i:04d}", problem, seed) for i, problem in enumerate(problems)]
+    search(trees, policy, GROW)
+    return trees

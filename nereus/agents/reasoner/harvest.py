@@ -6,7 +6,7 @@ what ended for its form or its length teaches nothing, nor does an end that no c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,6 +68,7 @@ def harvest(
     target: Target = "mean",
     signs: bool = True,
     max_pairs: int | None = None,
+    parts: Collection[str] = ("paths", "pairs", "values"),
 ) -> Harvest:
     """Collect what trees teach; equal trees and seeds give equal rows.
 
@@ -87,6 +88,8 @@ def harvest(
         Compare only steps that are worth more than 0 with ones that are worth less; otherwise all of which one is worth more.
     max_pairs
         Pairs of a tree that are drawn; all by default.
+    parts
+        What is made; the others stay empty.
     """
     paths: list[SolutionPath] = []
     pairs: list[StepPair] = []
@@ -99,10 +102,10 @@ def harvest(
             enough = max([1e-9, *(leaf.reward for leaf in ends if leaf.reward is not None)])
         solved = [leaf for leaf in ends if leaf.reward is not None and leaf.reward >= enough]
         chosen = rng.permutation(len(solved))[:max_paths]
-        paths += [_path(tree, solved[i]) for i in sorted(chosen)]
+        paths += [_path(tree, solved[i]) for i in sorted(chosen)] if "paths" in parts else []
         worth = _worth(tree, target)
-        pairs += _pairs(tree, worth, signs, max_pairs, rng)
-        values += _values(tree, worth)
+        pairs += _pairs(tree, worth, signs, max_pairs, rng) if "pairs" in parts else []
+        values += _values(tree, worth) if "values" in parts else []
     return Harvest(paths, pairs, values, len(trees))
 
 

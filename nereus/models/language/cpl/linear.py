@@ -70,15 +70,14 @@ class LinearPolicy:
     ) -> tuple[float, Array]:
         """Mean Step-APO loss, and its gradient by the weights, (features,)."""
         _separate(self, reference)
-        first = data.choices.starts[:-1]
-        own = self.log_probabilities(data.choices)
-        ratio = own - reference.log_probabilities(data.choices)
-        w, l = first + data.chosen, first + data.rejected  # noqa: E741 - the paper's names
-        value = loss(ratio[w], ratio[l], data.q_chosen, data.q_rejected, options, wins)
-        slope = pull(ratio[w], ratio[l], data.q_chosen, data.q_rejected, options, wins)
-        # Both steps share a prefix, so that the normaliser cancels in the difference of their gradients.
-        features = data.choices.rows.features
-        return float(value.mean()), (slope[:, None] * (features[w] - features[l])).mean(axis=0)
+        # Both steps share a prefix, so that the normalisers cancel in the difference of their log-ratios and its gradient.
+        first, features = data.choices.starts[:-1], data.choices.rows.features
+        difference = features[first + data.chosen] - features[first + data.rejected]
+        ratio = difference @ (self.weights - reference.weights)
+        zero = np.zeros_like(ratio)
+        value = loss(ratio, zero, data.q_chosen, data.q_rejected, options, wins)
+        slope = pull(ratio, zero, data.q_chosen, data.q_rejected, options, wins)
+        return float(value.mean()), slope @ difference / len(data)
 
     def prefer(
         self,
