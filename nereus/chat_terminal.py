@@ -135,6 +135,7 @@ class Talk:
     @contextmanager
     def _at_work(self, title: str) -> Iterator[None]:
         """Hold the conversation, so that nobody else answers in it meanwhile, on the page or in another terminal."""
+        from nereus.memory.checkpoints import prune
         from nereus.memory.threads import BUSY_S
 
         self._threads.take(self._thread, self._desk.owner, ("idle", "interrupted"))
@@ -153,6 +154,8 @@ class Talk:
             status: Any = "interrupted" if state.interrupts else "idle"
             self._threads.append(self._thread, "end", {"status": status})
             self._threads.release(self._thread, status, title)
+            if status == "idle" and self._graph.checkpointer not in (None, True, False):
+                prune(self._graph.checkpointer, self._thread)  # type: ignore[arg-type]
 
     def _go(self, given: Any) -> None:
         from langgraph.types import Command

@@ -21,7 +21,7 @@ from nereus.agents.chat.told import event_document, message_document
 from nereus.api.chat_desk import ServerDesk
 from nereus.api.state import ServerState
 from nereus.errors import NereusError, NotFound, ResumeRefused
-from nereus.memory.checkpoints import open_checkpoints
+from nereus.memory.checkpoints import open_checkpoints, prune
 from nereus.memory.threads import BUSY_S, Thread, Threads, ThreadStatus
 from nereus.models.llm import chat_model
 
@@ -256,6 +256,7 @@ class ChatTurns:
                 for update in part.values():
                     for message in (update or {}).get("messages", ()):
                         self._told(thread.id, "message", message_document(message))
+            prune(saver, thread.id)  # of a conversation only the newest state is gone on with
         return "idle"
 
     def _told(self, thread_id: str, type_: str, payload: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from nereus.agents.reporter.formats import format_value
 from nereus.agents.reporter.render import interval_sources, uncovered_numbers
@@ -31,6 +32,8 @@ class Cited(Record):
     """Evidence id, or another source path of `nereus.agents.reporter.sources`, or ``call:<key>/<name>``."""
     label: str
     value: Scalar
+    row: str = ""
+    """Row of the table that it stands in: the protein that it is about; empty where it is about no single one."""
 
 
 class Book:
@@ -58,18 +61,20 @@ class Book:
 
     # ------------------------------------------------------------------ citing
 
-    def cite(self, run_id: str, source: str, label: str, value: Scalar, form: str = "") -> str:
+    def cite(self, run_id: str, source: str, label: str, value: Scalar, form: str = "", row: str = "") -> str:
         """A reference to a value; equal sources of a run are one entry, with the newest value."""
         name = self._names.setdefault((run_id, source), f"c{len(self._names) + 1}")
-        self._entries[name] = Cited(run_id=run_id, id=source, label=label, value=value)
+        self._entries[name] = Cited(run_id=run_id, id=source, label=label, value=value, row=row)
         return "{{" + name + (f"|{form}" if form else "") + "}}"
 
-    def of_run(self, sources: Sources, source: str, label: str = "", form: str = "") -> str:
+    def of_run(self, sources: Sources, source: str, label: str = "", form: str = "", row: str = "") -> str:
         """A reference to what lies at a source path of a run's record."""
-        if not label and source in sources.record.evidence:
-            found = sources.record.evidence[source]
+        found = sources.record.evidence.get(source)
+        row = row or ((found.row or "") if found is not None else _row_of(source))
+        if not label and found is not None:
             label = " ".join(one for one in (found.quantity, found.row or "") if one)
-        return self.cite(sources.record.header.id, source, label or source, sources.value(source), form)
+        value = sources.value(source)
+        return self.cite(sources.record.header.id, source, label or source, value, form, row)
 
     def told(self, run_id: str, source: str, label: str, text: str) -> str:
         """A reference to a recorded text that may hold numbers: a warning, a notice, a reason."""
@@ -80,16 +85,17 @@ class Book:
         source = f"call:{call.key[:16]}/{name}"
         return self.cite("", source, label or name.replace("_", " "), call.values[name], form)
 
-    def carried_over(self, statement: str, sources: Sources) -> str:
-        """A text of a run with its references replaced by references of this book."""
+    def carried_over(self, statement: str, sources: Sources, row: str = "") -> str:
+        """A text of a run, about the protein of a row where one is named, with references of this book."""
 
         def replaced(match: re.Match[str]) -> str:
             source, form = match[1], (match[2] or "").strip()
             if form == "ci" or form.startswith("ci "):
                 low, high = interval_sources(source, sources)
                 spec = form[2:].strip() or ".2f"
-                return f"[{self.of_run(sources, low, '', spec)}, {self.of_run(sources, high, '', spec)}]"
-            return self.of_run(sources, source, "", form)
+                ends = [self.of_run(sources, one, "", spec, row) for one in (low, high)]
+                return f"[{ends[0]}, {ends[1]}]"
+            return self.of_run(sources, source, "", form, row)
 
         return _OF_RUN.sub(replaced, statement)
 
@@ -148,6 +154,13 @@ class Book:
                 return match[0]
 
         return REFERENCE.sub(shown, text)
+
+
+def _row_of(source: str) -> str:
+    """The row that a source path of a table's cell names."""
+    kind, _, rest = source.partition(":")
+    parts = rest.split("/") if kind == "cell" else []
+    return unquote(parts[2]) if len(parts) > 2 else ""
 
 
 def spoken(names: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ Everything that is not the owner's is answered as if it were not there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -29,6 +30,22 @@ class Dataset(Record):
     artifact: ArtifactRef
     samples: ArtifactRef | None = None
     """Sample sheet that belongs to it."""
+
+
+SHEET = re.compile(r"(sample|meta|clin|pheno|annot|design|sheet|traits|info)", re.IGNORECASE)
+"""What sample sheets are called."""
+
+
+def paired(given: list[Dataset]) -> tuple[Dataset, Dataset | None]:
+    """Which of some files is the data, and which its sample sheet: by name, else the smaller is the sheet."""
+    if len(given) == 1:
+        return given[0], None
+    sheets = [one for one in given if SHEET.search(one.name)]
+    rest = [one for one in given if one not in sheets]
+    if len(sheets) == 1 and rest:
+        return max(rest, key=lambda one: one.artifact.size), sheets[0]
+    by_size = sorted(given, key=lambda one: one.artifact.size)
+    return by_size[-1], by_size[0]
 
 
 class FollowUp(Record):

@@ -201,17 +201,23 @@ class _Nodes:
 
     def approve(self, state: ChatState, config: RunnableConfig) -> dict[str, Any]:
         """Ask for all calls at once that need a yes, until the answers can be used."""
-        del config
         asked = state["asked"]
         requests = shown = list(asked.values())
         while True:
             answers = interrupt(shown)
             try:
                 meant = decided(requests, answers)
+                self._refuse_odd_edits(self._turn(state, config), requests, meant)
             except NereusError as error:
                 shown = asked_again(requests, error)
                 continue
             return {"approved": {**state["approved"], **dict(zip(asked, meant, strict=True))}, "asked": {}}
+
+    def _refuse_odd_edits(self, turn: Turn, requests: list[Request], meant: list[dict[str, Any]]) -> None:
+        """`NereusError` where what a person made of the arguments cannot be done: they are asked again."""
+        for request, one in zip(requests, meant, strict=True):
+            if one.get("edited"):
+                request_for(turn, request["action_request"]["action"], one["args"], "always")
 
     def act(self, state: ChatState, config: RunnableConfig) -> dict[str, Any]:
         """Do what was decided and allowed, in order."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -62,6 +63,8 @@ class LocalDesk(RecordedDesk):
         found = path.expanduser()
         if not found.exists():
             raise InputError(f"there is no file {str(path)!r}", mend="check the path")
+        if found.is_dir():
+            _refuse_odd_folder(found)
         with self.workspace.artifacts.together():
             ref = self.workspace.artifacts.put_file(found)
         upload = self._uploads.add(self.owner, ref)
@@ -168,6 +171,29 @@ class LocalDesk(RecordedDesk):
             return False
         with held(self.workspace.database, self.settings.home / LOCKS, run_id) as mine:
             return not mine  # another process of this home may work on it
+
+
+MOST_FILES, MOST_BYTES = 5000, 4 << 30
+
+
+def _refuse_odd_folder(folder: Path) -> None:
+    """`InputError` for a folder that holds no cells, or far more than a data set: it would be copied as a whole."""
+    size = 0
+    if not any(one.suffix.lower() == ".fcs" or _CELLS.search(one.name) for one in folder.iterdir()):
+        raise InputError(
+            "the folder holds no FCS files and no tables", where=str(folder), mend="name one file in it"
+        )
+    for files, one in enumerate(folder.rglob("*"), start=1):
+        size += one.stat().st_size if one.is_file() else 0
+        if files > MOST_FILES or size > MOST_BYTES:
+            raise InputError(
+                "the folder holds more than a data set has",
+                where=str(folder),
+                mend="name a file in it, or a folder of the FCS files alone",
+            )
+
+
+_CELLS = re.compile(r"\.(csv|tsv|txt)(\.(gz|bz2|xz))?$", re.IGNORECASE)
 
 
 def _begun(

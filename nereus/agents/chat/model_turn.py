@@ -6,6 +6,7 @@ back to it once; then the built-in rules answer.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from langchain_core.utils.json_schema import dereference_refs
 from nereus.agents.chat.actions import ACTIONS, Action
 from nereus.agents.chat.actions.external import external_actions, pinned
 from nereus.agents.chat.answering import answer_of, inert, quoted
-from nereus.agents.chat.book import counted_in_words
+from nereus.agents.chat.book import REFERENCE, counted_in_words
 from nereus.agents.chat.context import prompt_of
+from nereus.agents.chat.lookup import words
+from nereus.agents.chat.slots import is_english
 from nereus.agents.chat.spoken import ANSWER_PART, TAKEN_BACK, Draft, Stopped, interruptible, say
 from nereus.agents.chat.turn import Outcome, Turn
 from nereus.agents.external.definitions import is_external
@@ -196,7 +199,37 @@ class Heard:
             self._turn.tell({"type": ANSWER_PART, "id": self.identity, "start": 0, "text": ""})
 
     def _faults(self, text: str) -> list[str]:
-        return self._turn.book.faults(text, self._names) + counted_in_words(text, self._names)
+        return (
+            self._turn.book.faults(text, self._names)
+            + counted_in_words(text, self._names)
+            + misplaced(self._turn, text)
+        )
+
+
+def misplaced(turn: Turn, text: str) -> list[str]:
+    """Numbers of one protein in a sentence that names only others: right numbers, said of the wrong thing."""
+    found: list[str] = []
+    for sentence in _SENTENCES.split(text):
+        cited = [one for one in REFERENCE.finditer(sentence) if one[1] in turn.book]
+        about = [(one[1], turn.book[one[1]]) for one in cited]
+        for name, entry in about:
+            if not entry.row or not entry.run_id:
+                continue
+            entities = turn.entities(entry.run_id)
+            named = {
+                hit.key
+                for word in words(REFERENCE.sub(" ", sentence))
+                if entities.knows(word) and not is_english(word)
+                for hit in entities.find(word)
+            }
+            if named and entry.row not in named and entities.knows(entry.row):
+                found.append(
+                    f"{name} is about {entities.name_of(entry.row)}, which its sentence does not name"
+                )
+    return found
+
+
+_SENTENCES = re.compile(r"(?<=[.!?;])\s+|\n+")
 
 
 def _read(

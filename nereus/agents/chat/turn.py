@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from nereus.agents.chat.book import Book
+from nereus.agents.chat.desk import SHEET, paired
 from nereus.agents.chat.follow_up import is_follow_up
+from nereus.agents.chat.lookup import Entities
 from nereus.agents.reporter.sources import Sources
 from nereus.errors import InputError, NereusError, on_one_line
 from nereus.memory.records import ArtifactRef, Record, RunRecord
@@ -92,6 +94,7 @@ class Turn:
     messages: list[Any] = field(default_factory=list)
     _records: dict[str, RunRecord] = field(default_factory=dict)
     _sources: dict[str, Sources] = field(default_factory=dict)
+    _entities: dict[str, Entities] = field(default_factory=dict)
 
     def move(self, **changes: str) -> None:
         """Talk about something else from here on."""
@@ -157,6 +160,7 @@ class Turn:
         """Forget what was read of a run: it has gone on."""
         self._records.pop(run_id, None)
         self._sources.pop(run_id, None)
+        self._entities.pop(run_id, None)
 
     def sources(self, given: str = "") -> Sources:
         """Values of the run that is meant."""
@@ -164,6 +168,12 @@ class Turn:
         if record.header.id not in self._sources:
             self._sources[record.header.id] = Sources(record, self.desk.table)
         return self._sources[record.header.id]
+
+    def entities(self, run_id: str) -> Entities:
+        """What a run tested, by every name that people may use."""
+        if run_id not in self._entities:
+            self._entities[run_id] = Entities.of(self.sources(run_id))
+        return self._entities[run_id]
 
     def dataset(self, given: str = "") -> Dataset:
         """The data set that is meant, with its sample sheet where one is known."""
@@ -176,6 +186,10 @@ class Turn:
                     mend="in a terminal `nereus chat FILE`; on the page drop a file; over REST upload it first",
                 )
             identity = known[0].id
+            if len(known) > 1 and not self.focus.samples:
+                data, sheet = paired(known[:2])  # the newest may be the sheet of the one before
+                if sheet is not None and SHEET.search(sheet.name):
+                    return data.model_copy(update={"samples": sheet.artifact})
         found = self.desk.dataset(identity)
         if found.samples is None and self.focus.samples and self.focus.samples != found.id:
             found = found.model_copy(update={"samples": self.desk.dataset(self.focus.samples).artifact})

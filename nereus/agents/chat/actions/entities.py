@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from nereus.agents.chat.actions.base import Action, Args
-from nereus.agents.chat.actions.runs import hypothesis_text
+from nereus.agents.chat.actions.runs import hypothesis_text, row_of
 from nereus.agents.chat.follow_up import is_follow_up
 from nereus.agents.chat.lookup import Entities, Found, objective_named, tests
 from nereus.agents.chat.turn import Outcome, Shown, Turn
@@ -250,8 +250,10 @@ def _told(turn: Turn, one: Hypothesis, run: str) -> list[str]:
     lines = [hypothesis_text(turn, one, run) + f" Status: {one.status}."]
     if one.atoms:
         lines.append("\nWhat was tested about it:\n")
+        row = row_of(one)
         lines += [
-            f"- {book.carried_over(atom.statement, sources)}: {_VERDICT[atom.verdict]}" for atom in one.atoms
+            f"- {book.carried_over(atom.statement, sources, row)}: {_VERDICT[atom.verdict]}"
+            for atom in one.atoms
         ]
     if one.alternatives:
         lines.append("\nWhat else could explain it:\n")

@@ -171,10 +171,15 @@ def _way(one: Hypothesis) -> str:
     return {"up": "up", "positive": "up", "down": "down", "negative": "down"}.get(direction, "there")
 
 
+def row_of(one: Hypothesis) -> str:
+    """The protein that a hypothesis is about; empty where it is about several, or a set."""
+    return one.claim.entities[0].id if len(one.claim.entities) == 1 and one.grain == "entity" else ""
+
+
 def hypothesis_text(turn: Turn, one: Hypothesis, run_id: str) -> str:
     """A hypothesis with its references as those of the conversation."""
     sources = turn.sources(run_id)
-    text = f"**{one.id}** {turn.book.carried_over(one.statement, sources)}"
+    text = f"**{one.id}** {turn.book.carried_over(one.statement, sources, row_of(one))}"
     if one.confidence is not None:
         cited = turn.book.of_run(
             sources, f"field:hypothesis/{one.id}/confidence", f"confidence of {one.id}", ".2f"
