@@ -24,7 +24,7 @@ from nereus.agents.reasoner.search import SearchOptions, search
 from nereus.agents.reasoner.tasks.word_problems import WordProblem, load
 from nereus.agents.reasoner.tree import Tree
 
-TRAIN, TEST = 240, 200
+TRAIN, TEST = 240, 120
 CALLS = 120
 GROW = SearchOptions(simulations=60, root_children=12, children=8, stop_when_solved=False)
 
