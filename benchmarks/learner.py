@@ -8,11 +8,15 @@ caps (300 expansions and 3,000 primitive calls of the simulator, those inside le
 
 ``solved`` is under these caps. ``decision_ratio`` is learned over primitives on the tasks that both solve with more (see
 `WIDE`), since primitives alone solve few of the large tasks under the caps (``decision_ratio_capped``: on those); mean over
-seeds with a 95 per cent interval (t over seeds). All arms are guided by the additive estimate. Every plan with learned
-actions is carried out by their Python in the sandbox, and must reach the goals.
-``omics`` is the planner itself: runs on tables of the planting generator, frozen against learned (see `learner_omics`).
+seeds with a 95 per cent interval (t over seeds). ``wall_ratio`` is time over primitives' on tasks that both solve under the
+caps. Every plan with learned actions is carried out by their Python in the sandbox, and must reach the goals.
+``omics`` is the planner itself: runs on tables of the planting generator, with what earlier runs teach taken apart (see
+`learner_omics`); ``public`` are published problems (see `learner_public`).
 
-    python -m benchmarks.learner --domains gripper,blockworld,barman,tyreworld,omics --seeds 0,1,2,3,4 --json FILE
+    python -m benchmarks.learner --domains gripper,blockworld,barman,tyreworld,omics,public --seeds 20,21,22 --json FILE
+
+FILE is written after every seed of every domain; the same command goes on where it was ended, and the result is stored
+when all is there. ``--draw`` draws the curves of the docs from the stored result, and computes nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import argparse
 import json
 import math
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +34,7 @@ from typing import Any
 from scipy.stats import t as student
 
 from benchmarks.learner_arms import by_hand, learned, random_macros
-from benchmarks.truth.results import commit, store, without_nan
+from benchmarks.truth.results import RESULTS, commit, store, without_nan
 from nereus.agents.learner import ActionLearner, MiningAuthor, SearchAgent
 from nereus.agents.learner.environments.generators import HELD_OUT_SIZES, LEARNING_SIZES, TEST_SIZES, instance
 from nereus.agents.learner.environments.operators import Operator
@@ -46,11 +51,12 @@ WIDE = {
 }
 ESTIMATE = "additive"
 TRAINING, HELD_OUT = 6, 5
-TEST = {"gripper": 3, "blockworld": 4, "barman": 3, "tyreworld": 2}
+TEST = {"gripper": 3, "blockworld": 8, "barman": 3, "tyreworld": 2}
 """Tasks to learn from and to select on, and tasks of each size to test on."""
 GROWTH = (2, 3, 6)
 """Training tasks of the curves."""
 LARGE = 8
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
 CALLS = (100, 300, 1000, 3000, 10_000, 20_000)
 """Caps on simulator calls of the curve of success."""
 MOST = 0.6
@@ -109,16 +115,9 @@ def actions_of(domain: str, seed: int) -> tuple[LearnedAction, ...]:
 
 
 def solved_by(
-    tasks: Sequence[PlanningTask], macros: Sequence[Operator], estimate: str, domain: str
+    tasks: Sequence[PlanningTask], macros: Sequence[Operator], estimate: str, caps: Caps
 ) -> list[Plan]:
-    return [
-        search(task, [*macros, *task.domain.operators.values()], WIDE[domain], estimate) for task in tasks
-    ]
-
-
-def within(plan: Plan) -> bool:
-    """Whether a search of the same order would have ended under the caps."""
-    return plan.solved and plan.expansions <= CAPS.expansions and plan.calls <= CAPS.calls
+    return [search(task, [*macros, *task.domain.operators.values()], caps, estimate) for task in tasks]
 
 
 def carried_out(
@@ -145,25 +144,32 @@ def one_seed(domain: str, seed: int, estimate: str, curves: bool) -> dict[str, A
         "random": random_macros(actions, training(domain, seed), seed),
         "oracle": by_hand(tasks[0].domain),
     }
-    plans = {arm: solved_by(tasks, of, estimate, domain) for arm, of in macros.items()}
+    solved_by(tasks[:1], [], estimate, CAPS)  # nothing is timed cold
+    plans = {arm: solved_by(tasks, of, estimate, CAPS) for arm, of in macros.items()}
+    wide = {arm: solved_by(tasks, of, estimate, WIDE[domain]) for arm, of in macros.items()}
     found: dict[str, Any] = {
         "learning": told,
         "arms": {},
-        "replay": carried_out(agent, tasks, plans["learned"], actions),
+        "replay": carried_out(agent, tasks, wide["learned"], actions),
     }
     agent.close()
     for arm in ARMS:
-        found["arms"][arm] = compared(tasks, plans[arm], plans["primitives"])
+        found["arms"][arm] = compared(
+            tasks, (plans[arm], wide[arm]), (plans["primitives"], wide["primitives"])
+        )
     if curves:
-        found["growth"] = growth(domain, seed, estimate, tasks, plans["primitives"])
+        found["growth"] = growth(domain, seed, estimate, tasks, (plans["primitives"], wide["primitives"]))
     return found
 
 
-def compared(tasks: Sequence[PlanningTask], own: Sequence[Plan], plain: Sequence[Plan]) -> dict[str, Any]:
-    pairs = list(zip(own, plain, strict=True))
-    both = [(a, b) for a, b in pairs if a.solved and b.solved]
-    capped = [(a, b) for a, b in pairs if within(a) and within(b)]
-    large = [within(one) for task, one in zip(tasks, own, strict=True) if size_of(task) >= LARGE]
+Searched = tuple[Sequence[Plan], Sequence[Plan]]
+"""Plans under the caps, and under wide ones."""
+
+
+def compared(tasks: Sequence[PlanningTask], own: Searched, plain: Searched) -> dict[str, Any]:
+    both = [(a, b) for a, b in zip(own[1], plain[1], strict=True) if a.solved and b.solved]
+    capped = [(a, b) for a, b in zip(own[0], plain[0], strict=True) if a.solved and b.solved]
+    large = [one.solved for task, one in zip(tasks, own[0], strict=True) if size_of(task) >= LARGE]
 
     def ratio(of: Sequence[tuple[Plan, Plan]], field: str) -> float | None:
         def value(plan: Plan) -> float:
@@ -172,36 +178,39 @@ def compared(tasks: Sequence[PlanningTask], own: Sequence[Plan], plain: Sequence
         return sum(value(a) for a, _ in of) / max(1e-9, sum(value(b) for _, b in of)) if of else None
 
     return {
-        "solved": sum(map(within, own)) / len(own),
-        "solved_wide": sum(one.solved for one in own) / len(own),
+        "solved": sum(one.solved for one in own[0]) / len(tasks),
+        "solved_wide": sum(one.solved for one in own[1]) / len(tasks),
         "solved_large": sum(large) / len(large) if large else None,
         "solved_by_size": {
-            str(size): sum(within(p) for t, p in zip(tasks, own, strict=True) if size_of(t) == size)
+            str(size): sum(p.solved for t, p in zip(tasks, own[0], strict=True) if size_of(t) == size)
             for size in sorted({size_of(t) for t in tasks})
         },
         "solved_at_calls": {
-            str(cap): sum(p.solved and p.calls <= cap for p in own) / len(own) for cap in CALLS
+            str(cap): sum(p.solved and p.calls <= cap for p in own[1]) / len(tasks) for cap in CALLS
         },
         "both": len(both),
         "decision_ratio": ratio(both, "decisions"),
         "decision_ratio_capped": ratio(capped, "decisions"),
         "call_ratio": ratio(both, "calls"),
         "expansion_ratio": ratio(both, "expansions"),
-        "wall_ratio": ratio(both, "seconds"),
-        "calls": [one.calls for one in own],
-        "decisions": [len(one.decisions) if one.solved else None for one in own],
+        "wall_ratio": ratio(capped, "seconds"),
+        "seconds": sum(one.seconds for one in own[0]),
+        "calls": [one.calls for one in own[0]],
+        "decisions": [len(one.decisions) if one.solved else None for one in own[1]],
     }
 
 
 def growth(
-    domain: str, seed: int, estimate: str, tasks: Sequence[PlanningTask], plain: Sequence[Plan]
+    domain: str, seed: int, estimate: str, tasks: Sequence[PlanningTask], plain: Searched
 ) -> list[dict[str, Any]]:
     """What is learned from fewer tasks: the same test tasks, the same caps."""
-    rows = [{"tasks": 0, "solved": sum(map(within, plain)) / len(plain), "decision_ratio": 1.0}]
+    rows = [{"tasks": 0, "solved": sum(one.solved for one in plain[0]) / len(tasks), "decision_ratio": 1.0}]
     for count in GROWTH:
         actions, _, agent = learn(domain, seed, estimate, count)
         agent.close()
-        of = compared(tasks, solved_by(tasks, learned(actions, tasks[0].domain), estimate, domain), plain)
+        macros = learned(actions, tasks[0].domain)
+        own = [solved_by(tasks, macros, estimate, caps) for caps in (CAPS, WIDE[domain])]
+        of = compared(tasks, (own[0], own[1]), plain)
         rows.append({"tasks": count, "solved": of["solved"], "decision_ratio": of["decision_ratio"]})
     return rows
 
@@ -265,65 +274,92 @@ def summary(domain: str, by_seed: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def measured(domain: str, seeds: Sequence[int], estimate: str, curves: bool) -> dict[str, Any]:
-    by_seed = {}
-    for seed in seeds:
-        found = by_seed[str(seed)] = one_seed(domain, seed, estimate, curves and seed in seeds[:1])
-        arms = {arm: (row["solved"], row["decision_ratio"]) for arm, row in found["arms"].items()}
-        print(domain, estimate, seed, arms, flush=True)
-    return by_seed
+def pieces(domain: str, seeds: Sequence[int]) -> list[str]:
+    """What is measured by itself: a seed of a domain; of public problems all."""
+    return ["all"] if domain == "public" else [str(one) for one in seeds]
+
+
+def measure(domain: str, piece: str, seeds: Sequence[int]) -> dict[str, Any]:
+    if domain == "omics":
+        from benchmarks.learner_omics import measure_seed
+
+        return measure_seed(int(piece))
+    if domain == "public":
+        from benchmarks.learner_public import measure as measure_public
+
+        return measure_public(CAPS, lambda of: actions_of(of, seeds[0]))
+    found = one_seed(domain, int(piece), ESTIMATE, curves=int(piece) == seeds[0])
+    shown = {
+        arm: (row["solved"], row["decision_ratio"], row["wall_ratio"]) for arm, row in found["arms"].items()
+    }
+    print(domain, piece, shown, flush=True)
+    return found
+
+
+def content(domains: Sequence[str], seeds: Sequence[int], done: dict[str, Any]) -> dict[str, Any]:
+    """The whole result of all pieces."""
+    found: dict[str, Any] = {}
+    for domain in domains:
+        by_seed = {one: done[f"{domain} {one}"]["found"] for one in pieces(domain, seeds)}
+        if domain == "omics":
+            from benchmarks.learner_omics import summary as summary_of_runs
+
+            found[domain] = summary_of_runs(by_seed)
+        elif domain != "public":
+            found[domain] = summary(domain, by_seed)
+    return {
+        "seeds": list(seeds),
+        "commits": sorted({one["commit"] for one in done.values()}),
+        "caps": vars(CAPS),
+        "sizes": {"learning": LEARNING_SIZES, "held_out": HELD_OUT_SIZES, "test": TEST_SIZES},
+        "naive": "the arm 'primitives' of each domain; of omics the frozen runs",
+        "domains": found,
+        "public": done["public all"]["found"] if "public" in domains else None,
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--domains", default=",".join([*DOMAINS, "omics"]))
+    parser.add_argument("--domains", default=",".join([*DOMAINS, "omics", "public"]))
     parser.add_argument("--seeds", default="0,1,2,3,4")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--curves", type=Path, help="folder for the drawn curves")
+    parser.add_argument("--json", type=Path, help="what is done so far; the same command goes on")
+    parser.add_argument("--curves", type=Path, default=IMAGES, help="folder for the drawn curves")
+    parser.add_argument("--draw", action="store_true", help="only draw the curves of the stored result")
     given = parser.parse_args()
+    from benchmarks.learner_curves import draw
+
+    if given.draw:
+        draw(json.loads((RESULTS / "learner.json").read_text(encoding="utf-8"))["domains"], given.curves)
+        return
     seeds = [int(one) for one in given.seeds.split(",")]
-    begin = time.perf_counter()
-    before = json.loads(given.json.read_text()) if given.json and given.json.exists() else {}
-    domains: dict[str, Any] = dict(before.get("domains", {})) if before.get("seeds") == seeds else {}
-    public = before.get("public")
-    for domain in given.domains.split(","):
-        if domain == "omics":
-            from benchmarks.learner_omics import measure
-
-            domains[domain] = measure(seeds)
-        elif domain == "public":
-            from benchmarks.learner_public import measure as measure_public
-
-            public = measure_public(CAPS, lambda of: actions_of(of, seeds[0]))
-        else:
-            domains[domain] = summary(domain, measured(domain, seeds, ESTIMATE, curves=True))
-        if domain in domains:
-            print(domain, domains[domain].get("decision_ratio"), domains[domain].get("met"), flush=True)
-        content = {
-            "commit": commit(),
-            "seeds": seeds,
-            "caps": vars(CAPS),
-            "sizes": {"learning": LEARNING_SIZES, "test": TEST_SIZES},
-            "naive": "the arm 'primitives' of each domain; of omics the frozen runs",
-            "domains": domains,
-            "public": public,
-        }
-        if given.json:
-            given.json.write_text(json.dumps(without_nan(content), indent=2) + "\n")
-    arguments = ["--domains", given.domains, "--seeds", given.seeds]
+    domains = given.domains.split(",")
+    asked = {"domains": domains, "seeds": seeds}
+    state: dict[str, Any] = {"asked": asked, "done": {}}
+    if given.json and given.json.exists():
+        state = json.loads(given.json.read_text(encoding="utf-8"))
+        if state.get("asked") != asked:
+            sys.exit(f"{given.json} is of another command: {state.get('asked')}")
+    for domain in domains:
+        for piece in pieces(domain, seeds):
+            if f"{domain} {piece}" in state["done"]:
+                continue
+            begin = time.perf_counter()
+            found = without_nan(measure(domain, piece, seeds))
+            told = {"found": found, "commit": commit(), "seconds": round(time.perf_counter() - begin, 1)}
+            state["done"][f"{domain} {piece}"] = told
+            if given.json:
+                given.json.write_text(json.dumps(state) + "\n", encoding="utf-8")
+    whole = content(domains, seeds, state["done"])
     store(
         "learner",
-        content,
+        whole,
         module="benchmarks.learner",
-        arguments=arguments,
-        seconds=time.perf_counter() - begin,
+        arguments=["--domains", given.domains, "--seeds", given.seeds],
+        seconds=sum(one["seconds"] for one in state["done"].values()),
     )
-    if given.curves:
-        from benchmarks.learner_curves import draw
-
-        draw(domains, given.curves)
+    draw(whole["domains"], given.curves)
 
 
 if __name__ == "__main__":
