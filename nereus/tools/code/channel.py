@@ -94,8 +94,8 @@ class Output:
         self.streams[stream] += data[:room]
 
     def text(self, stream: str) -> str:
-        """All of a stream; what is no UTF-8 is shown as it is."""
-        return self.streams[stream].decode("utf-8", "backslashreplace")
+        """All of a stream; what is no UTF-8, and a zero, which databases do not keep, is shown as its number."""
+        return self.streams[stream].decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
 def drain(descriptor: int, most: int = 1 << 20) -> bytes | None:

@@ -427,6 +427,32 @@ add(
     CALLS,
     control="depends on the kernel",
 )
+add(
+    "watch a folder outside",
+    "import ctypes\nc = ctypes.CDLL(None, use_errno=True)\nfd = c.inotify_init1(0)\n"
+    "escaped = c.inotify_add_watch(fd, outside.encode(), 0xFFF) >= 0",
+    None,
+)
+add(
+    "attributes of a file outside",
+    "import os\nescaped = isinstance(os.listxattr(secret), list)",
+    *BOTH,
+    control="depends on the file system",
+)
+add(
+    "write all disks of the machine",
+    f"import ctypes\nescaped = ctypes.CDLL(None).syscall({NUMBERS['sync'][_COLUMN]}) == 0",
+    None,
+    control="would slow everybody down",
+    below=True,
+)
+add(
+    "set-user-id from its birth",
+    "import os\nos.umask(0)\nos.close(os.open('born', os.O_CREAT | os.O_WRONLY, 0o4755))\n"
+    "escaped = bool(os.stat('born').st_mode & 0o6000)",
+    CALLS,
+    below=True,
+)
 add("files in memory", "import os\nos.memfd_create('x')\nescaped = True", CALLS, below=True)
 # ----------------------------------------------------------------------------------------------- resources
 _BLOCK = "import os, time\nk = []\nb = b'x' * 2**20\n"
@@ -547,6 +573,25 @@ add(
     Stop.OUTPUT,
     alone=True,
     limits={"output_kb": 200},
+    control="never ends",
+    below=True,
+)
+add(
+    "one line without an end",
+    "import sys\nsys.stdout.write('x' * 50_000_000)",
+    Stop.OUTPUT,
+    alone=True,
+    limits={"output_kb": 200},
+    control="would print it",
+    below=True,
+)
+add(
+    "a session of its own, past the time",
+    "import os, time\ntry:\n    os.setsid()\nexcept OSError:\n    os.setpgid(0, 0)\ntime.sleep(60)",
+    Stop.WALL,
+    None,
+    alone=True,
+    limits={"wall_s": 0.5},
     control="never ends",
     below=True,
 )

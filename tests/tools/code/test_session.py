@@ -441,3 +441,93 @@ def test_whatever_goes_wrong_in_a_function_is_told_to_the_code(tmp_path: Path) -
             "    print(list(p.map(lambda i: call('upper', x='a'), range(40))) == ['A'] * 40)"
         )
         assert session.run(together).printed == "True\n"
+
+
+class_of_tricks = """
+class Trick(Exception):
+    def __str__(self):
+        {body}
+    errno = property(lambda self: 1 / 0)
+raise Trick()
+"""
+
+
+@pytest.mark.parametrize("body", ["raise SystemExit(0)", "raise KeyboardInterrupt", "return 5", "1 / 0"])
+def test_an_exception_that_cannot_be_told_costs_no_session(session: Session, body: str) -> None:
+    session.run("kept = 1")
+    found = session.run(class_of_tricks.format(body=body))
+    assert found.error is not None
+    assert found.error.kind == "Trick"
+    assert not found.lost
+    left = session.run("class T:\n    def __str__(self): raise ValueError\nimport sys\nsys.exit(T())")
+    assert (left.exit, left.lost) == (1, False)
+    assert session.run("kept", echo=True).printed == "1\n"
+
+
+def test_what_no_database_keeps_is_shown_as_a_number(session: Session) -> None:
+    found = session.run(
+        "import pandas as pd\nprint('a\\0b')\nx = 'c\\0\\ud800'\nt = pd.DataFrame({'k\\0': ['d\\0']})\n"
+    )
+    assert found.ok, found.error
+    assert found.printed == "a\\x00b\n"
+    assert found.values["x"] == "c\\x00\\ud800"
+    assert found.tables["t"].to_dict("list") == {"k\\x00": ["d\\x00"]}
+    wrong = session.run("raise ValueError('e\\0')").error
+    assert wrong is not None
+    assert wrong.message == "e\\x00"
+
+
+PLANTED = """
+import os
+for name in ("sitecustomize.py", "usercustomize.py", "colorsys.py", "json.py", "numpy.py", "planted.pth"):
+    open(name, "w").write("import builtins; builtins.planted = True\\n")
+os.makedirs(".local/lib/python3/site-packages", exist_ok=True)
+open("matplotlibrc", "w").write("figure.dpi: 7\\n")
+open(".matplotlib/matplotlibrc", "w").write("figure.dpi: 7\\n")
+"""
+LOOKED_FOR = """
+import builtins, colorsys, json, numpy
+import matplotlib
+found = hasattr(builtins, "planted")
+dpi = float(matplotlib.rcParams["figure.dpi"])
+"""
+
+
+def test_what_is_planted_in_the_work_folder_is_not_imported_and_goes_with_it(session: Session) -> None:
+    assert session.run(PLANTED).ok
+    here = session.run("import builtins, colorsys\nfound = hasattr(builtins, 'planted')")
+    assert here.values["found"] is False, "not by the next piece of code"
+    assert session.run("import os\nos._exit(0)").lost
+    after = session.run(LOOKED_FOR)
+    assert after.ok, after.error
+    assert after.values["found"] is False, "nor by the process that comes after"
+    assert after.values["dpi"] != 7.0
+
+
+@pytest.mark.parametrize("layer", [one for one in available() if one is not Layer.RLIMITS])
+def test_inputs_stay_what_they_are(layer: Layer, tmp_path: Path) -> None:
+    given = tmp_path / "given.csv"
+    given.write_text("a\n1\n")
+    before = given.stat()
+    ways = (
+        "open('inputs/given.csv', 'w')",
+        "open('inputs/given.csv', 'a')",
+        "os.link('inputs/given.csv', 'mine')\nopen('mine', 'w').write('x')",
+        "os.link(os.path.realpath('inputs/given.csv'), 'mine')\nopen('mine', 'w').write('x')",
+        "os.rename(os.path.realpath('inputs/given.csv'), 'mine')",
+        "os.truncate('inputs/given.csv', 0)",
+        "os.unlink('inputs/given.csv')",
+        "open(f\"/proc/self/fd/{os.open('inputs/given.csv', 0)}\", 'r+').write('x')",
+    )
+    with Session(layer=layer, home=tmp_path / "home", files={"given.csv": given}) as session:
+        for way in ways:
+            found = session.run(f"import os\n{way}")
+            assert not found.ok, way
+            assert given.read_text() == "a\n1\n", way
+        swapped = session.run(
+            "os.rename('inputs', 'old')\nos.mkdir('inputs')\nopen('inputs/given.csv', 'w').write('x')"
+        )
+        assert swapped.ok, "the link to them is the code's own"
+    after = given.stat()
+    assert given.read_text() == "a\n1\n"
+    assert (after.st_mtime_ns, after.st_mode, after.st_nlink) == (before.st_mtime_ns, before.st_mode, 1)

@@ -77,7 +77,8 @@ def _text(value: Any) -> str | None:
 
 
 def readable(text: str) -> str:
-    """A text that can be written as UTF-8: half a character of two, which no file can hold, is shown as its number."""
+    """A text that can be kept: half a character of two, and the zero that ends texts elsewhere, are shown as numbers."""
+    text = text.replace("\0", "\\x00")
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -1,7 +1,8 @@
 """A filter of system calls (seccomp), written as the kernel's packet-filter code without a library.
 
 Refused are sockets of every kind, other processes and programs, kernel interfaces, mounts, changes of identity and of
-files' metadata (which Landlock does not cover), and shared memory that would outlive the process. Threads are allowed,
+files' metadata, and a look at what happens to files elsewhere (neither of which Landlock covers), and shared memory that
+would outlive the process. Threads are allowed,
 processes are not, so that one process is all there ever is to limit and to kill. Calls that are newer than this list do
 not exist as far as the code can tell.
 """
@@ -30,6 +31,8 @@ _ALL_THREADS = 1
 CLONE_THREAD = 0x00000100 | 0x00000200 | 0x00000400 | 0x00000800 | 0x00010000
 _UNSHARE = 2  # close_range: the same by another way
 _TRUNCATE = 0o1000
+_CREATE = 0o100 | 0o20000000
+_SET_ID = 0o6000
 _ACCESS = 3
 # fcntl: F_SETOWN, F_SETSIG, F_SETOWN_EX make the kernel send signals for one; a lease (F_SETLEASE) stops who writes.
 _SIGNAL_TO_OTHERS = (8, 10, 15, 1024)
@@ -41,7 +44,7 @@ _QUERY = 0xFFFFFFFF
 # Calls that are looked into; every other one of the list is refused as it is.
 _LOOKED_INTO = frozenset(
     {"clone", "clone3", "kill", "tgkill", "fcntl", "ioctl", "prctl", "prlimit64", "personality", "truncate"}
-    | {"open", "openat", "openat2", "close_range"}
+    | {"open", "openat", "openat2", "creat", "close_range"}
 )
 
 _Instruction = tuple[int, int, int, int]
@@ -105,15 +108,16 @@ def program(pid: int, column: int, truncate: bool = True) -> list[_Instruction]:
         when(name, _none_of(position, forbidden, refuse))
     unshares = [(_LOAD, 0, 0, _argument(2)), (_ANY_BIT, 0, 1, _UNSHARE), (_RETURN, 0, 0, refuse)]
     when("close_range", [*unshares, (_RETURN, 0, 0, _ALLOW)])
+    when("openat2", [(_RETURN, 0, 0, absent)])  # as of clone3; nobody but tests uses it
+    when("creat", _without(1, _SET_ID, refuse))
     if not truncate:
         when("truncate", [(_RETURN, 0, 0, refuse)])
-        when("openat2", [(_RETURN, 0, 0, absent)])  # as of clone3; nobody but tests uses it
-        for name, position in (
-            ("open", 1),
-            ("openat", 2),
-        ):  # a file that is opened to read may be cut by that
-            flags = [(_LOAD, 0, 0, _argument(position)), (_AND, 0, 0, _TRUNCATE | _ACCESS)]
-            when(name, [*flags, (_EQUAL, 0, 1, _TRUNCATE), (_RETURN, 0, 0, refuse), (_RETURN, 0, 0, _ALLOW)])
+    for name, position in (("open", 1), ("openat", 2)):
+        flags = (_LOAD, 0, 0, _argument(position))
+        # A file that is opened to read may be cut by that.
+        cut = [(_AND, 0, 0, _TRUNCATE | _ACCESS), (_EQUAL, 0, 1, _TRUNCATE), (_RETURN, 0, 0, refuse), flags]
+        made = [(_ANY_BIT, 1, 0, _CREATE), (_RETURN, 0, 0, _ALLOW)]
+        when(name, [flags, *([] if truncate else cut), *made, *_without(position + 1, _SET_ID, refuse)])
     for name in NUMBERS:
         if name not in _LOOKED_INTO:
             when(name, [(_RETURN, 0, 0, refuse)])
@@ -122,6 +126,12 @@ def program(pid: int, column: int, truncate: bool = True) -> list[_Instruction]:
 
 def _argument(position: int) -> int:
     return 16 + 8 * position  # the lower half, on little-endian machines, which both are
+
+
+def _without(position: int, bits: int, refuse: int) -> list[_Instruction]:
+    """Refused with any of the bits: a new file that would run as its owner is refused like a change of permissions."""
+    checks = [(_LOAD, 0, 0, _argument(position)), (_ANY_BIT, 0, 1, bits), (_RETURN, 0, 0, refuse)]
+    return [*checks, (_RETURN, 0, 0, _ALLOW)]
 
 
 def _only(position: int, allowed: tuple[int, ...], refuse: int) -> list[_Instruction]:

@@ -96,7 +96,16 @@ def run_code(text: str, state: dict[str, Any], echo: bool) -> set[str]:
 
 
 def told(error: BaseException) -> dict[str, Any]:
-    """An error as the code's author reads it: without this file's own lines."""
+    """An error as the code's author reads it; one that cannot even be told of is told by its class."""
+    try:
+        return _told(error)
+    except BaseException:  # noqa: BLE001 - what an exception of the code does when it is asked is the code's
+        plain = {"kind": type.__getattribute__(type(error), "__name__"), "message": "(it cannot be shown)"}
+        return {**plain, "traceback": "", "errno": None, "file": None}
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    """The same, asking the exception: without this file's own lines."""
     shown = traceback.TracebackException.from_exception(error, limit=-30)
     own = os.path.basename(__file__)
     shown.stack = traceback.StackSummary.from_list(
@@ -160,7 +169,8 @@ def answer(request: dict[str, Any], state: dict[str, Any], calls: Calls, room: i
         code = stop.code
         reply["exit"] = code if isinstance(code, int) else 0 if code is None else 1
         if code is not None and not isinstance(code, int):
-            print(code, file=sys.stderr)  # noqa: T201
+            with suppress(Exception):
+                print(code, file=sys.stderr)  # noqa: T201
     except BaseException as error:  # noqa: BLE001 - whatever the code raises is its result
         reply["error"] = told(error)
     for stream in (sys.stdout, sys.stderr):
