@@ -137,6 +137,30 @@ def test_steps_with_any_character_survive_json_lines(tmp_path: Path) -> None:
     assert [(p.prompt, p.chosen) for p in read_jsonl(file)] == [(odd, odd + "a")] * 2
 
 
+def test_json_lines_are_the_preference_format_of_common_trainers(tmp_path: Path) -> None:
+    """TRL reads text columns `prompt`, `chosen`, `rejected` (its "standard" preference format), through Arrow's reader."""
+    from pyarrow import json as arrow
+
+    pairs = [
+        StepPair(
+            prompt="2 3: left 2 3:", chosen="2*3=6", rejected='odd "\u2028\n', q_chosen=1.0, q_rejected=-0.25
+        ),
+        StepPair(prompt="4:", chosen="\u00e9", rejected="b", q_chosen=0.0, q_rejected=-1.0),
+    ]
+    file = tmp_path / "pairs.jsonl"
+    write_jsonl(pairs, file)
+    table = arrow.read_json(file)
+    kinds = {field.name: str(field.type) for field in table.schema}
+    assert {name: kinds[name] for name in ("prompt", "chosen", "rejected")} == dict.fromkeys(
+        ("prompt", "chosen", "rejected"), "string"
+    )
+    assert kinds["q_chosen"] == kinds["q_rejected"] == "double"
+    for row, pair in zip(table.to_pylist(), pairs, strict=True):
+        assert (row["prompt"], row["chosen"], row["rejected"]) == (pair.prompt, pair.chosen, pair.rejected)
+        # The trainer joins prompt and completion: neither may contain the other's part.
+        assert not row["chosen"].startswith(row["prompt"])
+
+
 def test_whole_trees_are_held_out() -> None:
     pairs = [
         StepPair(prompt="p", chosen="a", rejected="b", q_chosen=0.5, q_rejected=-0.5, tree=f"t{i % 20:02d}")
@@ -292,6 +316,27 @@ def test_a_model_made_from_scratch_learns_steps_and_preferences() -> None:
         gap = step_log_probabilities(model, chosen) - step_log_probabilities(model, rejected)
         before = step_log_probabilities(twin, chosen) - step_log_probabilities(twin, rejected)
     assert (0.3 * (gap - before) > 1.0).all(), "log-ratios go towards the margin of 1.8 that the gap demands"
+
+
+def test_whole_solutions_are_preferred_by_sums_over_their_steps() -> None:
+    model, tokenizer = small_model("abcd?!")
+    good = SolutionPath(question="a?", prompts=("a?", "a?b!"), steps=("b!", "c!"), reward=1.0)
+    bad = SolutionPath(question="a?", prompts=("a?",), steps=("d!",), reward=-1.0)
+    twin = copy.deepcopy(model)
+    course = causal.prefer_solutions(
+        model, tokenizer, [(good, bad)], StepApo(alpha=0.0), CausalFitting(epochs=30, batch=1, rate=2e-3)
+    )
+    assert course.losses[0] == pytest.approx(float(np.log(2)), abs=1e-4), "at the start all ratios are 1"
+
+    def margin(of: object) -> float:
+        with torch.no_grad():
+            steps = [encode(tokenizer, p, s, 1) for p, s in zip(good.prompts, good.steps, strict=True)]
+            worse = step_log_probabilities(of, [encode(tokenizer, "a?", "d!", 1)])
+            return float(step_log_probabilities(of, steps).sum() - worse.sum())
+
+    loss_now = np.log1p(np.exp(-0.3 * (margin(model) - margin(twin))))
+    assert loss_now < 0.6 * np.log(2)
+    assert course.losses[-1] == pytest.approx(loss_now, rel=0.15)
 
 
 def test_adapters_learn_and_the_model_below_is_the_reference() -> None:
