@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 import nereus
-from tests.agents.policies.poison import CASES, FORBIDDEN, ORDERS, PLACES, Case, attack, clean_run, undefended
+from tests.agents.policies.poison import (
+    CASES,
+    FORBIDDEN,
+    ORDERS,
+    PLACES,
+    Case,
+    attack,
+    clean_run,
+    groups,
+    undefended,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +37,7 @@ def clean(folder: Path) -> nereus.Run:
 
 @pytest.mark.parametrize(("place", "order"), list(zip(PLACES, ORDERS, strict=False)))
 def test_orders_in_data_are_not_carried_out(place: str, order: str, folder: Path, clean: nereus.Run) -> None:
-    found = attack(Case(place, order), folder, clean)
+    (found,) = attack([Case(place, order)], folder, clean)
     assert found.faults == ()
 
 
@@ -46,7 +56,7 @@ def test_orders_that_a_model_sees_and_follows_are_not_carried_out(
 ) -> None:
     """Without the first line of defence, so that the second is tried."""
     with undefended():
-        found = attack(Case(place, order), folder, clean)
+        (found,) = attack([Case(place, order)], folder, clean)
     assert found.shown
     assert found.followed
     assert found.faults == ()
@@ -54,3 +64,5 @@ def test_orders_that_a_model_sees_and_follows_are_not_carried_out(
 
 def test_there_are_a_hundred_cases_and_more() -> None:
     assert len({one.text + one.place for one in CASES}) == len(CASES) >= 100
+    assert sorted(one.id for group in groups() for one in group) == sorted(one.id for one in CASES)
+    assert all(len({one.place for one in group}) == 1 for group in groups())
