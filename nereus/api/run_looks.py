@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import cast
 
-from sqlalchemy import Table, bindparam, select
+from sqlalchemy import BindParameter, Table, bindparam, select
 
 from nereus.api.views import shown_status
 from nereus.memory.database.engine import Database
@@ -19,7 +19,9 @@ PAGE = 1000
 _RUNS = cast(Table, RunRow.__table__)
 _JOBS = cast(Table, JobRow.__table__)
 _EVENTS = cast(Table, EventRow.__table__)
-_RUN, _OWNER, _SEQ = bindparam("run"), bindparam("whose"), bindparam("after")
+_RUN: BindParameter[str] = bindparam("run")
+_OWNER: BindParameter[str] = bindparam("whose")
+_SEQ: BindParameter[int] = bindparam("after")
 # Built once: a statement costs more to build than to run. Job and status are of one moment: a job ends after its run.
 _WORK = (
     select(_JOBS.c.status)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from nereus.memory.database import Database
-from nereus.memory.langgraph import leases as leases_module
 from nereus.memory.langgraph.leases import ATTEMPTS, GIVEN_UP, Leases
-from nereus.memory.langgraph.runs import Asked, ProtocolRuns, Run
+from nereus.memory.langgraph.runs import LEASE_S, Asked, ProtocolRuns, Run
 from nereus.memory.langgraph.threads import ProtocolThreads
 
 ASKED = Asked(assistant_id="toy", graph_id="toy", request={}, metadata={})
@@ -24,9 +25,9 @@ class Queue:
         self.runs = ProtocolRuns(database)
         self.leases = Leases(database)
 
-    def ask(self, owner: str, thread: str | None = None, **asked: float) -> Run:
+    def ask(self, owner: str, thread: str | None = None, **asked: Any) -> Run:
         made = self.threads.create(owner, thread, if_exists="do_nothing").thread_id
-        given = Asked(**{**ASKED.__dict__, **asked})  # type: ignore[arg-type]
+        given = replace(ASKED, **asked)
         return self.runs.create(owner, made, given)[0]
 
     def claim(self, free: int, share: int = 48, worker: str = "w") -> list[str]:
@@ -91,12 +92,12 @@ def test_only_what_is_at_work_is_renewed_and_what_is_lost_too_often_is_given_up(
     assert set(queue.claim(2)) == {run, kept}
     for attempt in range(1, ATTEMPTS):
         assert queue.leases.renew("w", [kept]) == {kept: None}
-        later = time.time() + leases_module.LEASE_S - 1
-        monkeypatch.setattr(leases_module.time, "time", lambda later=later: later)
+        later = time.time() + LEASE_S - 1
+        monkeypatch.setattr(time, "time", lambda later=later: later)
         assert queue.leases.renew("w", [kept]) == {kept: None}
-        monkeypatch.setattr(leases_module.time, "time", lambda later=later: later + 2)
+        monkeypatch.setattr(time, "time", lambda later=later: later + 2)
         found = queue.leases.claim("w", 5, 48)
         assert [(one.run_id, one.attempts, one.resumed) for one in found] == [(run, attempt + 1, True)]
-    monkeypatch.setattr(leases_module.time, "time", lambda later=later: later + 100)
+    monkeypatch.setattr(time, "time", lambda later=later: later + 100)
     assert [one.run_id for one in queue.leases.claim("w", 5, 48)] == [kept]
     assert queue.runs.get(run, "ada").error == GIVEN_UP

@@ -197,7 +197,11 @@ class Teller:
         begun = {"event": "tool-started", "tool_call_id": call, "tool_name": str(said.get("name") or "")}
         yield self._made("tools", space, begun)
         if said.get("status") == "error":
-            ended = {"event": "tool-error", "tool_call_id": call, "message": str(said.get("content"))}
+            ended: dict[str, Any] = {
+                "event": "tool-error",
+                "tool_call_id": call,
+                "message": str(said.get("content")),
+            }
         else:
             ended = {"event": "tool-finished", "tool_call_id": call, "output": said.get("content")}
         yield self._made("tools", space, ended)
