@@ -2,28 +2,29 @@
 
     python -m benchmarks.server_load [--runs 50] [--readers 20] [--clients 20]
 
-A real server with one worker of two slots on SQLite. Runs have a small budget, so that all of them end.
+A real server with one worker of two slots on SQLite. Runs have a small budget, so that all of them end. Clients ask for a
+stream twice a second each; ``first_event_without_pause`` is how it is when each asks again at once, which is a measure of
+how many streams a second can be begun.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 
 from benchmarks.truth.results import store
+from benchmarks.wire import wire
 from tests.api.conftest import Server, end, start
 
 BUDGET = ["objectives=1", "steps=8", "hypotheses=4"]
 ENDED = ("finished", "stopped")
-STREAM = {"accept": "text/event-stream"}
 
 
 def table(seed: int) -> bytes:
@@ -47,58 +48,56 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
     }
 
 
-def first_event(server: Server, run: str, clients: int, rounds: int) -> dict[str, float]:
-    """Time from asking for a stream to its first event, of many clients at once."""
+async def first_event(
+    server: Server, run: str, clients: int, rounds: int, pause_s: float
+) -> dict[str, float]:
+    """Time from asking for a stream, with a connection of its own, to its first event; clients ask anew after a pause."""
     seconds: list[float] = []
 
-    def ask(opened: httpx.Client) -> None:
+    async def ask(number: int) -> None:
+        await asyncio.sleep(pause_s * number / clients)
         for _ in range(rounds):
             began = time.perf_counter()
-            with opened.stream("GET", f"/api/runs/{run}/events", headers=STREAM) as answer:
-                next(line for line in answer.iter_lines() if line.startswith("data:"))
-            seconds.append(time.perf_counter() - began)
+            async with wire(server.url) as opened:
+                async for line in opened.lines(f"/api/runs/{run}/events"):
+                    if line.startswith(b"data:"):
+                        break
+            spent = time.perf_counter() - began
+            seconds.append(spent)
+            await asyncio.sleep(max(0.0, pause_s - spent))
 
-    opened = [server.client() for _ in range(clients)]
-    for one in opened:
-        one.get("/healthz")
-    threads = [threading.Thread(target=ask, args=(one,)) for one in opened]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for one in opened:
-        one.close()
+    await asyncio.gather(*(ask(number) for number in range(clients)))
     return percentiles(seconds)
 
 
-def follow(server: Server, run: str, into: dict[str, list[int]]) -> None:
-    """Follow a run to its end, and keep the numbers of its events."""
+async def follow(server: Server, run: str) -> list[int]:
+    """Follow a run to its end; numbers of its events."""
     numbers: list[int] = []
-    with (
-        server.client() as client,
-        client.stream("GET", f"/api/runs/{run}/events", headers=STREAM, timeout=3600) as answer,
-    ):
-        numbers.extend(int(line.partition(":")[2]) for line in answer.iter_lines() if line.startswith("id:"))
-    into[run] = numbers
+    async with wire(server.url) as opened:
+        async for line in opened.lines(f"/api/runs/{run}/events"):
+            if line.startswith(b"id:"):
+                numbers.append(int(line[3:]))
+            if line == b"event: end":
+                break
+    return numbers
 
 
-def queued(server: Server, data: str, runs: int, readers: int) -> dict[str, Any]:
+async def queued(server: Server, data: str, runs: int, readers: int) -> dict[str, Any]:
     """Many runs at once, each followed, while readers look."""
-    stop = threading.Event()
+    stop = asyncio.Event()
     seconds: list[float] = []
     faults: list[str] = []
-    seen: dict[str, list[int]] = {}
 
-    def read() -> None:
-        with server.client() as client:
+    async def read() -> None:
+        async with wire(server.url) as opened:
             while not stop.is_set():
                 for path in ("/api/runs", f"/api/datasets/{data}", "/api/usage"):
                     began = time.perf_counter()
-                    answer = client.get(path)
+                    status, body = await opened.get(path)
                     seconds.append(time.perf_counter() - began)
-                    if answer.status_code != 200:
-                        faults.append(answer.text[:300])
-                time.sleep(0.5)
+                    if status != 200:
+                        faults.append(body.decode()[:300])
+                await asyncio.sleep(0.5)
 
     began = time.perf_counter()
     with server.client() as client:
@@ -107,15 +106,10 @@ def queued(server: Server, data: str, runs: int, readers: int) -> dict[str, Any]
             for seed in range(runs)
         ]
         asked_s = time.perf_counter() - began
-        threads = [threading.Thread(target=read) for _ in range(readers)]
-        followers = [threading.Thread(target=follow, args=(server, run, seen)) for run in ids]
-        for thread in (*threads, *followers):
-            thread.start()
-        for follower in followers:
-            follower.join()
+        reading = [asyncio.create_task(read()) for _ in range(readers)]
+        seen = dict(zip(ids, await asyncio.gather(*(follow(server, run) for run in ids)), strict=True))
         stop.set()
-        for thread in threads:
-            thread.join()
+        await asyncio.gather(*reading)
         states = [client.get(f"/api/runs/{run}").json() for run in ids]
     gaps = [
         run
@@ -167,12 +161,13 @@ def main() -> None:
         with server.client() as client:
             data = client.post("/api/datasets", files={"file": ("table.csv", table(7))}).json()["id"]
             run = client.post("/api/runs", json={"data": data, "budget": BUDGET}).json()["id"]
-            follow(server, run, {})
+            asyncio.run(follow(server, run))
         figures: dict[str, Any] = {
             "healthy_s": round(healthy_s, 2),
-            "first_event": first_event(server, run, asked.clients, rounds=20),
+            "first_event": asyncio.run(first_event(server, run, asked.clients, 20, pause_s=0.5)),
+            "first_event_without_pause": asyncio.run(first_event(server, run, asked.clients, 20, 0.0)),
             "cancel": cancelled(server, data, 10),
-            "queued": queued(server, data, asked.runs, asked.readers),
+            "queued": asyncio.run(queued(server, data, asked.runs, asked.readers)),
         }
         end(server)
     limits = {
