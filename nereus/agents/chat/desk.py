@@ -17,6 +17,7 @@ from nereus.memory.records import ArtifactRef, Event, Record, RunHeader, RunReco
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nereus.memory.actions import LearnedAction
     from nereus.memory.threads import Note
     from nereus.models.store import Entry
     from nereus.settings import Settings
@@ -69,6 +70,10 @@ class FollowUp(Record):
     """Column -> value: the test takes only these samples; the preparation is that of all."""
     rows: tuple[str, ...] = ()
     """Rows of the test's table that are to be cited."""
+    action: str = ""
+    """Learned action that planned the steps; empty where they are those of the run."""
+    steps: tuple[dict[str, Any], ...] = ()
+    """Its steps, as drafts; what they read of the run is planned before them."""
 
 
 @runtime_checkable
@@ -164,6 +169,12 @@ class Desk(Protocol):
 
     def actions(self) -> list[Mapping[str, Any]]:
         """Learned actions: ``name``, ``summary``."""
+
+    def learned(self, name: str) -> LearnedAction:
+        """A learned action that may be used; `InputError` or `NotFound` where it may not."""
+
+    def used(self, action: LearnedAction, run_id: str, ok: bool) -> None:
+        """Note how a use of a learned action went."""
 
     # ------------------------------------------------------------------ long-term memory
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nereus.agents.chat.desk import FollowUp
+from nereus.agents.chat.lineage import Lineage
 from nereus.agents.planner.header import versions
 from nereus.agents.planner.questions import TESTED
 from nereus.agents.planner.services import scalar
@@ -94,8 +95,11 @@ def planned(record: RunRecord, asked: FollowUp) -> tuple[Objective, Workflow, di
     """
     origin = objective_of(record, asked)
     tested = TESTED[origin.kind]
-    lineage = _Lineage(record, asked)
-    last, _, output = lineage.placed(record.outputs[f"{origin.id}:{tested.main}"]).partition("/")
+    lineage = Lineage(record, asked)
+    if asked.steps:
+        last, output = lineage.by_drafts(f"table:{tested.main}"), tested.main
+    else:
+        last, _, output = lineage.placed(record.outputs[f"{origin.id}:{tested.main}"]).partition("/")
     if unused := sorted({*asked.without, *asked.params} - lineage.met):
         raise InputError(
             f"the test of {origin.id} rests on no step {unused[0]!r}",
@@ -131,85 +135,6 @@ def planned(record: RunRecord, asked: FollowUp) -> tuple[Objective, Workflow, di
     )
     workflow = Workflow(id="O1.W1", objective_id="O1", template=_MARK, steps=tuple(lineage.steps))
     return objective, workflow, {f"O1:{tested.main}": f"{last}/{output}"}
-
-
-class _Lineage:
-    """The steps that a result rests on, rewritten as a plan of its own."""
-
-    def __init__(self, record: RunRecord, asked: FollowUp) -> None:
-        self._record, self._asked = record, asked
-        self._by_id = {step.id: step for step in record.steps()}
-        self._placed: dict[str, str] = {}
-        self._excluded = False
-        self.steps: list[PlannedStep] = []
-        self.met: set[str] = set()
-        self.restricted = False
-        """Whether a step takes only the samples that are asked for."""
-
-    def placed(self, reference: str) -> str:
-        """A reference of the run as a reference of the follow-up; plans the step behind it."""
-        owner, _, output = reference.partition("/")
-        if owner == "run":
-            if output in self._record.header.inputs:
-                return reference
-            if output not in self._record.outputs:
-                raise PlanError(f"the run holds no {output!r}", where=reference)
-            return self.placed(self._record.outputs[output])
-        step = self._by_id.get(owner)
-        if step is None or step.call_key is None:
-            raise PlanError(f"step {owner} was not executed", where=reference)
-        if step.tool in self._asked.without and "dataset" in step.inputs:
-            self.met.add(step.tool)
-            return self.placed(str(step.inputs["dataset"]))
-        if owner not in self._placed:
-            self._placed[owner] = self._add(step)
-        made = f"{self._placed[owner]}/{output}"
-        if output == "dataset" and step.tool == "profile_dataset" and self._asked.exclude_samples:
-            return self._without_samples(made)
-        return made
-
-    def _add(self, step: PlannedStep) -> str:
-        inputs: dict[str, str | dict[str, str]] = {}
-        for name, reference in step.inputs.items():
-            inputs[name] = (
-                {key: self.placed(one) for key, one in reference.items()}
-                if isinstance(reference, dict)
-                else self.placed(reference)
-            )
-        spec = self._record.calls[str(step.call_key)].spec
-        params = dict(spec.params)
-        if step.tool in self._asked.params:
-            self.met.add(step.tool)
-            params |= self._asked.params[step.tool]
-        if step.id.startswith(f"{self._asked.objective_id}."):
-            contrast = params.get("contrast")
-            where = dict(contrast) if isinstance(contrast, dict) else params
-            if self._asked.covariates is not None and "covariates" in where:
-                where["covariates"] = list(self._asked.covariates)
-            if self._asked.subset and "subset" in where:
-                where["subset"] = {**where["subset"], **self._asked.subset}
-                self.restricted = True
-            if where is not params:
-                params["contrast"] = where
-        return self._plan(step.tool, step.purpose, inputs, params)
-
-    def _without_samples(self, made: str) -> str:
-        if not self._excluded:
-            self._excluded = True
-            self._placed["excluded"] = self._plan(
-                "remove_samples",
-                "leave out the samples that were named",
-                {"dataset": made},
-                {"samples": list(self._asked.exclude_samples)},
-            )
-        return f"{self._placed['excluded']}/dataset"
-
-    def _plan(
-        self, tool: str, purpose: str, inputs: dict[str, str | dict[str, str]], params: dict[str, Any]
-    ) -> str:
-        identity = f"O1.W1.S{len(self.steps) + 1}"
-        self.steps.append(PlannedStep(id=identity, tool=tool, purpose=purpose, params=params, inputs=inputs))
-        return identity
 
 
 def queue_follow_up(

@@ -33,7 +33,7 @@ from nereus.agents.chat.approving import Request, asked_again, decided, request_
 from nereus.agents.chat.book import Book
 from nereus.agents.chat.desk import Desk
 from nereus.agents.chat.files import heard_files
-from nereus.agents.chat.model_turn import ModelTurn, results_of
+from nereus.agents.chat.model_turn import ModelTurn, noticed, results_of
 from nereus.agents.chat.router import route
 from nereus.agents.chat.spoken import Stopped
 from nereus.agents.chat.turn import Focus, Outcome, Turn, trouble
@@ -155,7 +155,7 @@ class _Nodes:
 
     def _stopped(self, turn: Turn, messages: list[AnyMessage]) -> dict[str, Any]:
         """Whoever asked wants no more: what was done is told, and nothing else begins."""
-        found = _joined(results_of(messages))
+        found = _joined(results_of(messages), noticed(messages))
         notices = (*found.notices, "You stopped this answer.")
         text = found.text or "Stopped: nothing was done."
         return self._update(
@@ -166,7 +166,8 @@ class _Nodes:
         messages = state["messages"]
         results = results_of(messages)
         if results:
-            return self._update(turn, [answer_of(turn, _joined(results), why)], fallback=why)
+            whole = _joined(results, noticed(messages))
+            return self._update(turn, [answer_of(turn, whole, why)], fallback=why)
         try:
             routed = route(turn, _question(state).text)
         except NereusError as error:
@@ -313,11 +314,11 @@ def _calls(state: ChatState) -> list[dict[str, Any]]:
     return []
 
 
-def _joined(results: list[Outcome]) -> Outcome:
+def _joined(results: list[Outcome], notices: list[str]) -> Outcome:
     return Outcome(
         text="\n\n".join(one.text for one in results),
         artifacts=tuple(shown for one in results for shown in one.artifacts),
-        notices=tuple(dict.fromkeys(notice for one in results for notice in one.notices)),
+        notices=tuple(dict.fromkeys([*notices, *(notice for one in results for notice in one.notices)])),
         names=tuple(dict.fromkeys(name for one in results for name in one.names)),
         failed=all(one.failed for one in results),
         run_id=next((one.run_id for one in reversed(results) if one.run_id), ""),

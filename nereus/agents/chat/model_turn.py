@@ -162,6 +162,7 @@ class Heard:
     def __init__(self, turn: Turn, messages: Sequence[BaseMessage], identity: str) -> None:
         self._turn = turn
         self._results = results_of(messages)
+        self._noticed = noticed(messages)
         names = [name for one in self._results for name in one.names] + quoted(turn.said) + list(ACTIONS)
         self._names = list(dict.fromkeys(names))
         self.identity = identity
@@ -176,7 +177,9 @@ class Heard:
         outcome = Outcome(
             text=text,
             artifacts=tuple(shown for one in results for shown in one.artifacts),
-            notices=tuple(dict.fromkeys(notice for one in results for notice in one.notices)),
+            notices=tuple(
+                dict.fromkeys([*self._noticed, *(notice for one in results for notice in one.notices)])
+            ),
             names=tuple(self._names),
             run_id=next((one.run_id for one in reversed(results) if one.run_id), ""),
         )
@@ -266,6 +269,17 @@ def results_of(messages: Sequence[BaseMessage]) -> list[Outcome]:
         if isinstance(message, ToolMessage):
             found.append(Outcome.model_validate(message.additional_kwargs["nereus"]))
     return found[::-1]
+
+
+def noticed(messages: Sequence[BaseMessage]) -> list[str]:
+    """What was to be told of the calls of this turn: a guess, a part that was not understood, calls that were too many."""
+    found: list[str] = []
+    for message in reversed(messages):
+        if isinstance(message, HumanMessage):
+            break
+        if isinstance(message, AIMessage) and message.tool_calls:
+            found = [*message.additional_kwargs.get("nereus", {}).get("notices", ()), *found]
+    return list(dict.fromkeys(found))
 
 
 def _tool(action: Action) -> dict[str, Any]:

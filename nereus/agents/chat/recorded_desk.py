@@ -12,7 +12,7 @@ from nereus.agents.chat.desk import Dataset, FollowUp
 from nereus.agents.chat.follow_up import queue_follow_up
 from nereus.agents.planner.queued import queue_run
 from nereus.errors import InputError, NotFound
-from nereus.memory.actions import Actions
+from nereus.memory.actions import Actions, LearnedAction
 from nereus.memory.records import ArtifactRef, Event, RunHeader, RunRecord, ToolCall
 from nereus.memory.threads import Note, Notes
 from nereus.memory.uploads import Upload, Uploads
@@ -234,8 +234,24 @@ class RecordedDesk:
 
     def actions(self) -> list[Mapping[str, Any]]:
         """See `Desk`."""
-        known = Actions(self.workspace.database).known(status="active")
+        known = Actions(self.workspace.database).usable()
         return [{"name": one.name, "summary": one.description} for one in known]
+
+    def learned(self, name: str) -> LearnedAction:
+        """See `Desk`."""
+        kept = Actions(self.workspace.database)
+        found = next((one for one in kept.usable() if one.name == name), None)
+        if found is None or not kept.may_run(found):
+            status = kept.get(name).status  # says where there is none
+            raise InputError(
+                f"the learned action {name!r} may not be used: it is {status}",
+                mend=f"`nereus actions approve {name}` lets it be used, once it is validated",
+            )
+        return found
+
+    def used(self, action: LearnedAction, run_id: str, ok: bool) -> None:
+        """See `Desk`."""
+        Actions(self.workspace.database).tried(action, run_id, ok)
 
     # ------------------------------------------------------------------ long-term memory
 

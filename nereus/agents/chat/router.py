@@ -129,6 +129,7 @@ def _contradiction(calls: list[Call]) -> str:
 RULES: tuple[Rule, ...] = (
     things.remember_rule,
     things.evidence_rule,
+    things.action_rule,
     things.forget_rule,
     things.predict_rule,
     things.fit_rule,

@@ -215,7 +215,13 @@ def _statement(
 
 
 def _again(turn: Turn, args: AgainArgs) -> Outcome:
-    follow, objective, name, told = _request(turn, args)
+    return compared_with_before(turn, *_request(turn, args))
+
+
+def compared_with_before(
+    turn: Turn, follow: FollowUp, objective: Objective, name: str, told: list[str]
+) -> Outcome:
+    """Compute a follow-up, and set its evidence beside that of the run that it follows."""
     origin = follow.run_id
     before = next(one for one in tests(turn.sources(origin)) if one[0].id == objective.id)
     run_id = turn.begun() or turn.desk.start_follow_up(follow, {ASKED_IN: turn.call})

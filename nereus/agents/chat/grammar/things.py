@@ -153,6 +153,17 @@ def molecule_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
     return None
 
 
+def action_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
+    """Understand which learned action is to be used."""
+    found = re.search(
+        r"\b(?:use|run|apply|call|try)\b.*?\b(?:learned )?action (?:called )?[`'\"]?([a-z]\w+)[`'\"]?", t
+    ) or re.search(r"\b(?:use|run|apply|call|try) [`'\"]?(answer_\w+)", t)
+    if not found:
+        return None
+    asked = re.search(r"\b(O\d{1,3})\b", part)
+    return [("use_action", {"name": found[1], "about": asked[1] if asked else ""})]
+
+
 def tool_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
     """Understand what is said of: tool."""
     named = [one for one in (*v.tools, *v.methods) if re.search(rf"(?<![\w-]){re.escape(one)}(?![\w-])", t)]
