@@ -48,7 +48,11 @@ def task(name: str, seeds: list[int], data: Path | None, scratch: Path) -> dict[
                 row = objectives.one_seed(seed)
             else:
                 assert data is not None
-                row = {"gsm8k": word_problems.one_seed, "tools": tools.measured}[name](seed, data)
+                row = (
+                    tools.measured(seed, data, scratch)
+                    if name == "tools"
+                    else word_problems.one_seed(seed, data)
+                )
             kept.write_text(json.dumps(without_nan({**row, "took": time.perf_counter() - start})))
         rows.append(json.loads(kept.read_text()))
     made = summed(rows)

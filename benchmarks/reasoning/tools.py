@@ -3,12 +3,13 @@
 The reasoner sees the data and the sheet, never the truth: it judges plans by effects that it plants itself under
 exchanged labels. The truth of the study is read by the scorer alone: the evidence score is the F1 of the features that
 a plan calls at a false discovery rate of 5 %, against those that were shifted. Rules that follow the profile (average
-repeats, adjust for batches), random plans with as many steps, and the likeliest plan after learning on the trees of the
-other studies stand beside it. Whether the order of the search matters is asked of all plans of a study at once (`orders`).
+repeats, adjust for batches) and random plans with as many steps stand beside it. Whether the order of the search
+matters is asked of all plans of a study at once (`orders`).
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -24,12 +25,11 @@ from benchmarks.truth.arms import load
 from benchmarks.truth.planting import make_study
 from benchmarks.truth.planting.recipes import PLANS, plan_of
 from benchmarks.truth.planting.study import DATA, SAMPLES, Study
-from nereus.agents.reasoner.learning import LearningOptions, learn
-from nereus.agents.reasoner.modes import Answer, best_of_n, greedy, mcts
-from nereus.agents.reasoner.policy import ScoredPolicy, UniformPolicy
+from benchmarks.truth.results import without_nan
+from nereus.agents.reasoner.modes import Answer, best_of_n, mcts
+from nereus.agents.reasoner.policy import UniformPolicy
 from nereus.agents.reasoner.search import SearchOptions
 from nereus.agents.reasoner.tasks.tool_plans import TEMPLATE, Comparison, ToolPlan, f1, options
-from nereus.agents.reasoner.tree import Tree
 from nereus.memory.artifacts import ArtifactStore
 from nereus.tools.steps import MemoryLedger, StepRunner
 
@@ -95,39 +95,33 @@ def by_rules(problem: ToolPlan) -> tuple[str, ...]:
     return tuple(plan)
 
 
-def one_seed(seed: int, data: Path, folder: Path) -> tuple[list[dict[str, Any]], list[Tree], list[Case]]:
-    """A row a study, the trees, and the studies themselves."""
-    rows: list[dict[str, Any]] = []
-    trees, cases = [], []
-    for number, trapped in studies(seed):
-        clock = Clock()
-        case = opened(number, trapped, data, folder, seed)
-        problem = case.problem
-        found = mcts(problem, UniformPolicy(), SEARCH, seed=seed, name=f"study {number}")
-        assert found.tree is not None
-        plan = problem.best(found.steps, found.reward)
-        drawn = _random(problem, found.calls, seed)
-        rows.append(
-            {
-                "study": number,
-                "plan": case.plan,
-                "base": plan_of(number).base,
-                "trapped": trapped,
-                "template": case.score(TEMPLATE),
-                "reasoner": case.score(plan),
-                "rules": case.score(by_rules(problem)),
-                "random_plans": case.score(problem.best(drawn.steps, drawn.reward)),
-                "steps": list(plan),
-                "reward": found.reward,
-                "calls": found.calls,
-                "plans": len(known := _table(case)),
-                "orders": orders(problem, known),
-            }
-        )
-        trees.append(found.tree)
-        cases.append(case)
-        clock(f"{case.plan} {number}: {rows[-1]['template']:.2f} -> {rows[-1]['reasoner']:.2f}")
-    return rows, trees, cases
+def of_study(number: int, trapped: bool, data: Path, folder: Path, seed: int) -> dict[str, Any]:
+    """The row of one study."""
+    clock = Clock()
+    case = opened(number, trapped, data, folder, seed)
+    problem = case.problem
+    found = mcts(problem, UniformPolicy(), SEARCH, seed=seed, name=f"study {number}")
+    plan = problem.best(found.steps, found.reward)
+    drawn = _random(problem, found.calls, seed)
+    known = _table(case)
+    row = {
+        "study": number,
+        "plan": case.plan,
+        "base": plan_of(number).base,
+        "trapped": trapped,
+        "seed": seed,
+        "template": case.score(TEMPLATE),
+        "reasoner": case.score(plan),
+        "rules": case.score(by_rules(problem)),
+        "random_plans": case.score(problem.best(drawn.steps, drawn.reward)),
+        "steps": list(plan),
+        "reward": found.reward,
+        "calls": found.calls,
+        "plans": len(known),
+        "orders": orders(problem, known),
+    }
+    clock(f"{case.plan} {number}: {row['template']:.2f} -> {row['reasoner']:.2f}")
+    return row
 
 
 def _table(case: Case) -> dict[Plan, tuple[float, float]]:
@@ -146,26 +140,22 @@ def _random(problem: ToolPlan, calls: int, seed: int) -> Answer:
     return best_of_n(problem, UniformPolicy(), max(1, calls // problem.max_depth), seed=seed)
 
 
-def measured(seed: int, data: Path) -> dict[str, Any]:
-    """All studies of a seed; differences to the template by kind of data."""
+def measured(seed: int, data: Path, scratch: Path) -> dict[str, Any]:
+    """All studies of a seed; differences to the template by kind of data. A finished study is kept in `scratch`."""
     warnings.filterwarnings("ignore", category=RuntimeWarning)  # means of features that a group lacks
-    with tempfile.TemporaryDirectory() as work:
-        rows, trees, cases = one_seed(seed, data, Path(work))
-        for at, (row, case) in enumerate(zip(rows, cases, strict=True)):
-            others = [tree for other, tree in enumerate(trees) if other != at]
-            policy = learn(others, LearningOptions(preferences=None, seed=seed)).policy
-            likely = greedy(case.problem, ScoredPolicy(policy.scorer, temperature=0.0))
-            row["learned_greedy"] = case.score(likely.steps) if len(likely.steps) == len(TEMPLATE) else 0.0
-    return {"studies": [{**row, "seed": seed} for row in rows], **_per_seed(rows)}
+    rows = []
+    for number, trapped in studies(seed):
+        kept = scratch / f"tools-{seed}-{number}.json"
+        if not kept.exists():
+            with tempfile.TemporaryDirectory() as work:
+                kept.write_text(json.dumps(without_nan(of_study(number, trapped, data, Path(work), seed))))
+        rows.append(json.loads(kept.read_text()))
+    return {"studies": rows, **_per_seed(rows)}
 
 
 def _per_seed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    arms = [
-        name
-        for name in ("template", "reasoner", "rules", "random_plans", "learned_greedy")
-        if name in rows[0]
-    ]
+    arms = [name for name in ("template", "reasoner", "rules", "random_plans") if name in rows[0]]
     for name, trapped in (("trapped", True), ("plain", False)):
         chosen = [row for row in rows if row["trapped"] is trapped]
         made[name] = {arm: float(np.mean([row[arm] for row in chosen])) for arm in arms}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import nereus
+from nereus.agents.planner import objective_graph
 from nereus.agents.planner.escalation import EVEN, SIMULATIONS, doubt
 from nereus.agents.planner.learning import Experience
 from nereus.agents.policies.base import DecisionContext, DecisionKind, Verdict, WorkflowDraft
@@ -55,6 +57,52 @@ def test_acceptance_is_predicted(
     assert found.acceptance == pytest.approx(acceptance)
     assert found.uncertain == (acceptance < 0.8)
     assert bool(found.reason) == (acceptance < 1)
+
+
+@pytest.mark.parametrize(
+    ("on", "template", "number", "attempt", "version", "looked_at", "asked"),
+    [
+        (True, "differential", 1, 1, 1, None, ""),
+        (True, None, 1, 1, 1, None, "no template stands behind it"),
+        (True, "differential", 1, 2, 1, None, "the plan before it was refused by the check"),
+        (True, "differential", 2, 1, 1, None, "the workflow before it did not answer the question"),
+        (True, None, 1, 1, 1, "O1.W1", ""),  # once
+        (True, None, 1, 1, 2, None, ""),  # what was refined while it ran is not planned anew
+        (False, None, 2, 2, 1, None, ""),
+    ],
+)
+def test_the_reasoner_is_asked_exactly_when_the_page_says(
+    monkeypatch: pytest.MonkeyPatch,
+    on: bool,
+    template: str | None,
+    number: int,
+    attempt: int,
+    version: int,
+    looked_at: str | None,
+    asked: str,
+) -> None:
+    plan = PLAN.model_copy(update={"template": template, "version": version})
+    monkeypatch.setattr(objective_graph, "check_workflow", lambda *_: [])
+    services = SimpleNamespace(
+        reason=on,
+        experience=Experience(),
+        approval="never",
+        run_id="r",
+        repository=SimpleNamespace(save_workflow=lambda *_: None),
+        emit=lambda *_, **__: None,
+        profile=lambda *_: SimpleNamespace(values={"data_kind": "protein"}),
+        parsed=SimpleNamespace(
+            workflow=Workflow.model_validate,
+            objective=lambda _: SimpleNamespace(kind=ObjectiveKind.DIFFERENTIAL),
+        ),
+    )
+    state: Any = {
+        "workflow": plan.model_dump(mode="json"), "run_calls": {}, "run_outputs": {}, "workflow_number": number,
+        "plan_attempts": attempt, "objective": {}, "steps_left": 10, "reasoned": looked_at,
+    }  # fmt: skip
+    made = objective_graph.check(state, SimpleNamespace(context=services))  # type: ignore[arg-type]
+    assert made["route"] == ("reason" if asked else "fill")
+    assert made.get("reason", "") == asked
 
 
 class Careless(RulesPolicy):
