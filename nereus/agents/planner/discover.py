@@ -29,6 +29,7 @@ from nereus.memory.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
     from nereus.agents.policies.base import Policy
+    from nereus.settings import Settings
 
 
 def discover(
@@ -113,7 +114,8 @@ def discover(
         header = workspace.repository.create_run(
             header_of(loaded, chosen, question, options, limits, inputs, "running", folder, priors)
         )
-        return drive(workspace, header, chosen, ask, on_event, new=True)
+        run = drive(workspace, header, chosen, ask, on_event, new=True)
+    return _taught(run, loaded)
 
 
 def resume(
@@ -174,7 +176,17 @@ def resume(
         check_resume(header, header_parts(header, same, chosen, inputs))
         if limits != header.budget:
             header = workspace.repository.update_header(header.id, budget=limits)
-        return drive(workspace.with_settings(same), header, chosen, ask, on_event)
+        run = drive(workspace.with_settings(same), header, chosen, ask, on_event)
+    return _taught(run, loaded)
+
+
+def _taught(run: Run, settings: Settings) -> Run:
+    """A run; where it finished and the settings ask for it, it is learned from when everything else is done."""
+    if settings.learn and run.record.header.status == "finished":
+        from nereus.agents.learner.background import learn_later
+
+        learn_later(settings)
+    return run
 
 
 def _learned(workspace: Workspace, data_id: str, policy: Policy) -> Priors:
