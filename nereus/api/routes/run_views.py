@@ -54,6 +54,8 @@ class StepView(BaseModel):
     purpose: str
     status: str
     params: dict[str, Any]
+    inputs: dict[str, str]
+    """Input to ``<step>/<output>``; several tables for one input are left out."""
     verdict: str | None
     summary: str
     warnings: list[str]
@@ -146,7 +148,10 @@ def plan(run_id: RunId, state: State, caller: Reader) -> PlanView:
                             EditView(op=edit.op, step=edit.step_id, reason=edit.reason, trigger=edit.trigger)
                             for edit in one.edits
                         ],
-                        steps=[_step(step, record.calls.get(step.call_key or "")) for step in one.steps],
+                        steps=[
+                            _step(step, record.calls.get(step.call_key or ""), record.outputs)
+                            for step in one.steps
+                        ],
                     )
                     for one in record.workflows
                     if one.objective_id == objective.id
@@ -236,7 +241,7 @@ def _call(record: RunRecord, step_id: str) -> ToolCall | None:
     return record.calls.get(keys.get(step_id) or "")
 
 
-def _step(step: PlannedStep, call: ToolCall | None) -> StepView:
+def _step(step: PlannedStep, call: ToolCall | None, shared: dict[str, str]) -> StepView:
     expected = _expected_s(step.tool) if call is None else None
     return StepView(
         id=step.id,
@@ -245,6 +250,11 @@ def _step(step: PlannedStep, call: ToolCall | None) -> StepView:
         purpose=step.purpose,
         status=step.status,
         params=step.params if call is None else call.spec.params,
+        inputs={
+            slot: shared.get(one.removeprefix("run/"), one) if one.startswith("run/") else one
+            for slot, one in step.inputs.items()
+            if isinstance(one, str)
+        },
         verdict=step.verdict,
         summary=step.note if call is None else call.summary,
         warnings=[] if call is None else list(call.warnings),

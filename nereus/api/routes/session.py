@@ -36,6 +36,8 @@ class Session(BaseModel):
     asks: str | None
     """Host of the language model that decisions are sent to; None where none is asked."""
     offline: bool
+    upload_bytes: int
+    """Largest file that is taken."""
 
 
 @router.get("", responses=documented(*_FAULTS))
@@ -82,4 +84,5 @@ def _session(request: Request, state: ServerState, caller: Caller) -> Session:
         policy=settings.policy,
         asks=asks,
         offline=settings.offline,
+        upload_bytes=settings.serve_upload_mb * 2**20,
     )

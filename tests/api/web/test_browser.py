@@ -38,8 +38,12 @@ class Visit:
         self.faults: list[str] = []
         self.context.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.faults.append(dialog.message), dialog.dismiss()))
+        self.page.on("dialog", self._asked)
         self.page.on("console", self._told)
+
+    def _asked(self, dialog: Any) -> None:
+        self.faults.append(dialog.message)
+        dialog.dismiss()
 
     def _told(self, message: Any) -> None:
         if message.type == "error" and "Content Security Policy" in message.text:
