@@ -14,19 +14,22 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
+from nereus.agents.reporter.bundle import free_name, table_csv
 from nereus.agents.reporter.bundle import safe_name as report_name
-from nereus.agents.reporter.bundle import table_csv
 from nereus.agents.reporter.claims import COLUMNS, claims_csv
 from nereus.api.app import create_app
 from nereus.api.incoming import safe_name
 from nereus.api.labs.shown import Listing, card
 from nereus.api.problems import MEDIA_TYPE
 from nereus.api.views import Dataset
+from nereus.judge_commands import _write as write_scores
 from nereus.memory.database import Database
 from nereus.memory.uploads import Uploads
 from nereus.memory.workspace import open_workspace
 from nereus.settings import load_settings
 from nereus.spreadsheets import guarded
+from nereus.tool_commands import write_result
+from nereus.tools.base import Result
 
 SCRIPTS = [
     "<script>alert(1)</script>",
@@ -200,6 +203,80 @@ def test_no_text_of_a_report_is_a_formula(text: str) -> None:
     )
     row = list(csv.reader(io.StringIO(claims_csv(claims))))[1]
     assert row == [safe] * 4 + ["-0.5", "0.01", "0.9", safe]
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("\ufeff=1+1", "'\ufeff=1+1"),  # a spreadsheet takes the mark away where it begins the file
+        ("\u200b=1+1", "'\u200b=1+1"),
+        ("\xa0 @SUM(1)", "'\xa0 @SUM(1)"),
+        ("  =1+1", "'  =1+1"),
+        ('"=1+1"', '\'"=1+1"'),
+        ("P1;=1+1", "P1;'=1+1"),  # columns that are separated by semicolons, as in half of Europe
+        ("a; @SUM(1);-2;-x", "a;' @SUM(1);-2;'-x"),
+        ("two\nlines\n=1+1", "two\nlines\n'=1+1"),
+        ("two\r=1+1", "two\n'=1+1"),
+        ("=a;=b", "'=a;'=b"),
+    ],
+)
+def test_no_part_of_a_cell_is_a_formula_however_a_spreadsheet_reads_it(text: str, safe: str) -> None:
+    assert guarded(text) == safe
+    assert guarded(safe) == safe
+    table = pd.DataFrame({"x": ["KRT1"], text: [text]})
+    for separator in ",;":
+        cells = [
+            cell for row in csv.reader(io.StringIO(table_csv(table)), delimiter=separator) for cell in row
+        ]
+        assert not [one for one in cells if one.lstrip('\ufeff\u200b\xa0 "').startswith(("=", "@"))]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_tables_that_commands_write_hold_no_formula(text: str, tmp_path: Path) -> None:
+    table = pd.DataFrame({text: [text, "KRT1"], "effect": [-1.5, 2.0]})
+    write_result(Result(summary="made", tables={"rows": table}), tmp_path)
+    write_scores(table, tmp_path / "scores.csv")
+    for file in ("rows.csv", "scores.csv"):
+        read = list(csv.reader(io.StringIO((tmp_path / file).read_text())))
+        assert read[0] == [guarded(text), "effect"]
+        assert [row[0] for row in read[1:]] == [guarded(text), "KRT1"]
+        assert read[1][1] == "-1.5"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("日" * 200 + ".csv", "日" * 52 + ".csv"),
+        ("x" * 300 + ".tsv.gz", None),
+        ("𝔊" * 300, None),
+        ("CON.csv", "_CON.csv"),
+        ("lpt1", "_lpt1"),
+        ("a\u202evsc.exe", "avsc.exe"),
+        (" .hidden. ", "hidden"),
+        ("..", "input"),
+        ("\ud800", "input"),
+        ("e\u0301.csv", "\u00e9.csv"),
+    ],
+)
+def test_a_name_in_a_report_is_one_that_every_system_takes(
+    name: str, kept: str | None, tmp_path: Path
+) -> None:
+    found = report_name(name)
+    assert kept is None or found == kept
+    assert len(found.encode()) <= 160
+    (tmp_path / found).write_text("x")
+    assert report_name(found) == found
+
+
+def test_inputs_of_one_name_do_not_overwrite_each_other() -> None:
+    name = report_name("x" * 300 + ".csv")
+    taken: set[str] = set()
+    for role in ("data", "samples", "data", "samples"):
+        found = free_name(name.upper() if role == "samples" else name, taken, role)
+        assert found.casefold() not in taken
+        assert found.casefold().endswith(".csv")
+        assert len(found.encode()) <= 160
+        taken.add(found.casefold())
 
 
 @pytest.mark.parametrize(

@@ -79,23 +79,19 @@ class StreamReader:
         if not isinstance(message, AIMessageChunk) or not isinstance(message.content, str):
             yield piece
             return
+        if (piece.generation_info or {}).get("finish_reason") == "length":
+            self._finished = False
+        said = message.content
+        shown = self._stream.feed(said) if said else ""
+        changed: dict[str, Any] = {} if shown == said else {"content": shown}
         if message.tool_call_chunks:
             for chunk in message.tool_call_chunks:
                 self._hold(chunk)
-            message = message.model_copy(
-                update={"tool_call_chunks": [], "tool_calls": [], "invalid_tool_calls": []}
-            )
+            changed |= {"tool_call_chunks": [], "tool_calls": [], "invalid_tool_calls": []}
+        if changed:
+            message = message.model_copy(update=changed)
             piece = ChatGenerationChunk(message=message, generation_info=piece.generation_info)
-        if (piece.generation_info or {}).get("finish_reason") == "length":
-            self._finished = False
-        shown = self._stream.feed(message.content) if message.content else ""
-        yield (
-            piece
-            if shown == message.content
-            else ChatGenerationChunk(
-                message=message.model_copy(update={"content": shown}), generation_info=piece.generation_info
-            )
-        )
+        yield piece
 
     def _hold(self, chunk: Mapping[str, Any]) -> None:
         """Put a piece of a call to those before it: by its place in the reply, or where it has none, after the last."""
