@@ -12,6 +12,13 @@ export class ServerProblem extends Error {
 
 export const api = (path: string) => new URL(`api/${path}`, document.baseURI).toString();
 
+/** Clocks that differ by less are equal: a date of a header has whole seconds, and the answer took its time. */
+const SAME_MS = 2500;
+
+/** How far the clock of this browser is ahead of the server's, as its last answer told; times of runs are the server's. */
+let ahead_ms = 0;
+export const serverNow = () => Date.now() - ahead_ms;
+
 let onUnauthorised: () => void = () => undefined;
 export const whenUnauthorised = (call: () => void) => {
   onUnauthorised = call;
@@ -46,6 +53,8 @@ async function asked(path: string, init: RequestInit = {}): Promise<Response> {
       mend: "look whether `nereus serve` is running; the page goes on by itself",
     });
   }
+  const told = Date.parse(answer.headers.get("date") ?? "");
+  if (!Number.isNaN(told)) ahead_ms = Math.abs(Date.now() - told) < SAME_MS ? 0 : Date.now() - told;
   if (answer.status === 401) onUnauthorised();
   if (!answer.ok) throw await problemOf(answer);
   return answer;
@@ -75,7 +84,14 @@ export function upload(file: File, onShare: (share: number) => void): Promise<Da
     request.open("POST", api("datasets"));
     request.upload.onprogress = (event) => event.lengthComputable && onShare(event.loaded / event.total);
     request.onerror = () =>
-      reject(new ServerProblem({ title: "No connection", status: 0, detail: "the upload was cut off", mend: "try again" }));
+      reject(
+        new ServerProblem({
+          title: "No connection",
+          status: 0,
+          detail: "the upload was cut off before the server had the whole file",
+          mend: "look whether `nereus serve` is running and whether the file is still where it was, and try again",
+        }),
+      );
     request.onload = () => {
       if (request.status === 201) resolve(JSON.parse(request.responseText) as Dataset);
       else {
@@ -122,8 +138,24 @@ export const query = (values: Record<string, string | number | boolean | undefin
     .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
     .join("&");
 
+/** A limit of the server, before a file is sent for nothing. */
+export function tooLarge(file: File, most: number): ServerProblem | null {
+  if (file.size === 0) return new ServerProblem({ title: "Empty file", status: 422, detail: `${file.name} is empty`, mend: "give a file with a table in it" });
+  if (file.size <= most) return null;
+  const [has, may] = [file.size, most].map((one) => `${(one / 2 ** 20).toFixed(0)} MiB`);
+  return new ServerProblem({
+    title: "Too large",
+    status: 413,
+    detail: `${file.name} has ${has}; this server takes files of up to ${may}`,
+    mend: "leave out columns that are not needed or compress it (.gz), or raise NEREUS_SERVE_UPLOAD_MB",
+  });
+}
+
 export const artifactPath = (run: string, step: string, name: string) =>
   `runs/${run}/artifacts/${encodeURIComponent(step)}/${encodeURIComponent(name)}`;
+
+export const figurePath = (run: string, step: string, name: string) =>
+  `runs/${run}/figures/${encodeURIComponent(step)}/${encodeURIComponent(name)}`;
 
 export const tablePath = (run: string, step: string, name: string) =>
   `runs/${run}/tables/${encodeURIComponent(step)}/${encodeURIComponent(name)}`;

@@ -10,6 +10,7 @@ import { LibraryPage } from "./pages/library";
 import { LoginPage } from "./pages/login";
 import { RunPage } from "./pages/run";
 import { RunsPage } from "./pages/runs";
+import { TalkPage } from "./pages/talk";
 import { to, useRoute } from "./route";
 import { setTheme, useDark } from "./theme";
 import type { Session } from "./types";
@@ -62,8 +63,9 @@ function focusMain(event: { preventDefault: () => void }): void {
 function Page({ session }: { session: Session }) {
   const { path, values } = useRoute();
   const [first, second, third] = path;
-  if (first === "runs" && second) return <RunPage key={second} id={second} tab={third ?? "findings"} />;
-  if (first === "runs") return <RunsPage />;
+  if (first === "runs" && second) return <RunPage key={second} id={second} tab={third ?? "findings"} values={values} />;
+  if (first === "runs") return <RunsPage first={values.get("first")} />;
+  if (first === "talk") return <TalkPage thread={second ?? null} values={values} session={session} />;
   if (first === "data" && second) {
     return (
       <DataPage
@@ -83,6 +85,7 @@ function Page({ session }: { session: Session }) {
 const NAV: [string, string][] = [
   ["", "Start"],
   ["runs", "Runs"],
+  ["talk", "Ask"],
   ["library", "Library"],
 ];
 

@@ -38,28 +38,38 @@ export interface Conversation {
   messages: Message[];
   /** What is being done now; null where nothing is. */
   now: string | null;
+  /** The run that is at work for the answer. */
+  working: string | null;
   requests: Request[];
   problem: Problem | null;
-  say: (text: string) => void;
+  /** Resolves to whether it was taken in. */
+  say: (text: string, datasets?: string[]) => Promise<boolean>;
   answer: (answers: Json[]) => void;
   stop: () => void;
-  fresh: () => void;
 }
 
 interface State {
   messages: Message[];
   now: string | null;
+  working: string | null;
   requests: Request[];
   problem: Problem | null;
 }
 
-const EMPTY: State = { messages: [], now: null, requests: [], problem: null };
+const EMPTY: State = { messages: [], now: null, working: null, requests: [], problem: null };
+const UNREACHED: Problem = {
+  title: "No connection",
+  status: 0,
+  detail: "the server cannot be reached",
+  mend: "look whether `nereus serve` is running; what it answered meanwhile is shown as soon as this page reaches it",
+};
 const PAUSE_MS = 800;
 const TRIES = 40;
 
-const keyOf = (run: string) => `nereus.thread.${run}`;
+/** Begins with `nereus.thread.`: the conversation of each run, shared by the tabs of this browser. */
+export const keyOf = (run: string) => `nereus.thread.${run}`;
 
-function kept(run: string): string | null {
+export function kept(run: string): string | null {
   try {
     return window.localStorage.getItem(keyOf(run));
   } catch {
@@ -67,7 +77,7 @@ function kept(run: string): string | null {
   }
 }
 
-function keep(run: string, thread: string | null): void {
+export function keep(run: string, thread: string | null): void {
   try {
     if (thread) window.localStorage.setItem(keyOf(run), thread);
     else window.localStorage.removeItem(keyOf(run));
@@ -76,11 +86,19 @@ function keep(run: string, thread: string | null): void {
   }
 }
 
-export function useConversation(run: string): Conversation {
-  const [thread, setThread] = useState<string | null>(() => kept(run));
+/**
+ * A conversation, about a run or about nothing yet.
+ *
+ * `onThread` is told the id of a conversation that begins with the first question, and null where the given one is gone.
+ */
+export function useConversation(thread: string | null, run: string | null, onThread: (thread: string | null) => void): Conversation {
   const [state, setState] = useState<State>(EMPTY);
   const last = useRef(0);
   const control = useRef(new AbortController());
+  const current = useRef<string | null>(null);
+  const following = useRef(false);
+  const told = useRef(onThread);
+  told.current = onThread;
 
   const take = useCallback((event: ThreadEvent) => {
     if (event.seq <= last.current) return;
@@ -88,76 +106,127 @@ export function useConversation(run: string): Conversation {
     setState((old) => folded(old, event));
   }, []);
 
-  /** Ask, and go on reading where a broken connection left. */
+  /** Ask, and go on reading where a broken connection left; whether what was said was taken in. */
   const follow = useCallback(
-    async (id: string, body: Json | null, verb: "messages" | "approvals") => {
+    async (id: string, body: Json | null, verb: "messages" | "approvals"): Promise<boolean> => {
       const signal = control.current.signal;
       let given = body;
-      for (let tries = 0; tries < TRIES; tries += 1) {
-        let ended = false;
-        try {
-          const init =
-            given === null
-              ? { signal }
-              : { signal, method: "POST", body: JSON.stringify(given), headers: { "content-type": "application/json" } };
-          const path = given === null ? `threads/${id}/messages?${query({ after: last.current })}` : `threads/${id}/${verb}`;
-          await stream(path, init, ({ data }) => {
-            given = null; // it was taken in: from here on only what comes is read
-            const event = JSON.parse(data) as ThreadEvent;
-            take(event);
-            if (event.type === "end") ended = true;
-          });
-          if (ended || given === null) break;
-        } catch (error) {
-          if (signal.aborted) return;
-          if (error instanceof ServerProblem && error.problem.status > 0) {
-            setState((old) => ({ ...old, now: null, problem: error.problem }));
-            return;
+      following.current = true;
+      try {
+        for (let tries = 0; tries < TRIES; tries += 1) {
+          try {
+            if (tries > 0 && given !== null) {
+              // Whether it had arrived when the line broke: then it is not said twice.
+              const missed = await get<ThreadEvent[]>(`threads/${id}/messages?${query({ after: last.current })}`, signal);
+              missed.forEach(take);
+              if (missed.length) given = null;
+            }
+            const init =
+              given === null
+                ? { signal }
+                : { signal, method: "POST", body: JSON.stringify(given), headers: { "content-type": "application/json" } };
+            const path = given === null ? `threads/${id}/messages?${query({ after: last.current })}` : `threads/${id}/${verb}`;
+            await stream(path, init, ({ data }) => {
+              given = null; // it was taken in: from here on only what comes is read
+              take(JSON.parse(data) as ThreadEvent);
+            });
+            // A stream is whole when it closes by itself: the answer has ended, and the next question is taken.
+            if (given === null) return true;
+          } catch (error) {
+            if (signal.aborted) return true;
+            if (error instanceof ServerProblem && error.problem.status > 0) {
+              setState((old) => ({ ...old, problem: error.problem }));
+              return given === null;
+            }
           }
+          setState((old) => ({ ...old, now: "connection lost, trying again" }));
+          await new Promise((resolve) => window.setTimeout(resolve, PAUSE_MS));
+          if (signal.aborted) return true;
         }
-        setState((old) => ({ ...old, now: "connection lost, trying again" }));
-        await new Promise((resolve) => window.setTimeout(resolve, PAUSE_MS));
+        setState((old) => ({ ...old, problem: UNREACHED }));
+        return given === null;
+      } finally {
+        if (!signal.aborted) {
+          following.current = false;
+          setState((old) => ({ ...old, now: null, working: null }));
+        }
       }
-      setState((old) => ({ ...old, now: null }));
     },
     [take],
   );
 
+  /** What was said meanwhile, in another tab or by a script; goes on with an answer that is being written. */
+  const catchUp = useCallback(
+    async (id: string) => {
+      const events = await get<ThreadEvent[]>(`threads/${id}/messages?${query({ after: last.current })}`, control.current.signal);
+      events.forEach(take);
+      const open = events.length > 0 && events[events.length - 1]?.type !== "end";
+      if (open) void follow(id, null, "messages");
+      else setState((old) => ({ ...old, now: null, working: null }));
+      return open;
+    },
+    [take, follow],
+  );
+
   useEffect(() => {
+    if (thread !== null && thread === current.current) return; // it began here a moment ago
+    control.current.abort();
     const own = new AbortController();
     control.current = own;
+    current.current = thread;
+    following.current = false;
     last.current = 0;
-    setState(EMPTY);
-    const id = kept(run);
-    setThread(id);
-    if (id) {
-      get<ThreadEvent[]>(`threads/${id}/messages`, own.signal)
-        .then((events) => {
-          events.forEach(take);
-          if (events.length && events[events.length - 1]?.type !== "end") void follow(id, null, "messages");
-        })
-        .catch((error: unknown) => {
-          if (!own.signal.aborted && error instanceof ServerProblem && error.problem.status === 404) {
-            keep(run, null);
-            setThread(null);
-          }
-        });
-    }
-    return () => own.abort();
-  }, [run, take, follow]);
+    setState(thread ? { ...EMPTY, now: "reads what was said" } : EMPTY);
+    if (!thread) return;
+    catchUp(thread).catch((error: unknown) => {
+      if (own.signal.aborted) return;
+      const problem = problemFrom(error);
+      if (problem.status === 404) told.current(null);
+      setState((old) => ({ ...old, now: null, problem: problem.status === 404 ? null : problem }));
+    });
+  }, [thread, catchUp]);
 
-  const say = (text: string) => {
+  useEffect(() => {
+    const look = () => {
+      const id = current.current;
+      if (id && !following.current && !document.hidden) void catchUp(id).catch(() => undefined);
+    };
+    window.addEventListener("focus", look);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      window.removeEventListener("focus", look);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, [catchUp]);
+
+  useEffect(
+    () => () => {
+      control.current.abort();
+      current.current = null;
+    },
+    [],
+  );
+
+  const say = async (text: string, datasets: string[] = []): Promise<boolean> => {
     setState((old) => ({ ...old, problem: null, now: "reads the question" }));
-    const begun = thread
-      ? Promise.resolve({ id: thread, first: last.current === 0 })
-      : send<{ id: string }>("threads", { title: text.slice(0, 80) }).then(({ id }) => {
-          keep(run, id);
-          setThread(id);
-          return { id, first: true };
-        });
-    begun
-      .then(({ id, first }) => follow(id, { text, ...(first ? { run } : {}) }, "messages"))
-      .catch((error: unknown) => setState((old) => ({ ...old, now: null, problem: problemFrom(error) })));
+    following.current = true;
+    try {
+      let id = current.current;
+      if (id) {
+        if (await catchUp(id)) return false;
+        setState((old) => ({ ...old, now: "reads the question" }));
+      } else {
+        id = (await send<{ id: string }>("threads", {})).id;
+        current.current = id;
+        told.current(id);
+      }
+      return await follow(id, { text, ...(datasets.length ? { datasets } : {}), ...(run && last.current === 0 ? { run } : {}) }, "messages");
+    } catch (error) {
+      setState((old) => ({ ...old, now: null, problem: problemFrom(error) }));
+      return false;
+    } finally {
+      following.current = false;
+    }
   };
   return {
     thread,
@@ -170,14 +239,6 @@ export function useConversation(run: string): Conversation {
     },
     stop: () => {
       if (thread) void send(`threads/${thread}/cancel`).catch(() => undefined);
-    },
-    fresh: () => {
-      control.current.abort();
-      control.current = new AbortController();
-      keep(run, null);
-      setThread(null);
-      last.current = 0;
-      setState(EMPTY);
     },
   };
 }
@@ -214,8 +275,8 @@ function folded(old: State, { seq, type, payload }: ThreadEvent): State {
         },
       };
     case "end":
-      return { ...old, now: null };
+      return old; // the stream closes when the next question is taken
     default:
-      return { ...old, now: String(payload.text ?? "") || old.now };
+      return { ...old, now: String(payload.text ?? "") || old.now, working: payload.run_id ? String(payload.run_id) : old.working };
   }
 }

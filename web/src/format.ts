@@ -24,7 +24,12 @@ export function when(time: string): string {
   return `${then.toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" })} ${clock}`;
 }
 
+export const counted = (count: number, what: string) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+
 export const words = (name: string) => name.replaceAll("_", " ").trim();
+
+/** A title without the underscores with which some sheets begin the names of columns. */
+export const readable = (title: string) => title.replace(/(^|[\s:(])_+(?=\w)/g, "$1");
 
 const superscript = (text: string) => text.replace(/[-0-9]/g, (one) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(one)] ?? one);
 

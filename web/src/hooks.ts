@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { get, query, ServerProblem, stream } from "./api";
-import type { Problem, RunEvent } from "./types";
+import type { Problem, Run, RunEvent } from "./types";
 
 export interface Loaded<T> {
   value: T | null;
@@ -52,6 +52,35 @@ export interface Followed {
   events: RunEvent[];
   connection: Connection;
   status: string | null;
+}
+
+/** Pause between looks at a run that waits for an answer: it may be given in another tab, or by a script. */
+const WAITING_MS = 2500;
+
+/** Resolves when a run at rest goes on: one that waits is asked after, any other when the page is looked at again. */
+async function goneOn(run: string, last: number, status: string, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        window.clearTimeout(timer);
+        window.removeEventListener("focus", done);
+        document.removeEventListener("visibilitychange", done);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = status === "waiting" ? window.setTimeout(done, WAITING_MS) : 0;
+      window.addEventListener("focus", done);
+      document.addEventListener("visibilitychange", done);
+      signal.addEventListener("abort", done);
+    });
+    if (signal.aborted) return;
+    try {
+      const seen = await get<Run>(`runs/${run}`, signal);
+      if (seen.last_event > last || seen.status !== status) return;
+    } catch {
+      /* asked again at the next look */
+    }
+  }
 }
 
 const FIRST_PAUSE_MS = 400;
@@ -110,7 +139,11 @@ export function useEvents(run: string, version: number): Followed {
         if (status !== undefined) {
           const final = status;
           setFollowed((old) => ({ ...old, connection: "ended", status: final }));
-          return;
+          if (final === null) return;
+          await goneOn(run, last.current, final, control.signal);
+          if (control.signal.aborted) return;
+          setFollowed((old) => ({ ...old, connection: "live", status: null }));
+          continue;
         }
         setFollowed((old) => ({ ...old, connection: "lost" }));
         await new Promise<void>((resolve) => {

@@ -53,6 +53,7 @@ const planned = (id: string, tool: string, purpose: string): Step => ({
   purpose,
   status: "planned",
   params: {},
+  inputs: {},
   verdict: null,
   summary: "",
   warnings: [],

@@ -28,6 +28,18 @@ function decoded(part: string): string {
 
 export const to = (...path: string[]) => `#/${path.map(encodeURIComponent).join("/")}`;
 
+/** Addresses that this visit has gone to from within the page: behind them lies a page of it. */
+let steps = 0;
+
+/** To where the reader came from, where that was this page; else to a place. */
+export const back = (place: string) => {
+  if (steps > 0) {
+    steps -= 1;
+    window.history.back();
+  } else window.location.replace(place);
+};
+
 export const go = (address: string) => {
+  steps += 1;
   window.location.hash = address.replace(/^#/, "");
 };

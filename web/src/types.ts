@@ -19,6 +19,7 @@ export interface Session {
   policy: string;
   asks: string | null;
   offline: boolean;
+  upload_bytes: number;
 }
 
 export interface Example {
@@ -87,6 +88,7 @@ export interface Step {
   purpose: string;
   status: string;
   params: Record<string, Json>;
+  inputs: Record<string, string>;
   verdict: string | null;
   summary: string;
   warnings: string[];
@@ -188,6 +190,16 @@ export interface PlainTable {
   columns: string[];
   rows: Scalar[][];
   n_total: number;
+}
+
+/** A figure as data: what is drawn, and what it takes to draw it anew. */
+export interface FigureData extends Omit<PlainTable, "n_total"> {
+  tool: string;
+  params: Record<string, Json>;
+  values: Record<string, Scalar>;
+  inputs: Record<string, string>;
+  /** Sample to its group, where columns are samples. */
+  groups: Record<string, string>;
 }
 
 export interface GraphNode {

@@ -1,11 +1,12 @@
-import { BarChart, CustomChart, GraphChart, HeatmapChart, LineChart, ScatterChart } from "echarts/charts";
+import { BarChart, GraphChart, HeatmapChart, LineChart, ScatterChart } from "echarts/charts";
 import {
   AriaComponent,
   DataZoomComponent,
+  GraphicComponent,
   GridComponent,
   LegendComponent,
   MarkLineComponent,
-  ToolboxComponent,
+  TitleComponent,
   TooltipComponent,
   VisualMapComponent,
 } from "echarts/components";
@@ -19,17 +20,17 @@ import { palette, type Palette } from "./palette";
 
 echarts.use([
   BarChart,
-  CustomChart,
   GraphChart,
   HeatmapChart,
   LineChart,
   ScatterChart,
   AriaComponent,
   DataZoomComponent,
+  GraphicComponent,
   GridComponent,
   LegendComponent,
   MarkLineComponent,
-  ToolboxComponent,
+  TitleComponent,
   TooltipComponent,
   VisualMapComponent,
   CanvasRenderer,
@@ -37,7 +38,8 @@ echarts.use([
 ]);
 
 export type Option = EChartsCoreOption;
-export type Builder = (colours: Palette) => Option;
+/** Makes a chart of the colours of the page, for a width in pixels. */
+export type Builder = (colours: Palette, width: number) => Option;
 
 export interface ChartProps {
   /** What it shows, for those who do not see it. */
@@ -66,10 +68,16 @@ export default function Canvas({ label, build, height = 340, onPick }: ChartProp
       animation: !still,
       animationDuration: 250,
       textStyle: { fontFamily: colours.font, color: colours.ink },
-      ...build(colours),
+      ...build(colours, element.clientWidth),
     });
     chart.on("click", (event) => pick.current?.(event.data));
-    const watch = new ResizeObserver(() => chart.resize());
+    let width = element.clientWidth;
+    const watch = new ResizeObserver(() => {
+      chart.resize();
+      if (Math.abs(element.clientWidth - width) < 40) return;
+      width = element.clientWidth;
+      chart.setOption(build(colours, width));
+    });
     watch.observe(element);
     return () => {
       watch.disconnect();

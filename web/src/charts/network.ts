@@ -10,6 +10,8 @@ export function network(graph: Graph): Builder {
   for (const edge of graph.edges) {
     for (const end of [edge.source, edge.target]) degree.set(end, (degree.get(end) ?? 0) + 1);
   }
+  // The more things there are, the less they push each other away.
+  const room = Math.max(90, Math.min(900, 14000 / Math.max(1, graph.nodes.length)));
   const names = new Map(graph.nodes.map((node) => [node.id, node.name]));
   return (colours) => ({
     legend: { ...legend(colours, kinds.map(words)), type: "scroll" },
@@ -23,7 +25,7 @@ export function network(graph: Graph): Builder {
         top: 30,
         draggable: true,
         categories: kinds.map((kind, place) => ({ name: words(kind), itemStyle: { color: group(colours, place) } })),
-        force: { repulsion: 200, edgeLength: [40, 140], gravity: 0.09, friction: 0.2, layoutAnimation: false },
+        force: { repulsion: room, edgeLength: [30 + room / 12, 110 + room / 6], gravity: 0.06, friction: 0.2, layoutAnimation: false },
         label: { show: true, position: "right", fontSize: 10, color: colours.ink, formatter: "{b}" },
         labelLayout: { hideOverlap: true },
         emphasis: { focus: "adjacency", label: { fontWeight: 600 } },

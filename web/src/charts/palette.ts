@@ -30,6 +30,10 @@ export const palette = (): Palette => ({
 
 export const group = (colours: Palette, place: number) => colours.groups[place % colours.groups.length] ?? colours.neutral;
 
+const SHAPES = ["circle", "triangle", "rect", "diamond", "pin"];
+
+export const shape = (place: number) => SHAPES[Math.max(0, place) % SHAPES.length] ?? "circle";
+
 /** Axes, tooltip and tools that all charts share. */
 export const axis = (colours: Palette, name: string, more: object = {}) => ({
   name,

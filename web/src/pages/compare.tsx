@@ -66,7 +66,9 @@ export function ComparePage({ first, second }: { first: string; second: string }
           {scatter && (
             <section>
               <h2>Effects in both</h2>
-              <Chart label="Effects of the second run against the first" build={scatter} height={380} />
+              <div className="figure">
+                <Chart label="Effects of the second run against the first" build={scatter} height={380} />
+              </div>
             </section>
           )}
           <section>

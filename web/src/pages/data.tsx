@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useState } from "react";
-import { ended, send, upload } from "../api";
-import { missingness } from "../charts/builders";
+import { ended, send, tooLarge, upload } from "../api";
+import { missingness } from "../charts/bars";
 import { Chart } from "../charts/chart";
 import { Columns } from "../charts/columns";
 import { words } from "../format";
@@ -54,7 +54,7 @@ export function DataPage({ id, samples, question, session }: Props) {
         <>
           <Failure problem={problem} again={() => setTries(tries + 1)} />
           <Reading load={load} onLoad={setLoad} columns={[]} open />
-          <AddSheet id={id} has={samples !== null} />
+          <AddSheet id={id} has={samples !== null} question={question} most={session.upload_bytes} />
         </>
       )}
       {!job && !problem && <Loading what="Reading the file, and finding out what can be asked of it" />}
@@ -126,7 +126,7 @@ function Understood({ job, id, samples, load, onLoad, question, session }: Under
           }}
         />
       )}
-      <AddSheet id={id} has={samples !== null} />
+      <AddSheet id={id} has={samples !== null} question={question} most={session.upload_bytes} />
       <Reading load={load} onLoad={onLoad} columns={names} open={false} />
     </>
   );
@@ -134,7 +134,7 @@ function Understood({ job, id, samples, load, onLoad, question, session }: Under
 
 const percent = (value: Scalar | undefined) => (typeof value === "number" ? `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %` : "–");
 const count = (value: Scalar | undefined) => (typeof value === "number" ? value.toLocaleString("en") : "–");
-const text = (value: Scalar | undefined) => (value === null || value === undefined || value === "" ? "not told" : String(value));
+const text = (value: Scalar | undefined) => (value === null || value === undefined || value === "" ? "unknown" : String(value));
 
 function tiles(v: Record<string, Scalar>): [string, string, string?][] {
   const removed = ["n_removed_contaminant", "n_removed_reverse", "n_removed_only_by_site"].reduce(
@@ -148,7 +148,7 @@ function tiles(v: Record<string, Scalar>): [string, string, string?][] {
     [v.data_kind ? words(String(v.data_kind)).replace(/^./, (one) => one.toUpperCase()) : "Features", count(v.n_features), removed ? `${removed} contaminants and decoys taken out` : "nothing taken out"],
     ["Samples", count(v.n_samples), subjects],
     ["Missing", v.missing_rate === 0 ? "none" : percent(v.missing_rate), v.missing_rate === 0 ? "" : v.condition_linked_missingness === true ? "linked to the groups" : "not linked to the groups"],
-    ["Scale", v.already_log2 === true ? "log₂ already" : `${text(v.scale_found)} → log₂`, `quantity ${text(v.quantity)}`],
+    ["Scale", v.already_log2 === true ? "log₂ already" : `${text(v.scale_found)} → log₂`, v.quantity && v.quantity !== "value" ? `quantity ${text(v.quantity)}` : ""],
     ["Batches", v.batch_columns ? String(v.batch_columns).split(";").join(", ") : "none seen", v.batch_covariates ? "will be modelled" : ""],
     ["Outliers", count(v.n_outliers), v.outliers ? String(v.outliers).split(";").slice(0, 3).join(", ") : "samples"],
   ];
@@ -276,7 +276,7 @@ function Ask({ id, samples, load, question, session }: { id: string; samples: st
   );
 }
 
-function AddSheet({ id, has }: { id: string; has: boolean }) {
+function AddSheet({ id, has, question, most }: { id: string; has: boolean; question: string; most: number }) {
   const [problem, setProblem] = useState<Problem | null>(null);
   return (
     <section className="add-sheet">
@@ -288,8 +288,13 @@ function AddSheet({ id, has }: { id: string; has: boolean }) {
           onChange={(event) => {
             const file = event.target.files?.[0];
             if (!file) return;
+            const refused = tooLarge(file, most);
+            if (refused) {
+              setProblem(refused.problem);
+              return;
+            }
             upload(file, () => undefined)
-              .then((made) => go(`${to("data", id)}?samples=${made.id}`))
+              .then((made) => go(`${to("data", id)}?samples=${made.id}${question ? `&question=${encodeURIComponent(question)}` : ""}`))
               .catch((error: unknown) => setProblem(problemFrom(error)));
           }}
         />

@@ -1,8 +1,9 @@
 import { useRef, useState, type DragEvent } from "react";
-import { send, upload } from "../api";
+import { send, tooLarge, upload } from "../api";
 import { size, when } from "../format";
 import { problemFrom, useLoaded, useTitle } from "../hooks";
 import { Icon } from "../parts/icons";
+import { ExampleFindings } from "../parts/example_findings";
 import { Badge, Failure } from "../parts/states";
 import { go, to } from "../route";
 import type { Dataset, Example, Problem, Run, Session } from "../types";
@@ -23,7 +24,7 @@ export function HomePage({ session }: { session: Session }) {
         </p>
       </section>
       <div className="home-columns">
-        <Drop />
+        <Drop most={session.upload_bytes} />
         <div className="home-side">
           {(examples.value ?? []).map((one) => (
             <ExampleCard key={one.name} example={one} runs={runs.value ?? []} />
@@ -36,6 +37,7 @@ export function HomePage({ session }: { session: Session }) {
           </p>
         </div>
       </div>
+      {runs.value?.length === 0 && examples.value?.length !== 0 && <ExampleFindings />}
       {runs.problem && <Failure problem={runs.problem} again={runs.again} />}
       {(runs.value ?? []).length > 0 && (
         <section>
@@ -73,7 +75,7 @@ export function RunList({ runs }: { runs: Run[] }) {
         <li key={one.id}>
           <a href={to("runs", one.id)} className="list-row">
             <Badge status={one.status} />
-            <span className="list-main">{one.question ?? one.inputs.data ?? one.id}</span>
+            <span className="list-main">{one.question ?? "What is in these data?"}</span>
             <span className="muted wide">{one.inputs.data}</span>
             <span className="muted">{when(one.started)}</span>
           </a>
@@ -133,7 +135,7 @@ function sorted(files: File[]): { data: File | null; samples: File | null } {
   return first.size >= second.size ? { data: first, samples: second } : { data: second, samples: first };
 }
 
-function Drop() {
+function Drop({ most }: { most: number }) {
   const [data, setData] = useState<File | null>(null);
   const [samples, setSamples] = useState<File | null>(null);
   const [over, setOver] = useState(false);
@@ -155,6 +157,11 @@ function Drop() {
   };
   const start = async () => {
     if (!data) return;
+    const refused = [data, samples].map((file) => file && tooLarge(file, most)).find((one) => one !== null);
+    if (refused) {
+      setProblem(refused.problem);
+      return;
+    }
     setProblem(null);
     const all = data.size + (samples?.size ?? 0);
     try {

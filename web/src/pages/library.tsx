@@ -3,6 +3,7 @@ import { api } from "../api";
 import { size, when, words } from "../format";
 import { useLoaded, useTitle } from "../hooks";
 import { Icon } from "../parts/icons";
+import { inline } from "../parts/markdown";
 import { Badge, Empty, Failure, Loading } from "../parts/states";
 import { Tabs } from "../parts/tabs";
 import { to } from "../route";
@@ -103,7 +104,8 @@ function ToolCard({ name }: { name: string }) {
       </header>
       <p>{tool.value.summary}</p>
       <p className="muted">
-        version {tool.value.version} · takes {tool.value.inputs.map((one) => one.name).join(", ") || "nothing"} · gives {tool.value.outputs.join(", ")}
+        version {tool.value.version} · takes {tool.value.inputs.map((one) => told(one.name, one.kind)).join(", ") || "nothing"} · gives{" "}
+        {tool.value.outputs.map((one) => told(one.split(":")[1] ?? one, one.split(":")[0] ?? "")).join(", ") || "values"}
       </p>
       {parameters.length > 0 && (
         <>
@@ -115,16 +117,29 @@ function ToolCard({ name }: { name: string }) {
                   <code>{label}</code>
                   {one.default !== undefined && <span className="muted"> = {JSON.stringify(one.default)}</span>}
                 </dt>
-                <dd>{one.description}</dd>
+                <dd>{inline(one.description ?? "")}</dd>
               </div>
             ))}
           </dl>
         </>
       )}
       <h3>Documentation</h3>
-      <pre className="doc">{tool.value.documentation}</pre>
+      <pre className="doc" tabIndex={0}>
+        {dedented(tool.value.documentation)}
+      </pre>
     </article>
   );
+}
+
+/** ``differential (table)``; a kind that the name says already is left out. */
+const told = (name: string, kind: string) => (name === kind || !kind ? words(name) : `${words(name)} (${kind})`);
+
+/** A docstring without the indentation of its place in the source. */
+function dedented(text: string): string {
+  const lines = text.split("\n");
+  const depths = lines.slice(1).filter((line) => line.trim()).map((line) => line.length - line.trimStart().length);
+  const depth = depths.length ? Math.min(...depths) : 0;
+  return lines.map((line, at) => (at ? line.slice(depth) : line.trim())).join("\n").trim();
 }
 
 type CardFields = Record<string, Json>;
@@ -141,7 +156,7 @@ function Methods({ name }: { name: string }) {
           <li key={String(one.name)}>
             <a href={to("library", "methods", String(one.name))} className="method-card" aria-current={one.name === name ? "true" : undefined}>
               <strong>{String(one.title ?? one.name)}</strong>
-              <span className="muted">{String(one.summary ?? one.purpose ?? one.task ?? "")}</span>
+              <span className="muted">{inline(String(one.summary ?? one.purpose ?? one.task ?? ""))}</span>
               {one.status !== undefined && <Badge status="planned">{String(one.status)}</Badge>}
             </a>
           </li>
@@ -193,7 +208,7 @@ function Value({ value }: { value: Json }) {
     );
   }
   if (typeof value === "object" && value !== null) return <Fields fields={value} />;
-  return <>{String(value)}</>;
+  return <>{typeof value === "string" ? inline(value) : typeof value === "boolean" ? (value ? "yes" : "no") : String(value)}</>;
 }
 
 function Trained() {

@@ -1,9 +1,10 @@
 import { useEffect, useMemo, useRef, useState } from "react";
-import { api, send } from "../api";
+import { api, send, serverNow } from "../api";
 import { Chart } from "../charts/chart";
 import { Figure } from "../charts/figure";
+import { MoreFigures } from "../parts/more_figures";
 import { network } from "../charts/network";
-import { duration, when, words } from "../format";
+import { counted, duration, when, words } from "../format";
 import { problemFrom, useEvents, useLoaded, useMedia, useTitle, type Followed } from "../hooks";
 import { Approvals } from "../parts/approvals";
 import { Cards } from "../parts/cards";
@@ -11,15 +12,16 @@ import { withEvents } from "../live";
 import { ChatPanel, useChat } from "../parts/chat";
 import { Icon } from "../parts/icons";
 import { PlanTree } from "../parts/plan";
-import { SourceSheet, type Look } from "../parts/source";
+import { lookOf, lookQuery, SourceSheet, type Look } from "../parts/source";
 import { Badge, Empty, Failure, Loading } from "../parts/states";
-import { StepTable } from "../parts/table";
+import { TableOfStep } from "../parts/step";
 import { Tabs } from "../parts/tabs";
 import { Told } from "../parts/text";
-import { to } from "../route";
-import type { Card, Graph, Plan, Problem, Run } from "../types";
+import { back, go, to } from "../route";
+import type { Card, FigureData, Graph, Plan, Problem, Run, Step } from "../types";
 
 const AT_WORK = ["queued", "running"];
+const ENDED = ["finished", "stopped"];
 const RESUMABLE = ["cancelled", "stopped", "failed", "running"];
 const QUIET_MS = 700;
 
@@ -38,8 +40,11 @@ function useCalm(value: number): number {
   return calm;
 }
 
+const TABS = ["findings", "plan", "figures", "tables", "network", "report"];
+
 /** One run, while it works and when it has ended. */
-export function RunPage({ id, tab }: { id: string; tab: string }) {
+export function RunPage({ id, tab: asked, values }: { id: string; tab: string; values: URLSearchParams }) {
+  const tab = TABS.includes(asked) ? asked : "findings";
   const [version, setVersion] = useState(0);
   const followed = useEvents(id, version);
   const count = followed.events.length;
@@ -53,7 +58,8 @@ export function RunPage({ id, tab }: { id: string; tab: string }) {
     () => ({ value: ended ? stored.value : withEvents(stored.value, followed.events) }),
     [stored.value, followed.events, ended],
   );
-  const [look, setLook] = useState<Look | null>(null);
+  const look = useMemo(() => lookOf(values), [values.toString()]);
+  const setLook = (next: Look) => go(`${to("runs", id, tab)}?${lookQuery(next)}`);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [talk, setTalk] = useState(false);
   const chat = useChat();
@@ -69,7 +75,16 @@ export function RunPage({ id, tab }: { id: string; tab: string }) {
       })
       .catch((error: unknown) => setProblem(problemFrom(error)));
   };
-  if (run.problem && !run.value) return <Failure problem={run.problem} again={run.again} />;
+  if (run.problem && !run.value) {
+    return (
+      <>
+        <Failure problem={run.problem} again={run.again} />
+        <p>
+          <a href={to("runs")}>All runs</a>
+        </p>
+      </>
+    );
+  }
   if (!run.value) return <Loading what="Run" />;
   const status = run.value.status;
   const atWork = AT_WORK.includes(status);
@@ -88,7 +103,7 @@ export function RunPage({ id, tab }: { id: string; tab: string }) {
             <h1>{run.value.question ?? "What is in these data?"}</h1>
           </div>
           <div className="actions">
-            {chat.available && (
+            {chat.available && status !== "refused" && (
               <button type="button" aria-pressed={chatting} onClick={() => setTalk(!talk)}>
                 <Icon name="chat" size={16} /> Ask about it
               </button>
@@ -104,10 +119,16 @@ export function RunPage({ id, tab }: { id: string; tab: string }) {
               </button>
             )}
             {status === "finished" && <Downloads id={id} />}
+            {!open && (
+              <a className="button" href={`${to("runs")}?first=${encodeURIComponent(id)}`}>
+                <Icon name="compare" size={16} /> Compare
+              </a>
+            )}
           </div>
         </div>
-        <Progress run={run.value} plan={plan.value} followed={followed} cards={cards.value?.length ?? 0} />
+        <Progress run={run.value} plan={plan.value} followed={followed} cards={cards.value?.filter((one) => !["refuted", "merged"].includes(one.status)).length ?? null} />
         {problem && <Failure problem={problem} />}
+        {run.problem && run.problem.status !== 0 && <Failure problem={run.problem} again={run.again} />}
         {status === "waiting" && (
           <Approvals
             run={id}
@@ -124,7 +145,7 @@ export function RunPage({ id, tab }: { id: string; tab: string }) {
               title: status,
               status: 0,
               detail: run.value.stop_reason || `the run is ${status}`,
-              mend: status === "refused" ? "correct the file or its sample sheet, and start a new run" : "go on with it, or start a new run",
+              mend: status === "refused" ? "correct the file or its sample sheet, and start a new run" : "press “Go on”: it continues after the last step that was made; or start a new run",
             }}
           />
         )}
@@ -163,13 +184,13 @@ export function RunPage({ id, tab }: { id: string; tab: string }) {
           ) : (
             <Loading what="Plan" />
           ))}
-        {here === "figures" && <Figures id={id} figures={figures} onLook={setLook} />}
+        {here === "figures" && <Figures id={id} figures={figures} plan={plan.value} atWork={open} onLook={setLook} />}
         {here === "tables" && <Tables id={id} plan={plan.value} />}
         {here === "network" && <Network id={id} onLook={setLook} version={`${calm}`} />}
         {here === "report" && <Report id={id} status={status} />}
       </div>
       {chatting && <ChatPanel run={id} onLook={setLook} onClose={() => setTalk(false)} over={!roomy} />}
-      {look && <SourceSheet key={JSON.stringify(look)} run={id} plan={plan.value} look={look} onClose={() => setLook(null)} />}
+      {look && <SourceSheet key={JSON.stringify(look)} run={id} plan={plan.value} look={look} onClose={() => back(to("runs", id, tab))} />}
     </div>
   );
 }
@@ -184,7 +205,7 @@ function nowOf(followed: Followed): Set<string> {
   return now;
 }
 
-function Progress({ run, plan, followed, cards }: { run: Run; plan: Plan | null; followed: Followed; cards: number }) {
+function Progress({ run, plan, followed, cards }: { run: Run; plan: Plan | null; followed: Followed; cards: number | null }) {
   const atWork = AT_WORK.includes(run.status);
   const steps = plan?.objectives.flatMap((one) => one.workflows.flatMap((flow) => flow.steps)) ?? [];
   const done = steps.filter((one) => one.status === "done").length;
@@ -196,16 +217,27 @@ function Progress({ run, plan, followed, cards }: { run: Run; plan: Plan | null;
     const timer = window.setInterval(() => tick((old) => old + 1), 1000);
     return () => window.clearInterval(timer);
   }, [atWork]);
-  const seconds = atWork ? (Date.now() - new Date(run.started).getTime()) / 1000 : run.wall_s;
+  const seconds = atWork ? (serverNow() - new Date(run.started).getTime()) / 1000 : run.wall_s;
+  const left = steps.filter((one) => one.status === "planned").reduce((sum, one) => sum + (one.expected_s ?? 0), 0);
+  const asked = used(run);
   return (
     <div className="progress" data-status={run.status} data-events={followed.events.length} data-connection={followed.connection}>
       <div className="progress-line">
         <Badge status={run.status} />
-        <span>
-          {done} steps{steps.length > done && atWork ? ` of ${steps.length} planned` : ""}
-        </span>
-        <span>{cards} findings</span>
-        {seconds > 0 && <span>{duration(seconds)}</span>}
+        {plan && (
+          <span>
+            {counted(done, "step")}
+            {steps.length > done && atWork ? ` of ${steps.length} planned` : ""}
+          </span>
+        )}
+        {cards !== null && (cards > 0 || ENDED.includes(run.status)) && <span>{counted(cards, "finding")}</span>}
+        {seconds > 0 && (
+          <span>
+            {duration(seconds)}
+            {atWork && left >= 1 && <span className="muted"> of this plan, about {duration(left)} to go</span>}
+          </span>
+        )}
+        {asked && <span title="What the language model was asked">{asked}</span>}
         <span className="muted">seed {run.seed}</span>
         <span className="muted">{run.policy === "rules" ? "decided by rules" : `decided by ${run.policy}`}</span>
         {followed.connection === "lost" && (
@@ -227,14 +259,26 @@ function Progress({ run, plan, followed, cards }: { run: Run; plan: Plan | null;
   );
 }
 
+const TITLE: Record<string, string> = {
+  finished: "Nothing was found that holds",
+  stopped: "Nothing was found that holds",
+  refused: "The data were refused before anything was found",
+  failed: "The run failed before anything was found",
+  cancelled: "The run was cancelled before anything was found",
+};
+
 function Findings({ id, cards, problem, plan, status, onLook }: { id: string; cards: Card[] | null; problem: Problem | null; plan: Plan | null; status: string; onLook: (look: Look) => void }) {
   if (problem) return <Failure problem={problem} />;
   if (!cards) return <Loading what="Findings" />;
   if (!cards.length) {
     return (
-      <Empty title={AT_WORK.includes(status) ? "No finding yet" : "Nothing was found that holds"}>
+      <Empty title={TITLE[status] ?? "No finding yet"}>
         <p className="muted">
-          {AT_WORK.includes(status)
+          {status === "refused" || status === "failed"
+            ? "What was done until then stands in the plan."
+            : status === "cancelled"
+              ? "“Go on” continues after the last step that was made."
+              : !ENDED.includes(status)
             ? "Findings are written when the questions are answered and the error rate of the whole run is known."
             : "What was tried, and why it does not hold, stands in the plan and in the report."}
         </p>
@@ -244,12 +288,38 @@ function Findings({ id, cards, problem, plan, status, onLook }: { id: string; ca
   return <Cards run={id} cards={cards} plan={plan} onLook={onLook} />;
 }
 
+/** What the language model has cost so far; nothing where none was asked. */
+function used({ used: spent }: Run): string {
+  const calls = spent.llm_calls ?? 0;
+  const tokens = spent.llm_tokens ?? 0;
+  const money = spent.usd ?? 0;
+  if (!calls && !tokens) return "";
+  return [calls ? `${calls.toLocaleString("en")} calls` : "", tokens ? `${tokens.toLocaleString("en")} tokens` : "", money ? `${money.toFixed(2)} $` : ""].filter(Boolean).join(", ");
+}
+
 interface Drawn {
   step: string;
   tool: string;
   name: string;
   title: string;
-  about: string;
+}
+
+const KINDS = ["plot_volcano", "plot_heatmap", "plot_set_bars", "plot_activities", "plot_roc"];
+
+/** Tools name a figure by its kind; which of many it is, its step says. */
+function titled(name: string, { tool, params }: Step): string {
+  const title = name;
+  if (!KINDS.includes(tool)) return title;
+  const { contrast, variable, axis } = params;
+  const about =
+    typeof contrast === "object" && contrast !== null && !Array.isArray(contrast)
+      ? `${String(contrast.a)} vs ${String(contrast.b)}`
+      : typeof variable === "string" && variable
+        ? variable
+        : typeof axis === "string"
+          ? axis
+          : "";
+  return !about || title.includes(about) || title.includes(":") ? title : `${title}: ${about}`;
 }
 
 const figuresOf = (plan: Plan | null): Drawn[] =>
@@ -258,20 +328,55 @@ const figuresOf = (plan: Plan | null): Drawn[] =>
       flow.steps.flatMap((step) =>
         step.outputs
           .filter((output) => output.kind === "figure")
-          .map((output) => ({ step: step.id, tool: step.tool, name: output.name, title: output.title || words(output.name), about: one.about })),
+          .map((output) => ({ step: step.id, tool: step.tool, name: output.name, title: titled(output.title || words(output.name), step) })),
       ),
     ),
   );
 
-function Figures({ id, figures, onLook }: { id: string; figures: Drawn[]; onLook: (look: Look) => void }) {
-  if (!figures.length) return <Empty title="No figure yet" />;
+interface FiguresProps {
+  id: string;
+  figures: Drawn[];
+  plan: Plan | null;
+  atWork: boolean;
+  onLook: (look: Look) => void;
+}
+
+function Figures({ id, figures, plan, atWork, onLook }: FiguresProps) {
   return (
-    <div className="figures">
-      {figures.map((one) => (
-        <Figure key={`${one.step} ${one.name}`} run={id} step={one.step} tool={one.tool} name={one.name} title={one.title} onStep={(step) => onLook({ step })} />
-      ))}
-    </div>
+    <>
+      {!figures.length && (
+        <Empty title="No figure yet">
+          <p className="muted">{atWork ? "Figures come with the steps that draw them." : "The run drew none."}</p>
+        </Empty>
+      )}
+      <div className="figures">
+        {figures.map((one) => (
+          <Figure
+            key={`${one.step} ${one.name}`}
+            run={id}
+            step={one.step}
+            tool={one.tool}
+            name={one.name}
+            title={one.title}
+            onStep={(step) => onLook({ step })}
+            onPick={(key, figure) => {
+              const row = rowOf(figure, key);
+              if (row) onLook(row);
+            }}
+          />
+        ))}
+      </div>
+      {plan && !atWork && <MoreFigures run={id} plan={plan} />}
+    </>
   );
+}
+
+/** The row that a mark of a figure stands for: that of the table which the figure was drawn from. */
+export function rowOf(figure: FigureData, key: string): Look | null {
+  const table = figure.inputs.table;
+  const slash = table?.lastIndexOf("/") ?? -1;
+  if (!table || slash < 0 || !["plot_volcano", "plot_heatmap", "plot_activities"].includes(figure.tool)) return null;
+  return { step: table.slice(0, slash), table: table.slice(slash + 1), row: key };
 }
 
 function Tables({ id, plan }: { id: string; plan: Plan | null }) {
@@ -297,7 +402,7 @@ function Tables({ id, plan }: { id: string; plan: Plan | null }) {
           ))}
         </select>
       </label>
-      <StepTable key={`${current.step.id}/${current.name}`} run={id} step={current.step.id} name={current.name} />
+      <TableOfStep key={`${current.step.id}/${current.name}`} run={id} step={current.step} name={current.name} />
     </>
   );
 }

@@ -10,11 +10,13 @@ type Wanted = "held" | "refuted" | "all";
 
 /** Findings, best first, each with what it stands on. */
 export function Cards({ run, cards, plan, onLook }: { run: string; cards: Card[]; plan: Plan | null; onLook: (look: Look) => void }) {
-  const [wanted, setWanted] = useState<Wanted>("held");
+  const [asked, setWanted] = useState<Wanted | null>(null);
   const [kind, setKind] = useState("");
   const [search, setSearch] = useState("");
   const held = cards.filter((one) => ["supported", "tentative", "proposed"].includes(one.status));
   const refuted = cards.filter((one) => one.status === "refuted");
+  /** Where nothing held up, what was tried is what there is to see. */
+  const wanted = asked ?? (held.length ? "held" : "all");
   const pool = wanted === "held" ? held : wanted === "refuted" ? refuted : cards;
   const kinds = [...new Set(pool.map((one) => one.relation))];
   const text = search.trim().toLowerCase();
@@ -63,6 +65,10 @@ export function Cards({ run, cards, plan, onLook }: { run: string; cards: Card[]
   );
 }
 
+/** What follows a number rises or falls with it; what is compared is higher or lower. */
+const directed = ({ relation: kind, direction }: Card) =>
+  direction === "none" ? "" : kind === "association" || kind === "dose_response" ? (direction === "up" ? "↑ rises" : "↓ falls") : direction === "up" ? "↑ higher" : "↓ lower";
+
 /** How far the axis of each unit reaches, so that intervals of one unit can be compared by eye. */
 function reachOf(cards: Card[]): Map<string, number> {
   const made = new Map<string, number>();
@@ -92,7 +98,7 @@ function Finding({ run, card, plan, reach, first, onLook }: { run: string; card:
             <button type="button" className="plain" aria-expanded={open} onClick={() => setOpen(!open)}>
               {card.title}
             </button>
-            <span className={`direction ${card.direction}`}>{card.direction === "up" ? "↑ higher" : card.direction === "down" ? "↓ lower" : ""}</span>
+            <span className={`direction ${card.direction}`}>{directed(card)}</span>
           </h3>
           <p className="muted card-about">
             {relation(card.relation)} · {card.contrast}

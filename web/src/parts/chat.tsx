@@ -1,10 +1,10 @@
 import { useEffect, useRef, useState, type FormEvent, type KeyboardEvent } from "react";
-import { api } from "../api";
-import { useConversation, type Conversation, type Message, type Request } from "../conversation";
-import { useLoaded } from "../hooks";
+import { api, upload } from "../api";
+import { keep, kept, keyOf, useConversation, type Conversation, type Message, type Request } from "../conversation";
+import { problemFrom, useLoaded } from "../hooks";
 import { words } from "../format";
 import { to } from "../route";
-import type { Json } from "../types";
+import type { Dataset, Json, Problem } from "../types";
 import { Icon } from "./icons";
 import { Markdown } from "./markdown";
 import type { Look } from "./source";
@@ -14,12 +14,12 @@ import { written } from "./step";
 const SUGGESTIONS = ["What did you find?", "Show me the volcano plot", "Is it still there without adjusting?", "What can you do?"];
 
 /** Whether the server has conversations. */
-export function useChat(): { available: boolean } {
+export function useChat(): { available: boolean; unknown: boolean } {
   const threads = useLoaded<unknown[]>("threads?limit=1");
-  return { available: threads.value !== null };
+  return { available: threads.value !== null, unknown: threads.value === null && (threads.problem === null || threads.problem.status === 0) };
 }
 
-interface Props {
+interface PanelProps {
   run: string;
   onLook: (look: Look) => void;
   onClose: () => void;
@@ -27,20 +27,34 @@ interface Props {
 }
 
 /** A conversation beside the run: answers cite its evidence, and may start new runs. */
-export function ChatPanel({ run, onLook, onClose, over }: Props) {
-  const talk = useConversation(run);
-  const end = useRef<HTMLDivElement>(null);
-  const count = talk.messages.length;
+export function ChatPanel({ run, onLook, onClose, over }: PanelProps) {
+  const [thread, setThread] = useState<string | null>(() => kept(run));
   useEffect(() => {
-    end.current?.scrollIntoView({ block: "end" });
-  }, [count, talk.now, talk.requests.length]);
+    const other = (event: StorageEvent) => event.key === keyOf(run) && setThread(event.newValue);
+    window.addEventListener("storage", other);
+    return () => window.removeEventListener("storage", other);
+  }, [run]);
+  const change = (id: string | null) => {
+    keep(run, id);
+    setThread(id);
+  };
+  const talk = useConversation(thread, run, change);
+  const panel = useRef<HTMLElement>(null);
+  useEffect(() => {
+    panel.current?.querySelector("textarea")?.focus({ preventScroll: true });
+  }, []);
   return (
-    <aside className={over ? "chat over" : "chat"} aria-label="Conversation">
+    <aside
+      ref={panel}
+      className={over ? "chat over" : "chat"}
+      aria-label="Conversation"
+      onKeyDown={(event) => event.key === "Escape" && onClose()}
+    >
       <header>
         <h2>Ask about it</h2>
         <span className="actions">
-          {count > 0 && (
-            <button type="button" className="quiet small" onClick={talk.fresh}>
+          {talk.messages.length > 0 && (
+            <button type="button" className="quiet small" onClick={() => change(null)}>
               New
             </button>
           )}
@@ -49,12 +63,50 @@ export function ChatPanel({ run, onLook, onClose, over }: Props) {
           </button>
         </span>
       </header>
+      <Talk
+        talk={talk}
+        run={run}
+        onLook={onLook}
+        suggestions={SUGGESTIONS}
+        welcome="Answers come from this run's evidence. What is not there yet is computed by a new, small run."
+        placeholder="Why is it up?"
+      />
+    </aside>
+  );
+}
+
+interface TalkProps {
+  talk: Conversation;
+  /** The run that the page shows beside it; null where there is none. */
+  run: string | null;
+  onLook: (look: Look) => void;
+  suggestions: string[];
+  welcome: string;
+  placeholder: string;
+  files?: boolean;
+}
+
+/** What was said, what is being done, what must be approved, and where the next question is written. */
+export function Talk({ talk, run, onLook, suggestions, welcome, placeholder, files = false }: TalkProps) {
+  const end = useRef<HTMLDivElement>(null);
+  const count = talk.messages.length;
+  useEffect(() => {
+    // An answer is read from its beginning: the question stands at the top, where the answer is longer than what is seen.
+    const log = end.current?.parentElement;
+    const questions = log?.querySelectorAll<HTMLElement>(".message.human");
+    const question = questions?.[questions.length - 1];
+    if (!log) return;
+    const top = question ? question.getBoundingClientRect().top - log.getBoundingClientRect().top + log.scrollTop - 12 : log.scrollHeight;
+    log.scrollTo({ top });
+  }, [count, talk.now === null, talk.requests.length]);
+  return (
+    <>
       <div className="messages" role="log" aria-live="polite" aria-label="Messages" tabIndex={0}>
         {count === 0 && !talk.now && (
           <div className="suggestions">
-            <p className="muted">Answers come from this run's evidence. What is not there yet is computed by a new, small run.</p>
-            {SUGGESTIONS.map((one) => (
-              <button key={one} type="button" className="chip" onClick={() => talk.say(one)}>
+            <p className="muted">{welcome}</p>
+            {suggestions.map((one) => (
+              <button key={one} type="button" className="chip" onClick={() => void talk.say(one)}>
                 {one}
               </button>
             ))}
@@ -67,7 +119,12 @@ export function ChatPanel({ run, onLook, onClose, over }: Props) {
         {talk.problem && <Failure problem={talk.problem} />}
         {talk.now && (
           <p className="muted working" role="status">
-            <span className="spinner small" aria-hidden="true" /> {talk.now}
+            <span className="spinner small" aria-hidden="true" /> <span className="working-text">{talk.now}</span>
+            {talk.working && talk.working !== run && (
+              <a className="quiet small" href={to("runs", talk.working, "plan")}>
+                Watch
+              </a>
+            )}
             <button type="button" className="quiet small" onClick={talk.stop}>
               Stop
             </button>
@@ -75,43 +132,92 @@ export function ChatPanel({ run, onLook, onClose, over }: Props) {
         )}
         <div ref={end} />
       </div>
-      <Write talk={talk} />
-    </aside>
+      <Write talk={talk} placeholder={placeholder} files={files} />
+    </>
   );
 }
 
-function Write({ talk }: { talk: Conversation }) {
+function Write({ talk, placeholder, files }: { talk: Conversation; placeholder: string; files: boolean }) {
   const [text, setText] = useState("");
-  const busy = talk.now !== null || talk.requests.length > 0;
+  const [given, setGiven] = useState<Dataset[]>([]);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [loading, setLoading] = useState(false);
+  const busy = talk.now !== null || talk.requests.length > 0 || loading;
   const submit = (event: FormEvent | KeyboardEvent) => {
     event.preventDefault();
-    if (!text.trim() || busy) return;
-    talk.say(text.trim());
+    const said = text.trim();
+    if (!said || busy) return;
     setText("");
+    const taken = given;
+    setGiven([]);
+    void talk.say(said, taken.map((one) => one.id)).then((ok) => {
+      if (ok) return;
+      setText((old) => old || said); // nothing that was written is lost
+      setGiven((old) => (old.length ? old : taken));
+    });
+  };
+  const attach = (list: FileList | null) => {
+    setProblem(null);
+    setLoading(true);
+    Promise.all([...(list ?? [])].slice(0, 4).map((file) => upload(file, () => undefined)))
+      .then((made) => setGiven((old) => [...old, ...made]))
+      .catch((error: unknown) => setProblem(problemFrom(error)))
+      .finally(() => setLoading(false));
   };
   return (
     <form onSubmit={submit}>
-      <textarea
-        rows={1}
-        value={text}
-        aria-label="Your question"
-        placeholder="Why is it up?"
-        onChange={(event) => setText(event.target.value)}
-        onKeyDown={(event) => {
-          if (event.key === "Enter" && !event.shiftKey) submit(event);
-        }}
-      />
-      <button type="submit" className="primary icon" aria-label="Send" disabled={busy || !text.trim()}>
-        <Icon name="send" size={16} />
-      </button>
+      {problem && <Failure problem={problem} />}
+      {given.length > 0 && (
+        <ul className="chips given" aria-label="Files">
+          {given.map((one) => (
+            <li key={one.id}>
+              <button type="button" className="chip" aria-label={`Leave out ${one.name}`} onClick={() => setGiven(given.filter((other) => other !== one))}>
+                <Icon name="file" size={14} /> {one.name} <Icon name="close" size={12} />
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+      <div className="write">
+        {files && (
+          <label className="button icon quiet" title="Give files">
+            <Icon name={loading ? "upload" : "plus"} size={18} />
+            <span className="sr">Give files</span>
+            <input
+              type="file"
+              multiple
+              className="sr"
+              onChange={(event) => {
+                attach(event.target.files);
+                event.target.value = "";
+              }}
+            />
+          </label>
+        )}
+        <textarea
+          rows={1}
+          value={text}
+          aria-label="Your question"
+          placeholder={placeholder}
+          maxLength={20000}
+          onChange={(event) => setText(event.target.value)}
+          onKeyDown={(event) => {
+            if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) submit(event);
+          }}
+        />
+        <button type="submit" className="primary icon" aria-label="Send" disabled={busy || !text.trim()}>
+          <Icon name="send" size={16} />
+        </button>
+      </div>
     </form>
   );
 }
 
 const SOURCES_SHOWN = 8;
 
-function Said({ message, run, thread, onLook }: { message: Message; run: string; thread: string; onLook: (look: Look) => void }) {
-  const own = message.evidence.filter((one) => one.run_id === run);
+function Said({ message, run, thread, onLook }: { message: Message; run: string | null; thread: string; onLook: (look: Look) => void }) {
+  const [all, setAll] = useState(false);
+  const shown = all ? message.evidence : message.evidence.slice(0, SOURCES_SHOWN);
   return (
     <div className={`message ${message.role}`}>
       {message.role === "human" ? <p>{message.content}</p> : <Markdown text={message.content} />}
@@ -119,18 +225,30 @@ function Said({ message, run, thread, onLook }: { message: Message; run: string;
         .filter((one) => one.kind === "figure")
         .map((one) => (
           <div key={one.id} className="drawn">
-            <img src={api(`threads/${thread}/artifacts/${one.id}`)} alt={one.title} loading="lazy" />
+            <img src={api(`threads/${encodeURIComponent(thread)}/artifacts/${encodeURIComponent(one.id)}`)} alt={one.title} loading="lazy" />
           </div>
         ))}
-      {own.length > 0 && (
+      {shown.length > 0 && (
         <ul className="chips" aria-label="Evidence">
-          {own.slice(0, SOURCES_SHOWN).map((one) => (
-            <li key={one.id}>
-              <button type="button" className="chip" title={one.label} onClick={() => onLook({ source: one.id })}>
+          {shown.map((one) => (
+            <li key={`${one.run_id} ${one.id}`}>
+              <button
+                type="button"
+                className="chip"
+                title={`${one.label}${one.run_id === run ? "" : `, of run ${one.run_id}`}`}
+                onClick={() => onLook({ source: one.id, run: one.run_id })}
+              >
                 {/^E\d+$/.test(one.id) ? one.id : one.label}
               </button>
             </li>
           ))}
+          {message.evidence.length > shown.length && (
+            <li>
+              <button type="button" className="chip quiet" onClick={() => setAll(true)}>
+                and {message.evidence.length - shown.length} more
+              </button>
+            </li>
+          )}
         </ul>
       )}
       {message.role === "ai" && message.run && message.run !== run && (

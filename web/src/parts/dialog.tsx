@@ -1,12 +1,14 @@
-import { useEffect, useRef, type ReactNode } from "react";
+import { useLayoutEffect, useRef, type ReactNode } from "react";
 import { Icon } from "./icons";
 
 /** A sheet beside the page (or over it on a phone); Escape closes it, and the keyboard stays inside. */
 export function Sheet({ title, onClose, children }: { title: string; onClose: () => void; children: ReactNode }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // Closed before it leaves, so that the keyboard is again where it was.
+  useLayoutEffect(() => {
     const shown = dialog.current;
     if (shown && !shown.open) shown.showModal();
+    return () => shown?.close();
   }, []);
   return (
     <dialog

@@ -5,14 +5,27 @@ import type { ReactNode } from "react";
  * becomes a React node, links and HTML do not exist.
  */
 export function Markdown({ text }: { text: string }) {
-  const blocks = plain(text).split(/\n{2,}/);
-  return <>{blocks.map((block, place) => blockOf(block.trim(), place))}</>;
+  return (
+    <>
+      {plain(text)
+        .split(/^(```[^\n]*\n[\s\S]*?\n```)[ \t]*$/m)
+        .map((part, place) =>
+          part.startsWith("```") ? (
+            <pre key={place} className="doc" tabIndex={0}>
+              {part.replace(/^```[^\n]*\n/, "").replace(/\n```$/, "")}
+            </pre>
+          ) : (
+            part.split(/\n{2,}/).map((block, at) => blockOf(block.trim(), `${place} ${at}`))
+          ),
+        )}
+    </>
+  );
 }
 
 /** Answers write `<` and `](` so that no page takes them for markup; here they are what they are. */
 const plain = (text: string) => text.replaceAll("&lt;", "<").replaceAll("]\\(", "](");
 
-function blockOf(block: string, place: number): ReactNode {
+function blockOf(block: string, place: string): ReactNode {
   if (!block) return null;
   const lines = block.split("\n");
   if (lines.every((line) => /^\s*[-*] /.test(line) || /^\s{2,}/.test(line))) {
@@ -33,7 +46,7 @@ function blockOf(block: string, place: number): ReactNode {
       </ol>
     );
   }
-  if (lines.length > 1 && lines.every((line) => line.startsWith("|"))) {
+  if (lines.length > 1 && lines.every((line) => line.startsWith("|")) && /^[|\s:-]+$/.test(lines[1] ?? "")) {
     const [head = "", , ...rows] = lines;
     return (
       <div key={place} className="grid" role="region" aria-label="Table" tabIndex={0}>
@@ -65,7 +78,7 @@ function blockOf(block: string, place: number): ReactNode {
     return (
       <div key={place}>
         <h4>{inline(first.replace(/^#+ /, ""))}</h4>
-        {rest.length > 0 && blockOf(rest.join("\n"), 0)}
+        {rest.length > 0 && blockOf(rest.join("\n"), "rest")}
       </div>
     );
   }
@@ -73,8 +86,8 @@ function blockOf(block: string, place: number): ReactNode {
   if (list > 0) {
     return (
       <div key={place}>
-        {blockOf(lines.slice(0, list).join("\n"), 0)}
-        {blockOf(lines.slice(list).join("\n"), 1)}
+        {blockOf(lines.slice(0, list).join("\n"), "before")}
+        {blockOf(lines.slice(list).join("\n"), "list")}
       </div>
     );
   }
@@ -96,12 +109,12 @@ const cells = (row: string) =>
     .split("|")
     .map((one) => one.trim());
 
-function inline(text: string): ReactNode[] {
-  return text.split(/(\*\*[^*]+\*\*|`[^`]+`)/).map((part, place) =>
+export function inline(text: string): ReactNode[] {
+  return text.split(/(\*\*[^*]+\*\*|``[^`]+``|`[^`]+`)/).map((part, place) =>
     part.startsWith("**") && part.endsWith("**") && part.length > 4 ? (
       <strong key={place}>{part.slice(2, -2)}</strong>
     ) : part.startsWith("`") && part.endsWith("`") && part.length > 2 ? (
-      <code key={place}>{part.slice(1, -1)}</code>
+      <code key={place}>{part.replace(/^`+|`+$/g, "")}</code>
     ) : (
       part
     ),

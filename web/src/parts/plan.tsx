@@ -10,7 +10,8 @@ const ORDER: Record<string, number> = { running: 0, done: 1, open: 2, abandoned:
 
 /** Objectives with their workflows and steps, as a tree. */
 export function PlanTree({ plan, now, onLook }: { plan: Plan; now: Set<string>; onLook: (look: Look) => void }) {
-  const worked = plan.objectives.filter((one) => one.status !== "open");
+  const left = plan.objectives.filter((one) => one.status === "abandoned" && !one.workflows.length);
+  const worked = plan.objectives.filter((one) => one.status !== "open" && !left.includes(one));
   const open = plan.objectives.filter((one) => one.status === "open");
   if (!plan.objectives.length) {
     return (
@@ -27,6 +28,18 @@ export function PlanTree({ plan, now, onLook }: { plan: Plan; now: Set<string>; 
           <Question key={one.id} objective={one} now={now} onLook={onLook} />
         ))}
       </ol>
+      {left.length > 0 && (
+        <details className="not-asked">
+          <summary>
+            Not asked <span className="muted">{left.length}, for want of budget or because others came first</span>
+          </summary>
+          <ol className="tree">
+            {left.map((one) => (
+              <Question key={one.id} objective={one} now={now} onLook={onLook} />
+            ))}
+          </ol>
+        </details>
+      )}
       {open.length > 0 && (
         <section>
           <h3>Not asked yet</h3>

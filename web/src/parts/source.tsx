@@ -1,11 +1,27 @@
 import { useLoaded } from "../hooks";
+import { to } from "../route";
 import type { Json, Plan, Step } from "../types";
 import { Sheet } from "./dialog";
 import { Failure, Loading } from "./states";
 import { StepDetails, written } from "./step";
 
 /** What is to be looked at: a number's source, or a step. */
-export type Look = { source: string } | { step: string; table?: string; row?: string };
+export type Look = ({ source: string } | { step: string; table?: string; row?: string }) & {
+  /** The run that it belongs to, where that is another one than the page shows. */
+  run?: string;
+};
+
+/** As part of an address, so that what is looked at can be shared, and the way back closes it. */
+export const lookQuery = (look: Look): string => new URLSearchParams(look as Record<string, string>).toString();
+
+export function lookOf(values: URLSearchParams): Look | null {
+  const [source, step] = [values.get("source"), values.get("step")];
+  const [table, row, run] = [values.get("table"), values.get("row"), values.get("run")];
+  const of = run && /^[A-Za-z0-9_-]+$/.test(run) ? { run } : {};
+  if (source) return { source, ...of };
+  if (step) return { step, ...(table ? { table } : {}), ...(row ? { row } : {}), ...of };
+  return null;
+}
 
 interface EvidenceAnswer {
   evidence: {
@@ -41,16 +57,25 @@ interface Place {
 }
 
 /** Where a number comes from: the row of the table, and the step that computed it. */
-export function SourceSheet({ run, plan, look, onClose }: { run: string; plan: Plan | null; look: Look; onClose: () => void }) {
+export function SourceSheet({ run: here, plan: own, look, onClose }: { run: string; plan: Plan | null; look: Look; onClose: () => void }) {
+  const run = look.run ?? here;
+  const other = useLoaded<Plan>(run === here ? null : `runs/${run}/plan`);
+  const plan = run === here ? own : other.value;
   const source = "source" in look ? look.source : "";
   const evidence = /^E\d+$/.test(source);
   const found = useLoaded<EvidenceAnswer>(evidence ? `runs/${run}/evidence/${source}` : null);
+  const elsewhere = run !== here && (
+    <p className="muted">
+      From another run: <a href={to("runs", run)}>open it</a>
+    </p>
+  );
   if (evidence) {
     const told = found.value?.evidence;
     return (
       <Sheet title={told ? `${source} · ${told.quantity}` : source} onClose={onClose}>
         {found.problem && <Failure problem={found.problem} again={found.again} />}
         {!found.value && !found.problem && <Loading what="Evidence" />}
+        {elsewhere}
         {told && (
           <>
             <Value quantity={told.quantity} value={told.value} unit={told.unit} place={placeOf(told)} />
@@ -70,11 +95,12 @@ export function SourceSheet({ run, plan, look, onClose }: { run: string; plan: P
   const step = place ? stepOf(plan, place.step) : null;
   return (
     <Sheet title={place ? `Step ${place.step}` : "Where it comes from"} onClose={onClose}>
+      {elsewhere}
       {place?.name && <Value quantity={place.name} value={null} unit="" place={`value of step ${place.step}`} />}
       {step ? (
         <StepDetails run={run} step={step} table={place?.table ?? null} row={place?.row ?? null} column={place?.column ?? null} />
       ) : plan === null ? (
-        <Loading what="Plan" />
+        other.problem ? <Failure problem={other.problem} again={other.again} /> : <Loading what="Plan" />
       ) : (
         <p>
           This number is read from the record of the run itself: <code className="breakable">{source}</code>
@@ -114,6 +140,7 @@ function asStep(id: string, call: CallRecord | null): Step {
     purpose: "a step that later left the plan, and that evidence still rests on",
     status: call?.error ? "failed" : "done",
     params: call?.spec.params ?? {},
+    inputs: {},
     verdict: null,
     summary: call?.summary ?? "",
     warnings: call?.warnings ?? [],

@@ -6,13 +6,25 @@ import { Icon } from "./icons";
 export function Loading({ what }: { what: string }) {
   return (
     <div className="loading" role="status">
-      <span className="spinner" aria-hidden="true" /> {what} …
+      <span className="spinner" aria-hidden="true" /> <span>{what} …</span>
     </div>
   );
 }
 
+/** An error that was written down as one text, as runs and jobs keep theirs: what, where and what to do apart. */
+function parted(problem: Problem): Problem {
+  const [, what = problem.detail, where, mend] = /^([\s\S]*?)(?:\s+where: ([\s\S]*?))?(?:\s+mend: ([\s\S]*))?$/.exec(problem.detail) ?? [];
+  return {
+    ...problem,
+    detail: what,
+    ...(problem.where || !where ? {} : { where }),
+    ...(mend ? { mend } : {}),
+  };
+}
+
 /** An error: what was wrong, where, and what to do. */
-export function Failure({ problem, again }: { problem: Problem; again?: () => void }) {
+export function Failure({ problem: given, again }: { problem: Problem; again?: () => void }) {
+  const problem = parted(given);
   return (
     <div className="failure" role="alert">
       <Icon name="warning" size={20} />

@@ -1,7 +1,8 @@
 import { useState } from "react";
-import { Figure } from "../charts/figure";
+import { Drawing, Figure } from "../charts/figure";
 import { duration, size, words } from "../format";
 import type { Json, Step } from "../types";
+import { drawnBy } from "./drawn_by";
 import { Icon } from "./icons";
 import { Badge } from "./states";
 import { StepTable } from "./table";
@@ -31,7 +32,7 @@ export function StepDetails({ run, step, table, row, column }: { run: string; st
       {open && (
         <section>
           <h3>{words(open)}</h3>
-          <StepTable key={open} run={run} step={step.id} name={open} row={open === table ? (row ?? null) : null} column={column ?? null} />
+          <TableOfStep key={open} run={run} step={step} name={open} row={open === table ? (row ?? null) : null} column={column ?? null} />
         </section>
       )}
       {figures.map((one) => (
@@ -62,6 +63,40 @@ export function StepDetails({ run, step, table, row, column }: { run: string; st
         )}
       </details>
     </div>
+  );
+}
+
+interface TableProps {
+  run: string;
+  step: Step;
+  name: string;
+  row?: string | null;
+  column?: string | null;
+}
+
+/** A table of a step; where its rows are features of a test, a click on one draws its values in every sample. */
+export function TableOfStep({ run, step, name, row = null, column = null }: TableProps) {
+  const [picked, setPicked] = useState<string | null>(row);
+  const [title, setTitle] = useState(row ?? "");
+  const by = drawnBy(step);
+  return (
+    <>
+      <StepTable run={run} step={step.id} name={name} row={row} column={column} {...(by
+          ? {
+              picked,
+              picks: "feature",
+              onPick: (key: string, gene: string) => {
+                setPicked(key);
+                setTitle(gene);
+              },
+            }
+          : {})} />
+      {by && picked !== null && (
+        <div className="drawn-row">
+          <Drawing run={run} tool={by.tool} inputs={by.inputs} params={by.params(picked)} title={`${title}: ${by.label}`} height={260} />
+        </div>
+      )}
+    </>
   );
 }
 

@@ -4,7 +4,7 @@ import { short, words } from "../format";
 import { useLoaded } from "../hooks";
 import type { Scalar, TablePage } from "../types";
 import { Icon } from "./icons";
-import { Failure, Loading } from "./states";
+import { Empty, Failure, Loading } from "./states";
 
 const ROWS = 25;
 
@@ -15,15 +15,20 @@ interface Props {
   /** Key of the row to show first. */
   row?: string | null;
   column?: string | null;
+  /** Rows can be picked where the table's key has this name. */
+  picks?: string;
+  picked?: string | null;
+  onPick?: (key: string, name: string) => void;
 }
 
 /** A table of a step: sorted, searched and paged by the server. */
-export function StepTable({ run, step, name, row, column }: Props) {
+export function StepTable({ run, step, name, row, column, picks, picked, onPick }: Props) {
   const [sort, setSort] = useState<{ by: string; descending: boolean } | null>(null);
   const [search, setSearch] = useState("");
   const [typed, setTyped] = useState("");
   const [offset, setOffset] = useState(0);
   const [around, setAround] = useState(row ?? null);
+  const asked = useRef(row !== null && row !== undefined);
   useEffect(() => {
     const timer = window.setTimeout(() => {
       if (typed !== search) {
@@ -46,9 +51,17 @@ export function StepTable({ run, step, name, row, column }: Props) {
   );
   const last = useRef<TablePage | null>(null);
   if (found.value) last.current = found.value;
+  // Tests are told from the smallest p on, until another order is asked for.
+  const tested = found.value?.columns.includes("p") === true;
+  useEffect(() => {
+    if (!tested || asked.current) return;
+    asked.current = true;
+    setSort({ by: "p", descending: false });
+  }, [tested]);
   const page = found.value ?? last.current;
-  if (found.problem) return <Failure problem={found.problem} again={found.again} />;
+  if (found.problem && !last.current) return <Failure problem={found.problem} again={found.again} />;
   if (!page) return <Loading what="Table" />;
+  const pickable = onPick !== undefined && page.columns[0] === picks;
   const turn = (to: number) => {
     setAround(null);
     setOffset(Math.max(0, to));
@@ -70,24 +83,32 @@ export function StepTable({ run, step, name, row, column }: Props) {
           <Icon name="download" size={15} /> CSV
         </a>
       </div>
-      <Grid
-        label={`${words(name)} of step ${step}`}
-        page={page}
-        sort={sort}
-        column={column ?? null}
-        onSort={(by) => {
-          setSort((old) => (old?.by === by ? { by, descending: !old.descending } : { by, descending: false }));
-          setOffset(0);
-          setAround(null);
-        }}
-      />
+      {found.problem && <Failure problem={found.problem} again={found.again} />}
+      {page.rows.length === 0 ? (
+        <Empty title={search ? `Nothing holds “${search}”` : "The table has no rows"} />
+      ) : (
+        <Grid
+          label={`${words(name)} of step ${step}`}
+          page={page}
+          {...(pickable ? { picked: picked ?? null, onPick } : {})}
+          sort={sort}
+          column={column ?? null}
+          onSort={(by) => {
+          asked.current = true;
+            setSort((old) => (old?.by === by ? { by, descending: !old.descending } : { by, descending: false }));
+            setOffset(0);
+            setAround(null);
+          }}
+        />
+      )}
+      {pickable && picked === null && <p className="muted small-text">Choose a row to see its values in every sample.</p>}
       {page.n_found > ROWS && (
         <div className="pager">
           <button type="button" className="small" disabled={page.offset === 0} onClick={() => turn(page.offset - ROWS)}>
             Previous
           </button>
           <span className="muted">
-            {page.offset + 1}–{Math.min(page.n_found, page.offset + page.rows.length)}
+            {(page.offset + 1).toLocaleString("en")}–{Math.min(page.n_found, page.offset + page.rows.length).toLocaleString("en")}
           </span>
           <button
             type="button"
@@ -109,11 +130,14 @@ interface GridProps {
   sort: { by: string; descending: boolean } | null;
   column: string | null;
   onSort?: (column: string) => void;
+  picked?: string | null;
+  onPick?: (key: string, name: string) => void;
 }
 
 /** Rows and columns; a marked row is scrolled to. */
-export function Grid({ label, page, sort, column, onSort }: GridProps) {
+export function Grid({ label, page, sort, column, onSort, picked = null, onPick }: GridProps) {
   const marked = useRef<HTMLTableRowElement>(null);
+  const gene = page.columns.indexOf("gene");
   const key = page.at === null ? null : String(page.rows[page.at]?.[0] ?? "");
   useEffect(() => {
     const cell = marked.current?.querySelector(".cell-marked");
@@ -148,7 +172,7 @@ export function Grid({ label, page, sort, column, onSort }: GridProps) {
             <tr
               key={`${page.offset + place} ${String(cells[0])}`}
               ref={place === page.at ? marked : undefined}
-              className={place === page.at ? "marked" : undefined}
+              className={(picked === null ? place === page.at : String(cells[0]) === picked) ? "marked" : undefined}
             >
               {cells.map((cell, at) => (
                 <td
@@ -156,7 +180,13 @@ export function Grid({ label, page, sort, column, onSort }: GridProps) {
                   className={`${page.kinds[at] === "number" ? "right" : ""} ${place === page.at && page.columns[at] === column ? "cell-marked" : ""}`}
                   title={cell === null ? undefined : String(cell)}
                 >
-                  <Cell value={cell} />
+                  {at === 0 && onPick ? (
+                    <button type="button" className="row-key clip" aria-pressed={String(cell) === picked} onClick={() => onPick(String(cell), String(cells[gene] ?? cell))}>
+                      {String(cell)}
+                    </button>
+                  ) : (
+                    <Cell value={cell} />
+                  )}
                 </td>
               ))}
             </tr>
