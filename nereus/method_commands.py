@@ -12,6 +12,7 @@ import typer
 
 from nereus.errors import InputError
 from nereus.telling import told
+from nereus.tools.single_thread import single_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +122,8 @@ def fit(
 
             tool = registry.get(f"fit_{name}")
             whole = with_contents(card, table, named, data.parent)
-            result = train(card, whole, tool.validate(params), seed, session=session)
+            with single_thread():
+                result = train(card, whole, tool.validate(params), seed, session=session)
         write_result(result, out)
         trained = result.models["model"].open()
         trained.save(out)
@@ -184,11 +186,14 @@ def _asking(verb: str, about: str) -> None:
             if seed is not None:
                 method.set_params(random_state=seed)
             whole = table if data is None else with_contents(method.card, table, named, data.parent)
-            found = answer(method, Verb(verb), whole, named, _settings(option, "--option"))
+            with single_thread():
+                found = answer(method, Verb(verb), whole, named, _settings(option, "--option"))
             if found.index.name == table.index.name and found.index.isin(table.index).all():
                 # One answer a row, or some rows in an order: beside what the table says of them.
                 beside = table.drop(columns=[c for c in found if c in table]).loc[found.index]
                 found = pd.concat([beside, found], axis=1)
+            if out.is_dir():
+                raise InputError("is a folder", where=str(out), mend="name a file for the table of answers")
             out.parent.mkdir(parents=True, exist_ok=True)
             # Answers that are not one a row have an index of their own, which has a name.
             named_index = found.index.name is not None and not found.index.equals(table.index)
@@ -327,7 +332,20 @@ def _open(place: Path) -> tuple[Method[Any], dict[str, Any]]:
         entry, place = _store().find(place.name)
         return models.load(place), dict(entry.columns)
     file = place / "columns.json" if place.is_dir() else place.with_name("columns.json")
-    return models.load(place), json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return models.load(place), _columns_of_training(file) if file.exists() else {}
+
+
+def _columns_of_training(file: Path) -> dict[str, Any]:
+    """Role to columns, as `fit` wrote them."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and all(isinstance(one, str | list) for one in found.values()):
+            return found
+    except ValueError:
+        pass
+    raise InputError(
+        "the columns of training cannot be read", where=str(file), mend="remove the file and name the columns"
+    )
 
 
 def _store() -> Any:

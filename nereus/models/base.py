@@ -340,9 +340,18 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
                 where=str(place),
                 mend="load it with `nereus.models.load`, or train again",
             )
-        method = cls(cls.config_class.model_validate(header.config))  # type: ignore[arg-type]
-        method.history_ = History(**header.history)
-        method._restore(storage.read_tensors(Path(place)), header.facts)
+        tensors = storage.read_tensors(Path(place))
+        try:
+            method = cls(cls.config_class.model_validate(header.config))  # type: ignore[arg-type]
+            method.history_ = History(**header.history)
+            method._restore(tensors, header.facts)
+        except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
+            # A header or tensors that another version wrote, or that were changed: whatever reading them met first.
+            raise InputError(
+                f"what the file holds does not fit {cls.card.name!r}: {type(error).__name__}: {str(error).splitlines()[0]}",
+                where=str(place),
+                mend="use the version of nereus that wrote it, or train again",
+            ) from error
         method.network_.eval()
         return method.to(method.config.device)
 

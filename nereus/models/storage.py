@@ -114,14 +114,26 @@ def read_header(place: Path) -> Header:
 
 
 def read_tensors(place: Path) -> dict[str, Tensor]:
-    """The weights of a trained method, on the CPU."""
+    """The weights of a trained method, on the CPU.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged, or a weight is no number.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     file = model_file(place)
     try:
-        return dict(load_file(file))
+        found = dict(load_file(file))
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"the file cannot be read: {error}", where=str(file), mend="save it again"
         ) from error
+    for name, tensor in found.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise InputError(
+                f"tensor {name!r} holds what is no number", where=str(file), mend="save it again"
+            )
+    return found

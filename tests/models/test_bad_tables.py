@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nereus.cli import app
+from tests.models.cases import trained
 from tests.models.cases.molecules import ALCOHOL, SMILES
 
 MOLECULES = ("unimatch", "mgssl", "asgn", "mbp")
@@ -47,6 +48,25 @@ def test_targets_that_are_all_empty_are_told(tmp_path: Path) -> None:
 
 def test_numbers_are_no_molecules(tmp_path: Path) -> None:
     assert "is no text" in fitted(tmp_path, "mgssl", "--target", "y", smiles=range(24))
+
+
+def test_answers_go_to_a_file_and_columns_of_training_are_checked(tmp_path: Path) -> None:
+    trained("mgssl").save(tmp_path / "model")
+    pd.DataFrame({"smiles": SMILES}).to_csv(tmp_path / "table.csv", index=False)
+
+    def said(out: Path) -> str:
+        done = CliRunner().invoke(
+            app,
+            ["methods", "predict", str(tmp_path / "model"), "--data", str(tmp_path / "table.csv"), "--out", str(out)],
+        )  # fmt: skip
+        assert done.exit_code == 1
+        assert isinstance(done.exception, SystemExit)
+        return done.output
+
+    assert "is a folder" in said(tmp_path)
+    for text in ("{", "[1]", '{"smiles": 3}'):
+        (tmp_path / "model" / "columns.json").write_text(text, encoding="utf-8")
+        assert "the columns of training cannot be read" in said(tmp_path / "out.csv")
 
 
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None:

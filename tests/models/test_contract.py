@@ -247,6 +247,48 @@ def test_what_is_no_trained_method_is_refused(name: str, tmp_path: Path) -> None
         method.load(tmp_path)
 
 
+def retold(file: Path, **changed: Any) -> None:
+    """Write a model file anew with another header; ``tensors`` renames tensors."""
+    whole = file.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    parts = json.loads(whole[8 : 8 + length])
+    told = json.loads(parts["__metadata__"]["nereus"])
+    tensors = changed.pop("tensors", {})
+    parts = {tensors.get(name, name): one for name, one in parts.items()}
+    parts["__metadata__"] = {"nereus": json.dumps({**told, **changed})}
+    text = json.dumps(parts).encode()
+    file.write_bytes(len(text).to_bytes(8, "little") + text + whole[8 + length :])
+
+
+@EVERY_METHOD
+def test_files_that_do_not_fit_are_refused_with_a_reason(name: str, tmp_path: Path) -> None:
+    method = trained(name)
+    config = method.config.model_dump(mode="json")
+    tensor = next(iter(sorted(method._state()[0])))
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"config": {**config, "field_of_another_version": 1}}, "does not fit"),
+        ({"history": {"another": 1}}, "does not fit"),
+        ({"tensors": {tensor: "nowhere"}}, "does not fit"),
+        ({"version": "99"}, "version 99, not"),
+        ({"method": "nothing"}, "not"),
+        ({"format": 99}, "this version reads"),
+    ]
+    if method._state()[1]:
+        changes.append(({"facts": {}}, "does not fit"))
+    for number, (changed, says) in enumerate(changes):
+        folder = tmp_path / str(number)
+        method.save(folder)
+        retold(folder / "model.safetensors", **changed)
+        with pytest.raises(InputError, match=says):
+            type(method).load(folder)
+    whole = (method.save(tmp_path / "nan") / "model.safetensors").read_bytes()
+    (tmp_path / "nan" / "model.safetensors").write_bytes(whole[:-4] + b"\xff" * 4)
+    last = sorted(method._state()[0])[-1]
+    if method._state()[0][last].dtype is torch.float32:
+        with pytest.raises(InputError, match="holds what is no number"):
+            type(method).load(tmp_path / "nan")
+
+
 @EVERY_METHOD
 def test_moves_to_a_device(name: str, tmp_path: Path) -> None:
     trained(name).save(tmp_path)

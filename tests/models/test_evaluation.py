@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from rdkit import Chem
 
 from nereus.errors import InputError
 from nereus.models import registry
@@ -19,6 +20,7 @@ from nereus.models.evaluation import (
 )
 from nereus.models.evaluation.baselines import fit_baseline
 from nereus.models.evaluation.held_out import evaluate
+from nereus.models.molecules.unimatch import UniMatch
 from tests.models.cases import CASES
 from tests.models.cases.molecules import SMILES
 
@@ -105,6 +107,36 @@ def test_evaluation_judges_rows_that_were_not_learned_from() -> None:
     again = evaluate(method, turned, columns, split="random", share=0.5, seed=0)
     np.testing.assert_array_equal(again.predictions["predicted"], found.predictions["predicted"])
     assert again.method.values["auroc"] == pytest.approx(1 - found.method.values["auroc"])  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_of_one_molecule_are_never_on_both_sides(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = [Chem.MolToSmiles(Chem.MolFromSmiles(one), canonical=False, doRandom=True) for one in SMILES]
+    table = pd.DataFrame({"smiles": [*SMILES, *other], "target": [1, 0] * 24})
+    seen: list[list[str]] = []
+    monkeypatch.setattr(
+        UniMatch,
+        "fit_table",
+        lambda self, part, columns, session=None: seen.append(part["smiles"].tolist()) or self,
+    )
+    monkeypatch.setattr(
+        UniMatch,
+        "predict_table",
+        lambda self, part, columns: pd.DataFrame({"prediction": 0.5}, index=part.index),
+    )
+    found = evaluate(
+        UniMatch(), table, {"smiles": "smiles", "target": "target"}, split="random", share=0.3, seed=seed
+    )
+    judged = {Chem.CanonSmiles(table["smiles"][int(row)]) for row in found.predictions["row"]}
+    assert judged
+    assert judged.isdisjoint(map(Chem.CanonSmiles, seen[0]))
+
+
+def test_molecules_that_differ_are_dealt_out_as_rows_are() -> None:
+    for seed in range(5):
+        own = group_split(SMILES, (0.7, 0.0, 0.3), seed=seed)
+        plain = random_split(len(SMILES), (0.7, 0.0, 0.3), seed=seed)
+        assert own.test.tolist() == plain.test.tolist()
 
 
 def test_too_few_rows_to_judge_are_refused() -> None:

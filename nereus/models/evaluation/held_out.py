@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from nereus.errors import InputError
+from nereus.models.card import ColumnKind
 from nereus.models.evaluation import metrics
 from nereus.models.evaluation.baselines import baseline_name, fit_baseline
-from nereus.models.evaluation.splits import group_split, random_split, scaffold_split
+from nereus.models.evaluation.splits import group_split, scaffold_split
 from nereus.models.training.session import Session
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def evaluate(
     table, columns
         See `Method.fit_table`. Every target is judged that the method predicts; the first decides who can be held out.
     split
-        ``scaffold`` keeps molecules of one scaffold together, and sequences of one family, ``random`` deals rows out, ``group``
+        ``scaffold`` keeps molecules of one scaffold together, and sequences of one family, ``random`` deals objects out (rows of
+        an equal one stay together), ``group``
         keeps the rows of one group (assay) together: the first role of that kind.
     share
         Share of rows that is held out.
@@ -116,7 +118,8 @@ def evaluate(
     elif split == "scaffold" and (family := method.relatives(table, columns)) is not None:
         parts = group_split(family.tolist(), fractions, seed=seed)
     else:
-        parts = random_split(len(table), fractions, seed=seed)
+        # Rows of one object stay together: a second measurement of a molecule tells the first one's value.
+        parts = group_split(_same(kind, objects), fractions, seed=seed)
     train, test = (rows[np.isfinite(y[rows])] for rows in (parts.train, parts.test))
     if min(len(train), len(test)) < LEAST_ROWS:
         raise InputError(
@@ -180,6 +183,19 @@ def evaluate(
         if f"prediction_{name}" in answers and (found := judged(name, f"prediction_{name}")) is not None
     }
     return replace(first, others=others)
+
+
+def _same(kind: ColumnKind, objects: Sequence[str]) -> list[str]:
+    """What rows of one object have in common: of molecules the canonical SMILES, else the text."""
+    if kind != "smiles":
+        return list(objects)
+    from rdkit import Chem
+
+    from nereus.models.molecules.graphs.read import read_smiles
+
+    molecules, rows, _ = read_smiles(objects, on_error="skip")
+    names = {row: Chem.MolToSmiles(one) for row, one in zip(rows, molecules, strict=True)}
+    return [names.get(row, one) for row, one in enumerate(objects)]
 
 
 def _metrics(y: np.ndarray, found: np.ndarray, classes: bool, groups: np.ndarray | None) -> metrics.Metrics:
