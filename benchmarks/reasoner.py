@@ -9,7 +9,7 @@ calls.
 
     python -m benchmarks.reasoner --tasks exact,countdown,objectives,gsm8k,tools --seeds 0,1,2 [--data FOLDER] [--json FILE]
 
-The value of the paper and a second round are measured on the first seed alone. A finished task is kept in a scratch
+The value of the paper, DPO on whole solutions and a second round are measured on the first seed alone. A finished task is kept in a scratch
 folder, so that an interrupted run goes on; without --json the figures go to benchmarks/results/reasoner.json and the
 curves to docs/images.
 """
@@ -45,7 +45,7 @@ def task(name: str, seeds: list[int], data: Path | None, scratch: Path) -> dict[
             if name == "countdown":
                 row = countdown.one_seed(seed, whole=seed == seeds[0])
             elif name == "objectives":
-                row = objectives.one_seed(seed)
+                row = objectives.one_seed(seed, whole=seed == seeds[0])
             else:
                 assert data is not None
                 row = (

@@ -45,7 +45,7 @@ def measured(scale: dict[str, Any], seed: int, device: str) -> dict[str, Any]:
     trees = [Tree.rooted(f"q{i:04d}", problem, seed) for i, problem in enumerate(train)]
     search(trees, UniformPolicy(), GROW)
     rows = harvest(trees, seed, target="best", max_pairs=scale["pairs_each"])
-    model = from_scratch(len(ALPHABET), **scale["model"], seed=seed).to(place)
+    model: Any = from_scratch(len(ALPHABET), **scale["model"], seed=seed).to(place)
     start = time.perf_counter()
     paths = harvest(trees, seed, max_paths=scale["paths_each"]).paths
     fit = CausalFitting(

@@ -101,7 +101,7 @@ def _by_tree(tabled: Tabled, budget: int, draw: int) -> Plan | None:
 def _by_chance(tabled: Tabled, budget: int, draw: int) -> Plan | None:
     rng = np.random.default_rng((draw, 11))
     plans = [
-        tuple(stage[rng.integers(len(stage))] for stage in tabled.options)
+        tuple(stage[int(rng.integers(len(stage)))] for stage in tabled.options)
         for _ in range(budget // len(tabled.options))
     ]
     return max(plans, key=lambda plan: tabled.rewards[plan], default=None)

@@ -36,7 +36,7 @@ from nereus.tools.steps import MemoryLedger, StepRunner
 FIRST = 2010
 """Studies from here on were not looked at while this was built."""
 SIMULATIONS = 40
-TRAPPED = {"batch": 1, "batch and group": 2, "repeated": 1}
+TRAPPED = {"batch": 1, "batch and group": 1, "repeated": 1}
 PLAIN = {"plain": 1}
 SEARCH = SearchOptions(simulations=SIMULATIONS, root_children=4, children=4)
 

@@ -170,8 +170,8 @@ class Reasoner:
         policy = ScoredPolicy(LinearPolicy(np.asarray(fit.document["policy"])), id=f"fit {fit.id}")
         value = self.value
         if value is None and (kept := fit.document.get("value")):
-            arrays = (np.asarray(kept[part]) for part in ("mean", "scale", "weights"))
-            value = ScoredValue(LinearValue(*arrays, float(kept["bias"])), id=f"fit {fit.id}")
+            mean, scale, weights = (np.asarray(kept[part]) for part in ("mean", "scale", "weights"))
+            value = ScoredValue(LinearValue(mean, scale, weights, float(kept["bias"])), id=f"fit {fit.id}")
         return policy, value
 
     def _keep(self, store: Trees, problem: str, made: Learned, scorer: LinearPolicy) -> None:

@@ -141,7 +141,7 @@ def same_number(expected: str) -> Callable[[str], bool]:
 
     def check(answer: str) -> bool:
         found = number_in(answer)
-        return found is not None and abs(found - aim) <= 1e-6 * max(1, abs(aim))
+        return found is not None and abs(found - aim) <= _NEAR * max(Fraction(1), abs(aim))
 
     return check
 
@@ -155,6 +155,7 @@ _UNIT = re.compile(
 )
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+)?(?:[eE][+-]?\d{1,2})?")
 _CALCULATION = re.compile(r"[\d\s.+*/()\u00d7\u00b7-]*")
+_NEAR = Fraction(1, 1_000_000)
 _LONGEST = 200
 """Characters of an answer beyond which it is no number."""
 
