@@ -9,9 +9,9 @@ calls.
 
     python -m benchmarks.reasoner --tasks exact,countdown,objectives,gsm8k,tools --seeds 0,1,2 [--data FOLDER] [--json FILE]
 
-The value of the paper, DPO on whole solutions and a second round are measured on the first seed alone. A finished task is kept in a scratch
-folder, so that an interrupted run goes on; without --json the figures go to benchmarks/results/reasoner.json and the
-curves to docs/images.
+The value of the paper, DPO on whole solutions and a second round are measured on the first seed alone. A finished task
+is kept in a scratch folder, so that an interrupted run goes on; without --json the figures go to
+benchmarks/results/reasoner.json and the curves to docs/images.
 """
 
 from __future__ import annotations
