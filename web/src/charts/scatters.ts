@@ -10,6 +10,25 @@ import { axis, group, legend, shape, tooltip, zoom } from "./palette";
 /** Largest number of features that are named on a volcano. */
 const LABELS = 14;
 
+/** What the axis of effects holds: everything that passes, and all but the farthest of the rest, which stand at its ends. */
+function window(t: Columns): [number, number] {
+  const all: number[] = [];
+  let [low, high] = [0, 0];
+  for (let row = 0; row < t.length; row += 1) {
+    const x = t.number(row, "effect");
+    if (x === null) continue;
+    all.push(x);
+    const q = t.number(row, "q");
+    if (t.has("group") ? t.text(row, "group") !== "not significant" : q !== null && q <= 0.05) [low, high] = [Math.min(low, x), Math.max(high, x)];
+  }
+  all.sort((a, b) => a - b);
+  const cut = Math.floor(all.length * 0.005);
+  low = Math.min(low, all[cut] ?? 0);
+  high = Math.max(high, all[all.length - 1 - cut] ?? 0);
+  const pad = 0.06 * (high - low) || 1;
+  return [low - pad, high + pad];
+}
+
 export function volcano(figure: FigureData): Builder | null {
   const t = new Columns(figure);
   if (!t.has("effect") || !(t.has("p") || t.has("y"))) return null;
@@ -24,10 +43,14 @@ export function volcano(figure: FigureData): Builder | null {
     : variable
       ? `change of log₂ abundance with ${clipped(variable, 30)}`
       : "effect";
-  const side = { up: contrast ? `higher in ${contrast.a}` : variable ? `rises with ${variable}` : "higher", down: contrast ? `higher in ${contrast.b}` : variable ? `falls with ${variable}` : "lower" };
+  const side = {
+    up: contrast ? `higher in ${clipped(contrast.a, 22)}` : variable ? `rises with ${clipped(variable, 22)}` : "higher",
+    down: contrast ? `higher in ${clipped(contrast.b, 22)}` : variable ? `falls with ${clipped(variable, 22)}` : "lower",
+  };
   const rest = "not significant";
   const least = typeof figure.params.lfc_min === "number" ? figure.params.lfc_min : 0;
-  return (colours) => {
+  const [low, high] = window(t);
+  return (colours, width) => {
     const sets: Record<"up" | "down" | "rest", object[]> = { up: [], down: [], rest: [] };
     const passing: { value: number[]; key: string; name: string }[] = [];
     for (let row = 0; row < t.length; row += 1) {
@@ -37,7 +60,15 @@ export function volcano(figure: FigureData): Builder | null {
       if (x === null || y === null) continue;
       const q = t.number(row, "q");
       const hit = t.has("group") ? t.text(row, "group") !== rest : q !== null && q <= 0.05;
-      const mark = { value: [x, y], key: t.text(row, key), name: t.text(row, "gene") || t.text(row, key), q };
+      const shown = Math.max(low, Math.min(high, x));
+      const mark = {
+        value: [shown, y],
+        key: t.text(row, key),
+        name: t.text(row, "gene") || t.text(row, key),
+        q,
+        effect: x,
+        ...(shown === x ? {} : { symbol: "triangle", symbolRotate: x < low ? 90 : -90, symbolSize: 8 }),
+      };
       if (hit) passing.push(mark);
       sets[hit ? (x > 0 ? "up" : "down") : "rest"].push(mark);
     }
@@ -53,14 +84,14 @@ export function volcano(figure: FigureData): Builder | null {
     });
     return {
       grid,
-      legend: legend(colours, [`${side.up} (${sets.up.length})`, `${side.down} (${sets.down.length})`, rest]),
-      tooltip: tooltip(colours, (({ data }: Mark) =>
+      legend: { ...legend(colours, []), type: width < 560 ? "scroll" : "plain", formatter: (name: string) => name, data: [`${side.up} (${sets.up.length})`, `${side.down} (${sets.down.length})`, rest] },
+      tooltip: tooltip(colours, (({ data }: Mark & { data: { effect?: number } }) =>
         data.key === undefined
           ? ""
-          : `${clipped(data.name ?? "")}${data.name === data.key ? "" : `  ${clipped(data.key)}`}\neffect ${short(Number(data.value[0]))}\n−log₁₀ p ${short(Number(data.value[1]))}` +
+          : `${clipped(data.name ?? "")}${data.name === data.key ? "" : `  ${clipped(data.key)}`}\neffect ${short(data.effect ?? Number(data.value[0]))}${data.effect === data.value[0] ? "" : " (beyond the axis)"}\n−log₁₀ p ${short(Number(data.value[1]))}` +
             (data.q === null || data.q === undefined ? "" : `\nq ${short(data.q)}`)) as never),
       dataZoom: zoom,
-      xAxis: axis(colours, name, { type: "value" }),
+      xAxis: axis(colours, name, { type: "value", min: low, max: high, axisLabel: { ...axis(colours, "").axisLabel, showMinLabel: false, showMaxLabel: false } }),
       yAxis: axis(colours, "−log₁₀ p", { type: "value", nameGap: 34, min: 0 }),
       series: [
         of("rest", rest, colours.neutral),

@@ -66,7 +66,7 @@ export function Cards({ run, cards, plan, onLook }: { run: string; cards: Card[]
 }
 
 /** What follows a number rises or falls with it; what is compared is higher or lower. */
-const directed = ({ relation: kind, direction }: Card) =>
+export const directed = ({ relation: kind, direction }: { relation: string; direction: string }) =>
   direction === "none" ? "" : kind === "association" || kind === "dose_response" ? (direction === "up" ? "↑ rises" : "↓ falls") : direction === "up" ? "↑ higher" : "↓ lower";
 
 /** How far the axis of each unit reaches, so that intervals of one unit can be compared by eye. */

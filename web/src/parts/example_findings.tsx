@@ -3,6 +3,7 @@ import { volcano } from "../charts/scatters";
 import { Chart } from "../charts/chart";
 import { counted, relation } from "../format";
 import type { FigureData, Scalar } from "../types";
+import { directed } from "./cards";
 import { Badge } from "./states";
 
 interface Found {
@@ -39,14 +40,14 @@ export function ExampleFindings() {
       </p>
       <div className="example-columns">
         <div className="figure">
-          <Chart label={`Volcano plot of the example: ${found.cards[0]?.contrast ?? ""}`} build={build} height={370} />
+          <Chart label={`Volcano plot of the example: ${found.cards[0]?.contrast ?? ""}`} build={build} height={470} />
         </div>
         <ol className="example-cards">
           {found.cards.map((one) => (
             <li key={`${one.title} ${one.relation}`}>
               <p className="example-card-head">
                 <strong>{one.title}</strong>
-                <span className={`direction ${one.direction}`}>{one.direction === "up" ? "↑ higher" : one.direction === "down" ? "↓ lower" : ""}</span>
+                <span className={`direction ${one.direction}`}>{directed(one)}</span>
                 <span className="muted small-text">{relation(one.relation)}</span>
                 <Badge status={one.status} />
               </p>
