@@ -206,7 +206,8 @@ def _begun(
         stdout=output,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # an interrupt at the terminal is for the conversation
-        env=os.environ.copy(),
+        # A part of the cores is left to whoever talks; threads that wait for one another must not fill them all.
+        env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) // 2)), **os.environ},
     )
     assert process.stdin is not None
     process.stdin.write(json.dumps(asked).encode())

@@ -13,7 +13,7 @@ from nereus.agents.chat.desk import SHEET, paired
 from nereus.agents.chat.follow_up import is_follow_up
 from nereus.agents.chat.lookup import Entities
 from nereus.agents.reporter.sources import Sources
-from nereus.errors import InputError, NereusError, on_one_line
+from nereus.errors import InputError, NereusError, NotFound, on_one_line
 from nereus.memory.records import ArtifactRef, Record, RunRecord
 
 if TYPE_CHECKING:
@@ -107,7 +107,15 @@ class Turn:
         if given:
             return self.desk.header(given).id
         if self.focus.run:
-            return self.focus.run
+            try:
+                return self.desk.header(self.focus.run).id
+            except NotFound:
+                gone = self.focus.run
+                self.move(run="", earlier_run="", objective="", entity="", entity_name="", figure="")
+                raise InputError(
+                    f"run {gone}, which we talked about, was removed",
+                    mend="ask again: then the newest run is meant, or name one; `list runs` shows them",
+                ) from None
         about = self.desk.dataset(self.focus.dataset) if self.focus.dataset else None
         for header in self.desk.runs(limit=50):
             data = header.inputs.get("data")

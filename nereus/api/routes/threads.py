@@ -269,6 +269,10 @@ def _shown(
                 ref = ArtifactRef(id=artifact_id, kind=one["kind"], name=one["title"] or "artifact", size=0)
                 if state.workspace.artifacts.has(ref):
                     return ref
+                raise NotFound(
+                    f"{one['title'] or 'it'!r} is no longer kept: it was removed with the run that it belonged to",
+                    mend="ask for it again in the conversation: it is drawn anew where its data are kept",
+                )
     raise NotFound(f"this conversation shows no artifact {artifact_id[:12]!r}", mend="answers name theirs")
 
 
