@@ -1,0 +1,221 @@
+"""Questions to the router, written before its grammar was read, with every reading that would be right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Call = tuple[str, dict[str, Any]]
+Reading = tuple[Call, ...]
+
+NOT: Reading = ()
+AGE, SEX, SITE = "_age at CSF collection", "_gender", "_collection site"
+MMSE = "_MMSE score"
+ONE, TWO = "r0123456789-1", "r0123456789-2"
+
+
+def _(action: str, **slots: Any) -> Reading:
+    return ((action, slots),)
+
+
+def both(*readings: Reading) -> Reading:
+    return tuple(call for reading in readings for call in reading)
+
+
+QUESTIONS: list[tuple[str, list[Reading]]] = [
+    ("please run your analysis on this dataset", [_("start_run")]),
+    ("can you have a look at my data and tell me what's different between AD and controls", [_("start_run")]),
+    ("analyze proteome.csv.gz", [_("start_run", dataset="d0123456789abcdef"), _("start_run")]),
+    ("Go ahead and find biomarkers", [_("start_run")]),
+    ("kick off a quick analysis, 2 questions max", [_("start_run", budget=["objectives=2"])]),
+    ("analyse this file and then show me the volcano", [both(_("start_run"), _("show", kind="volcano"))]),
+    ("analyze teh file", [_("start_run")]),
+    ("Analysiere diese Datei", [_("start_run"), NOT]),
+    ("how many samples do I have?", [_("profile")]),
+    ("which groups are in there", [_("profile")]),
+    ("how many proteins were quantified", [_("profile")]),
+    ("how much of the data is missing?", [_("profile"), _("show", kind="missing")]),
+    ("what's in the sample sheet?", [_("profile")]),
+    ("Why is APOE elevated in AD?", [_("explain", entity="APOE", direction="up")]),
+    ("what's going on with MAPT", [_("explain", entity="MAPT")]),
+    ("is tau increased?", [NOT, _("explain", entity="MAPT"), _("explain", entity="tau")]),
+    ("did YWHAZ go down in the patients?", [_("explain", entity="YWHAZ", direction="down")]),
+    ("What about SOD1?", [_("explain", entity="SOD1")]),
+    ("tell me more about CHI3L1 please", [_("explain", entity="CHI3L1")]),
+    ("apoe??", [_("explain", entity="APOE"), _("explain", entity="apoe")]),
+    ("Is ALDOA significant?", [_("explain", entity="ALDOA")]),
+    ("what's the p-value for PKM", [_("explain", entity="PKM")]),
+    ("how big is the fold change of SOD2", [_("explain", entity="SOD2")]),
+    ("what is the effect size of CHI3L1 with its confidence interval", [_("explain", entity="CHI3L1")]),
+    (
+        "why's MPAT up",
+        [_("explain", entity="MAPT", direction="up"), _("explain", entity="MPAT", direction="up")],
+    ),
+    ("Pourquoi APOE est-elle augmentée ?", [_("explain", entity="APOE"), NOT]),
+    (
+        "is APOE or SOD1 more strongly changed?",
+        [both(_("explain", entity="APOE"), _("explain", entity="SOD1")), NOT],
+    ),
+    (
+        "why is APOE up and SOD1 down?",
+        [both(_("explain", entity="APOE", direction="up"), _("explain", entity="SOD1", direction="down"))],
+    ),
+    (
+        "is the change in MAPT real or just a site effect?",
+        [_("reanalyse", entity="MAPT", adjust_for=[SITE]), _("explain", entity="MAPT")],
+    ),
+    ("does APOE survive correction for age and sex?", [_("reanalyse", entity="APOE", adjust_for=[AGE, SEX])]),
+    ("And if you account for gender?", [_("reanalyse", adjust_for=[SEX])]),
+    ("what if you control for collection site", [_("reanalyse", adjust_for=[SITE])]),
+    ("is it confounded by age?", [_("reanalyse", adjust_for=[AGE])]),
+    ("redo this without the site covariate", [_("reanalyse", not_for=[SITE])]),
+    ("ok but don't adjust for anything", [_("reanalyse", not_for=["all"])]),
+    ("adjust for BMI", [_("reanalyse", adjust_for=["BMI"]), NOT]),
+    ("is MAPT still up in women only?", [NOT, _("reanalyse", entity="MAPT", only={SEX: "f"})]),
+    ("Does this hold in the Sweden samples only", [NOT, _("reanalyse", only={SITE: "Sweden"})]),
+    (
+        "repeat but exclude Sample_003 and Sample_017",
+        [_("reanalyse", exclude_samples=["Sample_003", "Sample_017"])],
+    ),
+    ("drop Sample_003", [_("reanalyse", exclude_samples=["Sample_003"])]),
+    ("what happens if you don't impute?", [_("reanalyse", without=["impute"])]),
+    ("rerun with quantile normalization", [_("reanalyse", params={"normalise": {"method": "quantile"}})]),
+    ("skip the batch correction", [_("reanalyse", without=["correct_batch"])]),
+    (
+        "use median normalisation and no imputation",
+        [_("reanalyse", without=["impute"], params={"normalise": {"method": "median"}})],
+    ),
+    ("plot APOE by group", [_("show", entity="APOE")]),
+    ("can I see a volcano", [_("show", kind="volcano")]),
+    ("PCA please", [_("show", kind="pca")]),
+    ("draw a heatmap of the top proteins", [_("show", kind="heatmap")]),
+    ("boxplot for SOD1", [_("show", entity="SOD1")]),
+    ("show me a Kaplan-Meier curve", [NOT]),
+    ("show me the umap", [NOT]),
+    ("let me see it", [_("show")]),
+    (f"whats the difference between run {ONE} and run {TWO}", [_("compare_runs", first=ONE, second=TWO)]),
+    ("compare run A and B", [_("compare_runs", first="A", second="B"), NOT]),
+    ("how does this compare to the last one", [_("compare_runs")]),
+    ("draw CC(=O)Oc1ccccc1C(=O)O", [_("draw_molecule", smiles="CC(=O)Oc1ccccc1C(=O)O")]),
+    ("draw aspirin", [NOT, _("draw_molecule", smiles="aspirin")]),
+    ("what's the solubility of CCO?", [_("predict", smiles="CCO", quantity="solubility")]),
+    (
+        "draw this molecule c1ccccc1O and predict its solubility",
+        [both(_("draw_molecule", smiles="c1ccccc1O"), _("predict", quantity="solubility"))],
+    ),
+    ("is CCO toxic?", [NOT, _("predict", smiles="CCO")]),
+    ("how soluble is c1ccccc1", [_("predict", smiles="c1ccccc1")]),
+    ("train a solubility model on molecules.csv", [_("fit_method"), NOT]),
+    ("which proteins are most upregulated", [_("top", direction="up")]),
+    ("give me the 5 most significant hits", [_("top", n=5)]),
+    ("how many proteins are significant?", [_("top"), _("findings")]),
+    ("list the downregulated ones", [_("top", direction="down")]),
+    ("what should I do next?", [NOT, _("findings"), _("help")]),
+    ("summarise the results in two sentences", [_("findings")]),
+    ("which of your hypotheses were wrong?", [_("findings", refuted=True)]),
+    ("how confident are you in H2?", [_("evidence", id="H2")]),
+    ("where did you get E5 from", [_("evidence", id="E5")]),
+    ("how did you do this? which steps", [_("plan")]),
+    ("are we there yet?", [_("run_status"), NOT]),
+    ("abort", [_("cancel_run")]),
+    ("give me the pdf", [_("report")]),
+    ("which tools do you have for survival", [_("list", what="tools"), NOT]),
+    ("what can you do", [_("help")]),
+    ("note to self: batch 2 was thawed twice", [_("remember")]),
+    ("forget everything you know about me", [NOT, _("recall"), _("forget", all_of_them=True)]),
+    ("what is the capital of France", [NOT]),
+    ("will this drug cure Alzheimer's?", [NOT]),
+    ("who are you", [_("help"), NOT]),
+    ("is APOE associated with longevity in the literature?", [NOT]),
+    ("thanks!", [NOT, _("help")]),
+    (f"delete run {ONE}", [NOT]),
+    ("correlate APOE with MAPT", [NOT, _("call_tool")]),
+    (
+        "what is the correlation between age and APOE?",
+        [NOT, _("explain", entity="APOE", about=AGE), _("call_tool")],
+    ),
+    ("which proteins correlate with MMSE", [_("top", about=MMSE), NOT, _("start_run")]),
+    ("¿Por qué está elevada APOE?", [_("explain", entity="APOE"), NOT]),
+    ("is GFAP up", [_("explain", entity="GFAP"), NOT]),
+    ("SET the threshold to 0.01", [NOT]),
+    ("is my cat in the data", [NOT, _("profile")]),
+    ("what app is this", [NOT, _("help")]),
+    (
+        "normalise the data by median",
+        [_("reanalyse", params={"normalise": {"method": "median"}}), _("call_tool"), NOT],
+    ),
+    ("impute with knn instead", [_("reanalyse", params={"impute": {"method": "knn"}})]),
+    ("compare AD vs control in men", [NOT, _("start_run"), _("reanalyse", only={SEX: "m"})]),
+    ("compare APOE and MAPT", [NOT, both(_("explain", entity="APOE"), _("explain", entity="MAPT"))]),
+    ("what's the weather", [NOT]),
+    ("no", [NOT]),
+    ("yes", [NOT]),
+    ("do the same for SOD1", [NOT, _("explain", entity="SOD1"), _("reanalyse", entity="SOD1")]),
+    ("whats teh effect of sex on MAPT", [NOT, _("explain", entity="MAPT", about=SEX)]),
+    ("any evidence that inflammation is involved?", [NOT, _("findings")]),
+    ("which pathways are enriched", [NOT, _("read_table"), _("findings")]),
+    (
+        "could age explain the MAPT result?",
+        [_("reanalyse", entity="MAPT", adjust_for=[AGE]), _("explain", entity="MAPT")],
+    ),
+    ("leave out the outliers and try again", [NOT, _("reanalyse", exclude_samples=["outliers"])]),
+    ("use limma instead of a t-test", [NOT, _("reanalyse")]),
+    ("are the results robust?", [NOT, _("findings")]),
+    ("what are the caveats for YWHAZ", [_("explain", entity="YWHAZ")]),
+    ("i dont believe the MAPT result, prove it", [NOT, _("explain", entity="MAPT")]),
+    ("show me the raw values of APOE", [_("show", entity="APOE"), _("read_table"), NOT]),
+    ("download the claims table as csv", [_("read_table", table="claims"), _("report"), NOT]),
+    ("sort the claims by q value", [_("read_table", table="claims", order_by="q"), NOT]),
+    (
+        "show rows 50 to 60 of the claims table",
+        [_("read_table", table="claims", start=49), _("read_table", table="claims", start=50)],
+    ),
+    ("compute the same thing on log2 values", [NOT, _("reanalyse")]),
+    ("what does differential_abundance do?", [_("describe_tool", name="differential_abundance")]),
+    ("which models are trained?", [_("list", what="models")]),
+    ("show me my previous runs", [_("list", what="runs")]),
+    ("how does random forest work here?", [NOT, _("describe_tool")]),
+    ("what did I tell you about batch 2", [_("recall")]),
+]
+
+FRESH: list[tuple[str, list[Reading]]] = [
+    ("could you please have my proteome analysed", [_("start_run"), NOT]),
+    ("start over with at most three questions", [_("start_run", budget=["objectives=3"]), NOT]),
+    ("what kind of samples are these", [_("profile")]),
+    ("any missing values in there?", [_("profile"), _("show", kind="missingness")]),
+    ("Is PKM up or down in AD?", [_("explain", entity="PKM")]),
+    ("explain the ALDOA finding to me like I am a clinician", [_("explain", entity="ALDOA"), NOT]),
+    ("does chi3l1 differ between the groups", [_("explain", entity="chi3l1"), _("explain", entity="CHI3L1")]),
+    ("was APOE lower in the controls?", [_("explain", entity="APOE")]),
+    (
+        "what do MAPT, YWHAZ and PKM do",
+        [both(_("explain", entity="MAPT"), _("explain", entity="YWHAZ"), _("explain", entity="PKM")), NOT],
+    ),
+    ("once more but corrected for age and collection site please", [_("reanalyse", adjust_for=[AGE, SITE])]),
+    ("drop the age covariate", [_("reanalyse", not_for=[AGE])]),
+    (
+        "same analysis with no normalization at all",
+        [_("reanalyse", params={"normalise": {"method": "none"}})],
+    ),
+    ("is ALDOA still significant among the men", [_("reanalyse", entity="ALDOA", only={SEX: "m"})]),
+    ("only look at the samples from Sweden", [_("reanalyse", only={SITE: "Sweden"}), NOT]),
+    (
+        "take Sample_010 out and tell me if MAPT survives",
+        [_("reanalyse", entity="MAPT", exclude_samples=["Sample_010"])],
+    ),
+    ("what about people older than 75?", [NOT]),
+    ("give me a picture of YWHAZ", [_("show", entity="YWHAZ")]),
+    ("how do the samples cluster on a PCA?", [_("show", kind="pca")]),
+    ("show me a venn diagram of the two runs", [NOT]),
+    ("diff the last two runs", [_("compare_runs")]),
+    ("compare with run X", [_("compare_runs", first="X"), _("compare_runs", second="X"), NOT]),
+    ("can you sketch c1ccncc1 for me", [_("draw_molecule", smiles="c1ccncc1")]),
+    ("estimate logP of CCCCO", [_("predict", smiles="CCCCO")]),
+    ("what drugs target MAPT?", [NOT]),
+    ("name the three proteins that fall most", [_("top", n=3, direction="down")]),
+    ("is it caused by medication?", [NOT, _("reanalyse", adjust_for=["medication"])]),
+    ("Welche Proteine sind am stärksten verändert?", [_("top"), NOT]),
+    ("Que as-tu trouvé ?", [_("findings"), NOT]),
+    ("hmm that looks odd", [NOT]),
+    ("write me an abstract for the paper", [NOT, _("report"), _("findings")]),
+]
+"""Written after the others were looked at, and looked at by nobody before they were counted."""
