@@ -10,7 +10,7 @@ read before: who tests or approves meanwhile brings no revoked action back.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
@@ -401,15 +401,21 @@ class Actions:
 
         There are few of them, so that all are compared, with the embedder of the vector index.
         """
-        active = self.usable(domain)
-        if not active or n < 1:
-            return []
-        query, *vectors = self._embedder.embed([text, *(_words(one) for one in active)])
-        ranked = sorted(
-            ((round(float(query @ vector), 6), one) for vector, one in zip(vectors, active, strict=True)),
-            key=lambda pair: (-pair[0], pair[1].name),
-        )
-        return [(one, similarity) for similarity, one in ranked[:n] if similarity > 0]
+        return nearest(self.usable(domain), text, n, self._embedder)
+
+
+def nearest(
+    actions: Sequence[LearnedAction], text: str, n: int, embedder: Embedder | None = None
+) -> list[tuple[LearnedAction, float]]:
+    """Those of the actions whose name and description are nearest to a text, with the cosine; none that shares nothing."""
+    if not actions or n < 1:
+        return []
+    query, *vectors = (embedder or HashedEmbedder()).embed([text, *(_words(one) for one in actions)])
+    ranked = sorted(
+        ((round(float(query @ vector), 6), one) for vector, one in zip(vectors, actions, strict=True)),
+        key=lambda pair: (-pair[0], pair[1].name),
+    )
+    return [(one, similarity) for similarity, one in ranked[:n] if similarity > 0]
 
 
 def _words(action: LearnedAction) -> str:
@@ -435,5 +441,6 @@ __all__ = [
     "LearnedAction",
     "Standing",
     "Status",
+    "nearest",
     "wilson",
 ]

@@ -14,9 +14,12 @@ from nereus.agents.learner.repair import as_macro
 from nereus.agents.learner.running import Carried, LearnedRuntime
 from nereus.agents.learner.search import Caps, Plan, search
 from nereus.agents.learner.traces import Decision, Rollout, Trace, replayed
-from nereus.memory.actions import ActionTest, LearnedAction
+from nereus.errors import InputError
+from nereus.memory.actions import Actions, ActionTest, LearnedAction, nearest
 
 _LEAST_VALID = 0.5
+MOST_ACTIONS = 12
+"""Learned actions that a search is given: of more, those whose words are nearest to the goals."""
 
 
 def operators_of(actions: Sequence[LearnedAction], domain: Domain) -> list[Operator]:
@@ -28,6 +31,14 @@ def operators_of(actions: Sequence[LearnedAction], domain: Domain) -> list[Opera
         if operator is not None:
             found.append(replace(operator, loop=action.loop))
     return [*found, *domain.operators.values()]
+
+
+def recalled(actions: Sequence[LearnedAction], goal: str) -> list[LearnedAction]:
+    """What a search for a goal is given, in the order of the library: every action costs time in every state."""
+    if len(actions) <= MOST_ACTIONS:
+        return list(actions)
+    near = {one.name for one, _ in nearest(actions, goal, MOST_ACTIONS)}
+    return [one for one in actions if one.name in near]
 
 
 class SearchAgent:
@@ -43,6 +54,8 @@ class SearchAgent:
         The same where traces to learn from are looked for.
     decisions
         Longest rollout.
+    record
+        Where uses of kept actions are noted (`act`), so that those which fail are retired; None notes nothing.
     """
 
     def __init__(
@@ -52,6 +65,7 @@ class SearchAgent:
         demonstrations: Caps | None = None,
         decisions: int = 30,
         estimate: str = "additive",
+        record: Actions | None = None,
     ) -> None:
         self.plan_domain = domain
         self.domain = domain.name
@@ -60,6 +74,7 @@ class SearchAgent:
         self.demonstrations = demonstrations or Caps(3000, 60000)
         self.decisions = decisions
         self.estimate = estimate
+        self.record = record
         self.simulator_calls = 0
         self._runtime: LearnedRuntime | None = None
 
@@ -91,8 +106,32 @@ class SearchAgent:
         """See `Agent`."""
         return self._acted(task, self._planned(task, actions), actions)[0]
 
+    def act(self, task: PlanningTask) -> Rollout:
+        """Solve a task with what is in use, and note how each action fared; one that fails is planned without, once.
+
+        Raises
+        ------
+        InputError
+            The agent has no record.
+        """
+        if self.record is None:
+            raise InputError(
+                "there is no record of actions", where="SearchAgent", mend="give one: SearchAgent(record=...)"
+            )
+        actions = self.record.usable(self.domain)
+        done = self.rollout(task, actions)
+        failed = {one.call.name for one in done.decisions if one.learned and not one.ok}
+        for one in done.decisions:
+            if one.learned:
+                action = next(each for each in actions if each.name == one.call.name)
+                self.record.tried(action, task.name, one.ok)
+        if done.solved or not failed:
+            return done
+        return self.rollout(task, [one for one in actions if one.name not in failed])
+
     def _planned(self, task: PlanningTask, actions: Sequence[LearnedAction]) -> Plan:
-        plan = search(task, operators_of(actions, self.plan_domain), self.caps, self.estimate)
+        given = recalled(actions, self.goal(task))
+        plan = search(task, operators_of(given, self.plan_domain), self.caps, self.estimate)
         self.simulator_calls += plan.calls
         return plan
 

@@ -8,12 +8,14 @@ import pytest
 
 from nereus.agents.learner import ActionLearner, MiningAuthor, SearchAgent
 from nereus.agents.learner.environments.base import Call, Failure
+from nereus.agents.learner.environments.generators import instance
 from nereus.agents.learner.environments.planning import PlanningEnvironment, PlanningTask
 from nereus.agents.learner.mining import Macro, Mining, mine
 from nereus.agents.learner.preconditions import attempts, preconditions
 from nereus.agents.learner.repair import repaired
 from nereus.agents.learner.running import LearnedRuntime
 from nereus.agents.learner.scoring import score
+from nereus.agents.learner.search_agent import MOST_ACTIONS, recalled
 from nereus.agents.learner.source import written
 from nereus.agents.learner.static_check import faults
 from nereus.agents.learner.traces import Decision, Rollout
@@ -235,3 +237,50 @@ def test_bad_input_is_told(
 )
 def test_sources_are_looked_at(source: str, says: str) -> None:
     assert any(says in one for one in faults(source, ("pickup", "putdown", "stack", "unstack"), ("b7",)))
+
+
+def test_of_two_hundred_actions_a_search_is_given_those_that_its_goals_speak_of(
+    towers: list[PlanningTask],
+) -> None:
+    task = towers[0]
+    good = written(TO_TABLE, task.domain)
+    others = [
+        good.model_copy(
+            update={
+                "name": f"other_{number}",
+                "description": f"Inflate wheel {number} of the car, and jack it up.",
+            }
+        )
+        for number in range(200)
+    ]
+    given = recalled([*others[:100], good, *others[100:]], "on_table(a); on(b, c); clear(a)")
+    assert good in given
+    assert len(given) <= MOST_ACTIONS
+    assert recalled([good], "nothing of the kind") == [good]
+
+
+def test_what_fails_in_use_is_planned_without_and_retired_by_its_record(
+    towers: list[PlanningTask], tmp_path: Path
+) -> None:
+    kept = Actions(Database(f"sqlite:///{tmp_path / 'home.sqlite'}"))
+    good = written(TO_TABLE, towers[0].domain)
+    # Its steps are right, which the search goes by; its source has a condition that never holds.
+    wrong = good.model_copy(
+        update={
+            "source": good.source.replace("    require(", '    require("on", block, block)\n    require(', 1)
+        }
+    )
+    tests = (ActionTest(task="held out", call="call", expected="hash"),)
+    stored = kept.approve(kept.validated(kept.add(wrong), tests).name, "me")
+    agent = SearchAgent(towers[0].domain, record=kept)
+    tried = 0
+    for seed in range(12):
+        done = agent.act(instance("blockworld", 5, 700 + seed))
+        assert done.solved
+        tried = kept.standing(stored).uses
+        if kept.get(stored.name).status != "active":
+            break
+    agent.close()
+    assert tried >= 4
+    assert kept.get(stored.name).decided_by == "track record"
+    assert kept.usable() == []

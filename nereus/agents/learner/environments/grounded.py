@@ -138,7 +138,8 @@ class GroundTask:
         return GroundAction(operator, binding, _mask(needed), _mask(refused), adds, removes, needed, made)
 
     def _filled(self, patterns: Sequence[_Pattern], values: tuple[str, ...]) -> tuple[int, ...]:
-        numbers, found = self._numbers, {}
+        numbers = self._numbers
+        found: dict[int, None] = {}
         for name, get in patterns:
             literal = (name, *get(values))
             number = numbers.get(literal)

@@ -113,7 +113,7 @@ def _conditions(
     """Conditions in the order of the join: the one with the fewest free variables, and of these facts, first."""
     waiting = list(range(len(operator.positive)))
     bound: set[str] = set()
-    found = []
+    found: list[_Condition] = []
     while waiting:
         if first is not None and not found:
             number, every = first
