@@ -48,8 +48,14 @@ def tiny_server(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     from nereus.models.llm.serving import served
 
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    with served(tiny_folder, log=log, engine="transformers", gpu=False, ready_s=180) as server:
-        yield server
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # a model this small is slower on several
+        server = served(tiny_folder, log=log, engine="transformers", gpu=False, ready_s=180)
+        started = server.__enter__()
+    try:
+        yield started
+    finally:
+        server.__exit__(None, None, None)
 
 
 @pytest.fixture

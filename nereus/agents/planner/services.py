@@ -20,6 +20,7 @@ from nereus.agents.planner.learned_plans import learned_step
 from nereus.agents.planner.learning import Experience, is_usual
 from nereus.agents.planner.parsed import Parsed
 from nereus.agents.planner.recording import ContextHasher
+from nereus.agents.policies.aliases import reads_as_instruction
 from nereus.agents.policies.base import (
     SCHEMAS,
     CallView,
@@ -370,15 +371,22 @@ class Services:
         return known
 
     def _conceal_samples(self, load: ToolCall) -> None:
-        """Tell a policy that shows data to somebody else which names of samples it must not show."""
+        """Tell a policy that shows data to somebody else which names of samples, and which orders in names, it must not show."""
         if "dataset" not in load.outputs or not isinstance(self.policy, Metered):
             return
-        obs = self.artifacts.dataset(load.outputs["dataset"]).obs
+        dataset = self.artifacts.dataset(load.outputs["dataset"])
+        obs = dataset.obs
         names = set(obs.index.astype(str))
-        for column in obs.columns:  # what names every row
+        given = {*map(str, obs.columns), *map(str, dataset.var.columns), *dataset.var_names.astype(str)}
+        for column in obs.columns:
+            if is_numeric_dtype(obs[column]):
+                continue
             texts = obs[column].dropna().astype(str)
-            if texts.is_unique and len(texts) == len(obs) and not is_numeric_dtype(obs[column]):
+            given |= set(texts)
+            if texts.is_unique and len(texts) == len(obs):  # what names every row
                 names |= set(texts)
+        # Messages of tools list names in sentences, where nothing tells them from words of ours.
+        names |= {one for one in given if reads_as_instruction(one)}
         self.policy.conceal(sorted(names))
 
     def _conceal_subjects(

@@ -168,8 +168,13 @@ class ObedientPolicy(MirrorPolicy):
 
     @property
     def prompts(self) -> str:
-        """All that the model was shown."""
-        return "".join(str(message.content) for messages in self.model.seen for message in messages)
+        """All that the model was shown, without what it had said itself: it knows the data, as no real one does."""
+        return "".join(
+            str(message.content)
+            for messages in self.model.seen
+            for message in messages
+            if message.type != "ai"
+        )
 
     def _obey(self, kind: DecisionKind, payload: dict[str, Any], prompt: str) -> dict[str, Any]:
         said = prompt.casefold()

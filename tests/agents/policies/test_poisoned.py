@@ -62,6 +62,13 @@ def test_orders_that_a_model_sees_and_follows_are_not_carried_out(
     assert found.faults == ()
 
 
+def test_names_that_give_orders_are_hidden_in_sentences_too(folder: Path, clean: nereus.Run) -> None:
+    """Messages of tools list names of columns between commas, where nothing tells them from words of ours."""
+    outcomes = attack([Case("column name", order) for order in ("plain", "polite", "system")], folder, clean)
+    assert [one.shown for one in outcomes] == [False] * 3
+    assert outcomes[0].faults == ()
+
+
 def test_there_are_a_hundred_cases_and_more() -> None:
     assert len({one.text + one.place for one in CASES}) == len(CASES) >= 100
     assert sorted(one.id for group in groups() for one in group) == sorted(one.id for one in CASES)

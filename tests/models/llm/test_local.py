@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,8 +27,13 @@ from tests.models.llm import tiny
 
 
 @pytest.fixture(scope="module")
-def chat(tiny_folder: Path) -> LocalChat:
-    return LocalChat.of_folder(tiny_folder, device="cpu", reply_tokens=64, timeout_s=120)
+def chat(tiny_folder: Path) -> Iterator[LocalChat]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a model this small is slower on several
+    yield LocalChat.of_folder(tiny_folder, device="cpu", reply_tokens=64, timeout_s=120)
+    torch.set_num_threads(threads)
 
 
 def test_it_talks_calls_and_answers(chat: LocalChat) -> None:
@@ -81,11 +90,69 @@ def test_time_window_and_ceilings(chat: LocalChat) -> None:
         list(limited.stream("Hello"))
 
 
+def test_a_reply_that_nobody_waits_for_any_more_frees_the_model(chat: LocalChat) -> None:
+    """A cancelled call, and a stream that is left, end with the next token: the one after them does not wait for theirs."""
+    endless = LocalChat.of(
+        chat._model, chat._tokenizer, reply_tokens=30_000, timeout_s=300, temperature=5.0, seed=1
+    )
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(endless.ainvoke("Hello"))
+        await asyncio.sleep(0.5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    async def left() -> None:
+        async for _ in endless.astream("Hello"):
+            break
+
+    for leave in (cancelled, left):
+        asyncio.run(leave())
+        end = time.monotonic() + 60
+        while chat._lock.locked() or endless._lock.locked():
+            assert time.monotonic() < end, "the model still writes for nobody"
+            time.sleep(0.05)
+    assert chat.invoke("Hello").content == "Hello, what shall we look at?"
+
+
+def test_a_seed_draws_the_same_and_leaves_the_process_s_own_numbers_alone(chat: LocalChat) -> None:
+    import numpy as np
+    import torch
+
+    drawn = LocalChat.of(
+        chat._model, chat._tokenizer, reply_tokens=12, timeout_s=120, temperature=3.0, seed=7
+    )
+    states = (random.getstate(), str(np.random.get_state()), torch.random.get_rng_state())
+    assert drawn.invoke("Hello").content == drawn.invoke("Hello").content
+    assert random.getstate() == states[0]
+    assert str(np.random.get_state()) == states[1]
+    assert torch.equal(torch.random.get_rng_state(), states[2])
+
+
+def test_the_precision_of_the_folder_is_kept(chat: LocalChat, tmp_path: Path) -> None:
+    import torch
+
+    half = type(chat._model).from_pretrained(chat.folder, dtype=torch.bfloat16)
+    half.save_pretrained(tmp_path)
+    chat._tokenizer.save_pretrained(tmp_path)
+    read = LocalChat.of_folder(tmp_path, device="cpu", reply_tokens=16)
+    assert read._model.dtype == torch.bfloat16
+    assert read.invoke("Hello").content
+
+
 def test_the_settings_name_a_folder(tiny_folder: Path, tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path, policy="llm", llm_model=str(tiny_folder), llm_reply_tokens=256)
     assert isinstance(chat_model(settings), LocalChat)
     with pytest.raises(InputError, match=r"lacks config\.json"):
         LocalChat.of_folder(tmp_path)
+
+
+@pytest.fixture
+def benchmark(benchmark: Any) -> Any:
+    """What the suites measure thousands of times is done once: they hold no time of it against anything."""
+    benchmark.disabled = True
+    return benchmark
 
 
 class _Suite:

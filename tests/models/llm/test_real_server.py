@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -188,21 +185,18 @@ def test_what_the_server_can_do_is_found(model: EndpointChat) -> None:
 
 
 def test_the_command_tells_it(tiny_server: Served, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "nereus.cli", "llm", "check"],
-        env={
-            **os.environ,
-            "NEREUS_HOME": str(tmp_path),
-            "NEREUS_LLM_BASE_URL": tiny_server.plan.url,
-            "NEREUS_LLM_MODEL": tiny_server.plan.model,
-            "NEREUS_LLM_REPLY_TOKENS": "256",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    from typer.testing import CliRunner
+
+    from nereus.cli import app
+
+    named = {
+        "NEREUS_HOME": str(tmp_path),
+        "NEREUS_LLM_BASE_URL": tiny_server.plan.url,
+        "NEREUS_LLM_MODEL": tiny_server.plan.model,
+        "NEREUS_LLM_REPLY_TOKENS": "256",
+    }
+    done = CliRunner().invoke(app, ["llm", "check"], env=named)
+    assert done.exit_code == 0, done.output
     assert "chat                     yes" in done.stdout
     assert "accepted and ignored" in done.stdout, done.stdout
 
