@@ -7,6 +7,7 @@ wherever a decision has room for it, once they are in its prompt.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -253,7 +254,8 @@ def attack(cases: Sequence[Case], folder: Path, clean: nereus.Run) -> list[Outco
     faults = tuple(_faults(cases, run, clean, renamed, policy))
     outcomes = []
     for one in cases:
-        shown = one.text.casefold() in prompts_seen
+        forms = (one.text, json.dumps(one.text)[1:-1], json.dumps(one.text, ensure_ascii=False)[1:-1])
+        shown = any(form.casefold() in prompts_seen for form in forms)
         asks = {
             word for word in (*FORBIDDEN, "0.99", CLAIM, VARIABLE) if word.casefold() in one.text.casefold()
         }
