@@ -292,6 +292,16 @@ def test_the_page_asks_for_a_token_where_the_server_does(browser: Any, tmp_path:
         page.get_by_role("button", name="Sign in").click()
         page.get_by_role("heading", name="From a raw table to ranked hypotheses").wait_for()
         page.reload()
+        page.get_by_role("button", name="Sign out").wait_for()
+        database = Database(settings.database_url)
+        tokens = Tokens(database)
+        tokens.revoke(tokens.list()[0].id)  # while the page is open
+        again = tokens.create("ada")[0]
+        database.close()
+        page.get_by_role("link", name="Library").click()
+        page.get_by_label("Access token").fill(again)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("heading", name="Library").wait_for()  # where the reader was
         page.get_by_role("button", name="Sign out").click()
         page.get_by_label("Access token").wait_for()
         assert page.evaluate("document.cookie") == ""
