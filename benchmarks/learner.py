@@ -53,7 +53,7 @@ WIDE = {
 }
 ESTIMATE = "additive"
 TRAINING, HELD_OUT = 6, 5
-TEST = {"gripper": 3, "blockworld": 8, "barman": 3, "tyreworld": 2}
+TEST = {"gripper": 3, "blockworld": 6, "barman": 3, "tyreworld": 2}
 """Tasks to learn from and to select on, and tasks of each size to test on."""
 GROWTH = (2, 3, 6)
 """Training tasks of the curves."""
