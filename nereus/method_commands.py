@@ -12,7 +12,6 @@ import typer
 
 from nereus.errors import InputError
 from nereus.telling import told
-from nereus.tools.single_thread import single_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,6 +118,7 @@ def fit(
         params = {**named, "settings": _settings(setting), "held_out": held_out, "split": split}
         with _progress(quiet) as session:
             from nereus.tools.methods.fitting import fit as train
+            from nereus.tools.single_thread import single_thread
 
             tool = registry.get(f"fit_{name}")
             whole = with_contents(card, table, named, data.parent)
@@ -171,6 +171,7 @@ def _asking(verb: str, about: str) -> None:
             from nereus.models.tables import PROBLEM, REASON, answer
             from nereus.spreadsheets import harmless
             from nereus.tool_commands import read_table_file
+            from nereus.tools.single_thread import single_thread
 
             method, known = _open(model)
             if not method.can(Verb(verb)):

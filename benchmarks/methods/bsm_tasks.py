@@ -95,7 +95,7 @@ def kmers(texts: pd.Series, alphabet: str, size: int) -> np.ndarray:
             number = place.get(text[start : start + size])
             if number is not None:
                 found[row, number] += 1
-    return found / np.maximum(found.sum(1, keepdims=True), 1)
+    return np.asarray(found / np.maximum(found.sum(1, keepdims=True), 1))
 
 
 def rna_pairs(

@@ -74,7 +74,7 @@ def plumbing(folder: Path, index: Path | None, scale: dict[str, Any], device: st
         differences = [
             float(np.abs(model.network_.heads[name].value(z[name]).cpu().numpy() + mean - plain).max())
             for (name, mean), plain in zip(
-                model.centres_.items(), model._answers(complexes).values(), strict=True
+                model.centres_.items(), model._answers(model._readouts(complexes)).values(), strict=True
             )
         ]
     heart = MBP(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from sklearn.utils import ClassifierTags, RegressorTags, Tags
 from torch import Tensor, nn
 
 from nereus.errors import InputError
@@ -143,6 +144,16 @@ class BSM(Method[BSMConfig]):
         """Names of the classes."""
         self._require_fitted()
         return np.array([] if self.targets_ is None else self.targets_.classes)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Classifier or regressor: as the head is configured, else as the targets were that it learned."""
+        tags = super().__sklearn_tags__()
+        learned = None if getattr(self, "targets_", None) is None else bool(len(self.classes_))
+        if self.config.head == "classes" or (self.config.head == "auto" and learned):
+            tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+        elif self.config.head == "value" or learned is False:
+            tags.estimator_type, tags.regressor_tags = "regressor", RegressorTags()
+        return tags
 
     def score(
         self,
