@@ -88,3 +88,9 @@ def test_types_are_scored_by_their_known_markers() -> None:
     assert not scored["types"]["B"]["passes"]
     assert scored["passed"] == 1
     assert score_types(markers, labelled=True)["passed"] == 0
+
+
+def test_the_page_of_the_suite_is_made_from_the_stored_results() -> None:
+    from benchmarks.truth.suite_page import PAGE, rendered
+
+    assert PAGE.read_text() == rendered(), "run `python -m benchmarks.truth.suite_page`"

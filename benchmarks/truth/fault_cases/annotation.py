@@ -28,7 +28,11 @@ def gene_set_tables_missing(scene: Scene) -> Any:
     real, collections.DATA = collections.DATA, scene.out.parent / "tables"
     shutil.copytree(real, collections.DATA, ignore=shutil.ignore_patterns("sets.parquet"))
     collections.load_sets.cache_clear()
-    for name in ("annotate_genes", "enrichment_ora", "enrichment_gsea"):  # all that reads them is computed anew
+    for name in (
+        "annotate_genes",
+        "enrichment_ora",
+        "enrichment_gsea",
+    ):  # all that reads them is computed anew
         broken(name, changed(lambda result: result))
     return scene.start(budget=WITH_SETS)
 
