@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from nereus.api.langgraph.engine import OF_ONE_OWNER
 from nereus.memory.database import Database
 from nereus.memory.tokens import Tokens
 from tests.api.conftest import Server
@@ -247,3 +250,31 @@ def test_a_command_that_does_not_fit_is_the_run_s_failure(toy: Server) -> None:
             got = client.post(f"/threads/{thread}/runs/wait", json={"assistant_id": "toy", **body})
             assert got.status_code == 200, got.text
         assert client.get(f"/threads/{thread}/state").status_code == 200
+
+
+def test_one_who_floods_the_server_leaves_room_for_others(guarded: tuple[Server, dict[str, str]]) -> None:
+    with client_of(guarded, "ada") as ada, client_of(guarded, "bob") as bob:
+        slow = {"assistant_id": "toy", "input": say("slow")}
+        flood = ada.post("/runs/batch", json=[slow] * (OF_ONE_OWNER + 12)).json()
+        told = bob.post("/runs/wait", json={"assistant_id": "toy", "input": say("hello")})
+        assert told.json()["messages"][-1]["content"] == "you said hello"
+        statuses = [
+            ada.get(f"/threads/{one['thread_id']}/runs/{one['run_id']}").json()["status"] for one in flood
+        ]
+        assert statuses.count("running") <= OF_ONE_OWNER, "what is beyond a share waits"
+        assert ada.post("/runs/cancel?action=interrupt", json={"status": "all"}).status_code == 204
+        for one in flood:
+            ada.get(f"/threads/{one['thread_id']}/runs/{one['run_id']}/join")
+
+
+def test_nothing_stays_of_a_thread_that_is_forgotten_while_a_run_is_at_work(toy: Server) -> None:
+    with httpx.Client(base_url=toy.url, timeout=60) as client:
+        thread = client.post("/threads", json={}).json()["thread_id"]
+        client.post(f"/threads/{thread}/runs", json={"assistant_id": "toy", "input": say("slow canary-4711")})
+        time.sleep(0.3)
+        assert client.delete(f"/threads/{thread}").status_code == 204
+        time.sleep(1)
+        with sqlite3.connect(toy.home / "checkpoints.sqlite") as kept:
+            for table, column in (("checkpoints", "checkpoint"), ("writes", "value")):
+                rows = kept.execute(f"SELECT {column} FROM {table}").fetchall()
+                assert not [one for (one,) in rows if b"canary-4711" in bytes(one)]

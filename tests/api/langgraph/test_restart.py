@@ -83,3 +83,24 @@ def test_two_servers_share_what_there_is_to_do(start: Start, tmp_path: Path) -> 
         waits = [one.runs.create(None, "toy", input=say(f"{n}")) for n in range(8) for one in (here, there)]
         for made in waits:
             assert texts(there.runs.join(made["thread_id"], made["run_id"]))[1].startswith("you said")
+
+
+def test_a_database_that_goes_away_in_the_middle_ends_no_run(start: Start, postgres: str) -> None:
+    """Every connection is cut while runs are at work, again and again: checkpoints, events and leases go on."""
+    import psycopg
+
+    server = start(NEREUS_DATABASE_URL=postgres)
+    with get_sync_client(url=server.url, api_key=None) as client:
+        threads = [client.threads.create()["thread_id"] for _ in range(3)]
+        runs = [client.runs.create(one, "toy", input=say("slow"))["run_id"] for one in threads]
+        for _ in range(8):
+            with psycopg.connect(postgres, autocommit=True) as other:
+                other.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            time.sleep(0.5)
+        for thread, run in zip(threads, runs, strict=True):
+            assert texts(client.runs.join(thread, run)) == ["slow", "you said slow"]
+            assert client.runs.get(thread, run)["status"] == "success"
+        assert texts(client.runs.wait(threads[0], "toy", input=say("more")))[-1] == "you said more"
