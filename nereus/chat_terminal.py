@@ -326,7 +326,7 @@ class Talk:
     def _questions(self) -> Iterator[str]:
         while True:
             try:
-                line = input(PROMPT) if self._tty else sys.stdin.readline()
+                line = input(PROMPT) if self._tty else sys.stdin.buffer.readline().decode()
             except EOFError:
                 return
             except KeyboardInterrupt:

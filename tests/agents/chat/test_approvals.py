@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage, ToolMessage
@@ -113,7 +114,7 @@ with open_local_desk(settings) as desk, open_checkpoints(settings.checkpoint_url
 
 
 def test_another_process_answers_and_the_edit_is_honoured(desk: LocalDesk, chat_home: Path) -> None:
-    config = {"configurable": {"thread_id": "elsewhere"}}
+    config: Any = {"configurable": {"thread_id": "elsewhere"}}
     data = next(one for one in desk.datasets() if one.name == "values.csv").id
     with open_checkpoints(desk.settings.checkpoint_url) as saver:
         graph = chat_graph(desk, model=None, checkpointer=saver)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from nereus.agents.chat.actions.base import Action, Args
-from nereus.agents.chat.actions.training import FitArgs, no_better, table_for
+from nereus.agents.chat.actions.training import FitArgs, judged, no_better, table_for
 from nereus.agents.chat.lookup import parts_of
 from nereus.agents.chat.turn import Outcome, Shown, Turn
 from nereus.errors import InputError
@@ -84,6 +84,8 @@ def _model_for(turn: Turn, args: PredictArgs) -> Entry:
         for one in reversed(known):
             if one.name == args.model:
                 return one
+    if not args.quantity and not args.model and known:
+        return known[-1]  # "predict it": its name is said
     wanted = set(parts_of(args.quantity))
     for one in reversed(known):
         about = {part for name in (one.name, *one.columns.get("target", [])) for part in parts_of(name)}
@@ -140,19 +142,22 @@ def _predict(turn: Turn, args: PredictArgs) -> Outcome:
             float(answers[one].iloc[0]),
             ".2f",
         )
-        parts.append(f"{one} {cited}")
-    quality = [
-        f"{name.replace('_', ' ')} {turn.book.cite('', f'model:{entry.name}/{entry.version}/{name}', name, value, '.2f')}"
-        for name, value in sorted(entry.metrics.items())
-        if value is not None and name.startswith(("held_out_", "baseline_"))
-    ][:4]
+        target = entry.columns.get("target", [""])[0] if one == "prediction" else ""
+        parts.append(f"{target or one.replace('_', ' ')} {cited}")
+    quality = judged(
+        entry.metrics,
+        lambda name, value: turn.book.cite(
+            "", f"model:{entry.name}/{entry.version}/{name}", name.replace("_", " "), value, ".2f"
+        ),
+    )
     text = f"`{entry.name}` ({entry.method}) predicts for `{smiles}`: {', '.join(parts)}."
     if quality:
         text += f" On molecules that it had not seen: {', '.join(quality)}."
     if worse := no_better(entry.metrics):
         text += f" **{worse}**"
     text += " A prediction is no measurement."
-    return Outcome(text=text, names=(smiles, entry.name, entry.method, *told))
+    named = (smiles, entry.name, entry.method, *told, *entry.columns.get("target", ()))
+    return Outcome(text=text, names=named)
 
 
 MOLECULES = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -161,11 +161,7 @@ def _fit(turn: Turn, args: FitArgs) -> Outcome:
     )
     name = args.name or "".join(one if one.isalnum() or one in "._-" else "_" for one in args.target)[:60]
     entry = turn.desk.keep_model(name, call, dataset, {"smiles": args.smiles, "target": args.target})
-    said = [
-        f"{key.replace('_', ' ')} {turn.book.of_call(call, key, form='.2f')}"
-        for key, value in call.values.items()
-        if isinstance(value, float) and key.startswith(("held_out_", "baseline_"))
-    ]
+    said = judged(call.values, lambda key, value: turn.book.of_call(call, key, form=".2f"))
     lines = [
         f"Trained `{args.method}` on {turn.book.of_call(call, 'n_trained_on')} rows of {dataset.name} and kept it as "
         f"`{entry.name}`. On rows that it had not seen: {', '.join(said) or 'it was not judged'}."
@@ -185,6 +181,24 @@ def _fit(turn: Turn, args: FitArgs) -> Outcome:
         artifacts=artifacts,
         names=(entry.name, args.method, dataset.name, args.target),
     )
+
+
+def judged(values: Mapping[str, Any], cited: Callable[[str, float], str]) -> list[str]:
+    """Errors on rows that training did not see, each beside the baseline's."""
+    found = []
+    for metric, name in _METRICS.items():
+        own, other = values.get(f"held_out_{metric}"), values.get(f"baseline_{metric}")
+        if isinstance(own, float):
+            beside = f" (baseline {cited(f'baseline_{metric}', other)})" if isinstance(other, float) else ""
+            found.append(f"{name} {cited(f'held_out_{metric}', own)}{beside}")
+    return found
+
+
+_METRICS = {
+    "rmse": "root mean squared error",
+    "spearman": "rank correlation",
+    "auroc": "area under the ROC curve",
+}
 
 
 def no_better(values: Mapping[str, Any]) -> str:

@@ -205,8 +205,8 @@ def _covariates(part: str, t: str, v: Vocabulary, at: int) -> dict[str, Any]:
         t,
     )
     if denied is None and dropped is not None:
-        named = [one.key for one in columns_named(dropped[1], columns)]
-        return {"not_for": named or ["all"]}
+        left_out = [one.key for one in columns_named(dropped[1], columns)]
+        return {"not_for": left_out or ["all"]}
     both = re.search(r"\b(?:and|but|while)\b.*\b(?:not|without)\b", t[at:]) if not denied else None
     found = columns_named(part, columns)
     if denied:

@@ -83,7 +83,7 @@ def predict_rule(part: str, t: str, v: Vocabulary) -> list[Call] | None:
     how = re.search(r"(?:how|is \S+) (soluble|toxic|lipophilic|permeable)\b", t)
     quantity = re.search(r"\b(solubility|logp|logd|toxicity|permeability|activity|binding|affinity)\b", t)
     told = _HOW[how[1]] if how else quantity[1] if quantity else ""
-    if not told and (found := _QUANTITY.search(t)):
+    if not told and (found := _QUANTITY.search(t)) and not re.match(r"(?:it|this|that|them)\b", found[1]):
         told = found[1]
     if re.match(r"is \S+ (?:toxic|soluble)", t) and not smiles and not v.molecule:
         return None
