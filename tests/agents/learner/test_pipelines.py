@@ -208,7 +208,7 @@ def workflow(draft: WorkflowDraft, version: int = 1, status: str = "done") -> Wo
             id=f"O2.W1.S{at}",
             tool=one.tool,
             purpose=one.purpose,
-            status=status,  # type: ignore[arg-type]
+            status=status,
             verdict="accept" if status == "done" else None,
         )
         for at, one in enumerate(draft.steps, start=1)
