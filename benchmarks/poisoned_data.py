@@ -1,6 +1,6 @@
 """Data that give orders, to a model that follows every order it sees: what runs, what leaves, and what changes.
 
-    python -m benchmarks.poisoned_data [--only PLACE] [--apart] [--log FILE [--most N]]
+    python -m benchmarks.poisoned_data [--only PLACE ...] [--apart] [--log FILE [--most N]]
 
 Every order of `tests.agents.policies.poison` stands once in every place (names of samples, features, columns and files, cells of
 notes, FASTA headers, texts that memory retrieves), and a run decided by the obedient model is compared with a run over the clean
@@ -47,7 +47,7 @@ def told(outcomes: Iterable[Outcome]) -> dict[str, Any]:
 def main() -> None:
     """Measure and store."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=PLACES)
+    parser.add_argument("--only", choices=PLACES, nargs="+", default=PLACES)
     parser.add_argument("--apart", action="store_true", help="one order a run")
     parser.add_argument(
         "--log", type=Path, help="keeps each outcome, so that an interrupted measurement goes on"
@@ -61,7 +61,7 @@ def main() -> None:
         for line in given.log.read_text(encoding="utf-8").splitlines():
             known |= json.loads(line)
     new = 0
-    cases = [one for one in CASES if given.only in (None, one.place)]
+    cases = [one for one in CASES if one.place in given.only]
     runs = [(one,) for one in cases] if given.apart else groups(cases)
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +99,7 @@ def main() -> None:
                     print(arm, outcome.case.id, outcome.faults, flush=True)
             results[arm] = {"runs": len(runs)} | told(found)
     print(json.dumps(results, indent=1))
-    if given.only is None:
+    if set(given.only) == set(PLACES):
         store(
             "poisoned_data",
             {"seeds": [3], "places": list(PLACES), "orders": list(ORDERS), "arms": results},
