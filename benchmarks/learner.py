@@ -18,7 +18,7 @@ generator, with what earlier runs teach taken apart (see `learner_omics`); asked
     python -m benchmarks.learner --domains omics --seeds 20,21,22 --json FILE
 
 FILE is written after every seed of every domain; the same command goes on where it was ended, and the result is stored
-when all is there. ``--draw`` draws the curves of the docs from the stored result, and computes nothing.
+when all is there (``--so-far`` stores what is, and names what is missing). ``--draw`` draws the curves of the docs from the stored result, and computes nothing.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def carried_out(
     }
 
 
-def one_seed(domain: str, seed: int, estimate: str, curves: bool) -> dict[str, Any]:
+def one_seed(domain: str, seed: int, estimate: str) -> dict[str, Any]:
     actions, told, agent = learn(domain, seed, estimate)
     tasks = tests(domain, seed)
     macros = {
@@ -162,8 +162,6 @@ def one_seed(domain: str, seed: int, estimate: str, curves: bool) -> dict[str, A
         found["arms"][arm] = compared(
             tasks, (plans[arm], wide[arm]), (plans["primitives"], wide["primitives"])
         )
-    if curves:
-        found["growth"] = growth(domain, seed, estimate, tasks, (plans["primitives"], wide["primitives"]))
     return found
 
 
@@ -279,9 +277,17 @@ def summary(domain: str, by_seed: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def pieces(domain: str, seeds: Sequence[int]) -> list[str]:
-    """What is measured by itself: a seed of a domain; of public problems all."""
-    return ["all"] if domain == "public" else [str(one) for one in seeds]
+GROWN = "growth"
+
+
+def pieces(domains: Sequence[str], seeds: Sequence[int]) -> list[tuple[str, str]]:
+    """What is measured by itself: a seed of a domain, all public problems, and last what is learned from fewer tasks."""
+    found = [
+        (domain, piece)
+        for domain in domains
+        for piece in (["all"] if domain == "public" else [str(one) for one in seeds])
+    ]
+    return [*found, *((domain, GROWN) for domain in domains if domain in DOMAINS)]
 
 
 def measure(domain: str, piece: str, seeds: Sequence[int]) -> dict[str, Any]:
@@ -293,7 +299,11 @@ def measure(domain: str, piece: str, seeds: Sequence[int]) -> dict[str, Any]:
         from benchmarks.learner_public import measure as measure_public
 
         return measure_public(CAPS, lambda of: actions_of(of, seeds[0]))
-    found = one_seed(domain, int(piece), ESTIMATE, curves=int(piece) == seeds[0])
+    if piece == GROWN:
+        tasks = tests(domain, seeds[0])
+        plain = [solved_by(tasks, [], ESTIMATE, caps) for caps in (CAPS, WIDE[domain])]
+        return {GROWN: growth(domain, seeds[0], ESTIMATE, tasks, (plain[0], plain[1]))}
+    found = one_seed(domain, int(piece), ESTIMATE)
     shown = {
         arm: (row["solved"], row["decision_ratio"], row["wall_ratio"]) for arm, row in found["arms"].items()
     }
@@ -305,21 +315,26 @@ def content(domains: Sequence[str], seeds: Sequence[int], done: dict[str, Any]) 
     """The whole result of all pieces."""
     found: dict[str, Any] = {}
     for domain in domains:
-        by_seed = {one: done[f"{domain} {one}"]["found"] for one in pieces(domain, seeds)}
+        by_seed = {str(one): done[f"{domain} {one}"]["found"] for one in seeds if f"{domain} {one}" in done}
+        if not by_seed:
+            continue
         if domain == "omics":
             from benchmarks.learner_omics import summary as summary_of_runs
 
             found[domain] = summary_of_runs(by_seed)
-        elif domain != "public":
+        else:
             found[domain] = summary(domain, by_seed)
+            found[domain] |= done.get(f"{domain} {GROWN}", {}).get("found", {})
+    todo = [f"{domain} {piece}" for domain, piece in pieces(domains, seeds)]
     return {
         "seeds": list(seeds),
         "commits": sorted({one["commit"] for one in done.values()}),
         "caps": vars(CAPS),
         "sizes": {"learning": LEARNING_SIZES, "held_out": HELD_OUT_SIZES, "test": TEST_SIZES},
         "naive": "the arm 'primitives' of each domain; of omics the frozen runs",
+        "missing": [one for one in todo if one not in done],
         "domains": found,
-        "public": done["public all"]["found"] if "public" in domains else None,
+        "public": done.get("public all", {}).get("found"),
     }
 
 
@@ -331,6 +346,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--json", type=Path, help="what is done so far; the same command goes on")
     parser.add_argument("--curves", type=Path, default=IMAGES, help="folder for the drawn curves")
+    parser.add_argument(
+        "--so-far", action="store_true", help="store what is done, with a list of what is missing"
+    )
     parser.add_argument("--draw", action="store_true", help="only draw the curves of the stored result")
     given = parser.parse_args()
     from benchmarks.learner_curves import draw
@@ -346,16 +364,15 @@ def main() -> None:
         state = json.loads(given.json.read_text(encoding="utf-8"))
         if state.get("asked") != asked:
             sys.exit(f"{given.json} is of another command: {state.get('asked')}")
-    for domain in domains:
-        for piece in pieces(domain, seeds):
-            if f"{domain} {piece}" in state["done"]:
-                continue
-            begin = time.perf_counter()
-            found = without_nan(measure(domain, piece, seeds))
-            told = {"found": found, "commit": commit(), "seconds": round(time.perf_counter() - begin, 1)}
-            state["done"][f"{domain} {piece}"] = told
-            if given.json:
-                given.json.write_text(json.dumps(state) + "\n", encoding="utf-8")
+    for domain, piece in [] if given.so_far else pieces(domains, seeds):
+        if f"{domain} {piece}" in state["done"]:
+            continue
+        begin = time.perf_counter()
+        found = without_nan(measure(domain, piece, seeds))
+        told = {"found": found, "commit": commit(), "seconds": round(time.perf_counter() - begin, 1)}
+        state["done"][f"{domain} {piece}"] = told
+        if given.json:
+            given.json.write_text(json.dumps(state) + "\n", encoding="utf-8")
     whole = content(domains, seeds, state["done"])
     planning = [one for one in domains if one in DOMAINS]
     store(

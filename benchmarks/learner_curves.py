@@ -31,9 +31,11 @@ def draw(domains: dict[str, Any], folder: Path) -> None:
     axes[0][0].set_ylabel("test tasks solved")
     axes[0][0].legend(frameon=False, fontsize=8)
     _save(figure, folder / "learner_success.svg")
+    grown = {name: one["growth"] for name, one in planning.items() if "growth" in one}
+    if not grown:
+        return
     figure, axis = plt.subplots(figsize=(4.6, 3.0))
-    for name, one in planning.items():
-        rows = next((s["growth"] for s in one["by_seed"].values() if "growth" in s), [])
+    for name, rows in grown.items():
         shown = [row for row in rows if row["decision_ratio"] is not None]
         axis.plot(
             [row["tasks"] for row in shown],
