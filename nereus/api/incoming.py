@@ -117,7 +117,7 @@ def _gzip_size(file: IO[bytes], limit: int, name: str) -> int:
     """Bytes that a gzip file holds, counted no further than a limit."""
     seen = 0
     try:
-        with gzip.GzipFile(fileobj=file) as stream:
+        with gzip.GzipFile(fileobj=file, mode="rb") as stream:
             while seen <= limit and (part := stream.read(_CHUNK)):
                 seen += len(part)
     except (OSError, EOFError, zlib.error) as error:
