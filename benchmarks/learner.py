@@ -18,7 +18,8 @@ generator, with what earlier runs teach taken apart (see `learner_omics`); asked
     python -m benchmarks.learner --domains omics --seeds 20,21,22 --json FILE
 
 FILE is written after every seed of every domain; the same command goes on where it was ended, and the result is stored
-when all is there (``--so-far`` stores what is, and names what is missing). ``--draw`` draws the curves of the docs from the stored result, and computes nothing.
+when all is there (``--so-far`` stores what is, and names what is missing). ``--draw`` draws the curves of the docs from the
+stored result, and computes nothing.
 """
 
 from __future__ import annotations
