@@ -28,7 +28,7 @@ router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=OpenAIRoute)
 
 THREAD_HEADERS = ("x-nereus-thread", "x-openwebui-chat-id")
 PING_S = 15
-STATUS_S = 2.0
+STATUS_S = 5.0
 """How long a stream waits to begin, so that a fault can be told with a status."""
 _THREAD = re.compile(r"[\w.:@-]{1,128}")
 _PIECE = re.compile(r"\s*\S+\s*")
