@@ -94,9 +94,16 @@ CARD = Card(
             "ridge on Morgan fingerprints 0.230; kernel ridge on Coulomb matrices 0.338",
             result="asgn.json:figures.mae_ev.asgn.300.mean",
         ),
+        Figure(
+            metric="mean absolute error of atomisation energies, kcal/mol",
+            value=7.60,
+            data="991 molecules of GDB, 500 labelled at random, 491 others to judge, which it knows as structures; one seed",
+            baseline="ridge on composition 16.4, the same network on labels alone, in one round, 8.61",
+            result="asgn_pool.json:figures.smoke.asgn",
+        ),
     ),
     limits=(
-        "Where it was measured, the same network trained on labels alone was better, when both read equally many molecules in "
+        "On QM9 the same network trained on labels alone was better, when both read equally many molecules in "
         "training, and so was ridge regression on fingerprints. A part of ASGN's goes into rounds whose student is replaced. "
         "Longer trainings and the paper's size were not run. Compare with `parts='student'` on your own molecules.",
         "Choosing covers the molecules much better than drawing them, but did not reliably lower the error.",

@@ -90,8 +90,8 @@ CARD = Card(
         "never trained came close: most of the gain over fingerprints is not owed to what the paper proposes.",
         "On SIDER it is hardly better than logistic regression on fingerprints.",
         "Results depend on the seed: train several and compare them on related assays that were held out.",
-        "Without the inner loop it is as good (0.675 on Tox21, 0.591 on SIDER), with the relation of tasks hardly better (0.693 and "
-        "0.584; worse than without in one seed of three on Tox21).",
+        "Without the inner loop it is as good (0.675 on Tox21, 0.591 on SIDER), with the relation of tasks hardly better (0.693 "
+        "and 0.584; worse than without in one seed of three on Tox21).",
         "Molecules of Tox21 and SIDER carry labels of several tasks, which may help every meta-learner.",
         "Without related assays it rarely beats fingerprints with logistic regression.",
     ),
