@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,8 @@ from nereus.tools.proteomics.readers.delimited import Table, read_delimited
 from nereus.tools.proteomics.readers.numbers import number_format, to_floats
 from nereus.tools.proteomics.readers.replicates import guess_groups
 from nereus.tools.proteomics.readers.scale import detect_scale, zeros_are_missing
-from nereus.tools.proteomics.readers.source import Source
+from nereus.tools.proteomics.readers.source import Source, open_source
+from nereus.tools.proteomics.readers.table import read_table
 
 
 @pytest.mark.parametrize(
@@ -193,3 +196,18 @@ def test_decimal_commas_in_a_comma_separated_text() -> None:
     with pytest.raises(InputError) as caught:
         delimited("Protein,A,B\nP1,1,5,2,5\nP2,3,5,4,5\n")
     assert caught.value.mend
+
+
+def test_a_parquet_file_of_very_many_equal_cells_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    """A thousand rows lie in as many bytes as a thousand million: their cells are counted."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    part = pa.table({name: pa.array(np.zeros(1_000_000)) for name in ("protein", "a_1")})
+    path = tmp_path / "bomb.parquet"
+    with pq.ParquetWriter(path, part.schema) as writer:
+        for _ in range(8):
+            writer.write_table(part)
+    assert path.stat().st_size < 100_000, "the file itself is small"
+    with pytest.raises(InputError, match="more than 100 MiB after decompression"):
+        read_table(open_source(path), max_megabytes=100)

@@ -43,6 +43,10 @@ def read_table(
     return read_delimited(source, separator, select)
 
 
+_OF_A_CELL = 8
+"""Bytes of a number in memory."""
+
+
 def _read_parquet(source: Source, max_megabytes: int, select: Select | None) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -50,14 +54,16 @@ def _read_parquet(source: Source, max_megabytes: int, select: Select | None) -> 
     try:
         file = pq.ParquetFile(pa.BufferReader(source.data))
         size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
-        if size > max_megabytes << 20:
+        names = list(file.schema_arrow.names)
+        keep = select(names) if select is not None else None
+        # Equal values lie in the file once, however many they are: cells are counted, too.
+        cells = file.metadata.num_rows * len(names if keep is None else keep)
+        if max(size, cells * _OF_A_CELL) > max_megabytes << 20:
             raise InputError(
                 f"holds more than {max_megabytes} MiB after decompression",
                 where=source.where,
                 mend="give a smaller table, or raise max_megabytes if you trust the file",
             )
-        names = list(file.schema_arrow.names)
-        keep = select(names) if select is not None else None
         arrow = file.read(columns=None if keep is None else [names[i] for i in keep])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
