@@ -81,9 +81,12 @@ def stored(place: str) -> Any:
     result = RESULTS / "methods" / file
     value = json.loads(result.read_text(encoding="utf-8")) if result.exists() else {}
     for key in path.split("."):
-        if not isinstance(value, dict) or key not in value:
+        if isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        elif isinstance(value, dict) and key in value:
+            value = value[key]
+        else:
             return None
-        value = value[key]
     return value
 
 
