@@ -108,8 +108,8 @@ CARD = Card(
         "Longer trainings and the paper's size were not run. Compare with `parts='student'` on your own molecules.",
         "Choosing covers the molecules much better than drawing them, but did not reliably lower the error.",
         "Clusters are equally large in the transport's plan; the largest entries, which are learned, are less so at first: the "
-        "entropy of their usage is 0.88 of its largest value before the teacher has learned anything, 0.9997 from the third epoch "
-        "on (100 clusters of 2,800 molecules).",
+        "entropy of their usage is 0.88 of its largest value before the teacher has learned anything, 0.9997 from the third "
+        "epoch on (100 clusters of 2,800 molecules).",
         "The three losses are summed as means with weights of one, as the paper says; the authors' code leaves the clusters "
         "out and weights labels ten thousand times.",
         "A chosen molecule lies far from what is known: it is often unusual, and may be hard to make or to measure.",
