@@ -377,13 +377,13 @@ def main() -> None:
     whole = content(domains, seeds, state["done"])
     planning = [one for one in domains if one in DOMAINS]
     store(
-        "learner" if planning else f"learner_{domains[0]}",
+        given.name or ("learner" if planning else f"learner_{domains[0]}"),
         whole,
         module="benchmarks.learner",
         arguments=["--domains", given.domains, "--seeds", given.seeds],
         seconds=sum(one["seconds"] for one in state["done"].values()),
     )
-    if planning:
+    if planning and not given.name:
         draw(whole["domains"], given.curves)
 
 
