@@ -350,6 +350,7 @@ def main() -> None:
     parser.add_argument(
         "--so-far", action="store_true", help="store what is done, with a list of what is missing"
     )
+    parser.add_argument("--name", help="of the stored result; default learner, of omics alone learner_omics")
     parser.add_argument("--draw", action="store_true", help="only draw the curves of the stored result")
     given = parser.parse_args()
     from benchmarks.learner_curves import draw
