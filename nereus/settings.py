@@ -188,7 +188,7 @@ class Settings(BaseSettings):
     freeze: bool = False
     """Learn nothing from earlier runs and recall nothing of them: the same results whatever the database holds."""
     learn: bool = False
-    """Learn actions after every finished run, by a process in the background; they are used once `nereus actions approve` allows it."""
+    """Learn actions after every finished run, in the background; they are used once `nereus actions approve` says so."""
     reason: bool = True
     """Let the reasoner look for a better design of workflows that are uncertain (no template, refused before) or failing."""
     offline: bool = False
