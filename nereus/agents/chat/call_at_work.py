@@ -9,6 +9,7 @@ import json
 import sys
 from typing import Any
 
+from nereus.agents.chat.beside import end_with_parent
 from nereus.errors import NereusError
 from nereus.memory.database import DatabaseLedger
 from nereus.memory.records import ArtifactRef
@@ -20,6 +21,7 @@ from nereus.tools.steps import StepRunner
 
 def main() -> int:
     """Compute what is asked, and print where it lies, or what went wrong."""
+    end_with_parent()
     asked: dict[str, Any] = json.load(sys.stdin)
     inputs = {
         name: ArtifactRef.model_validate(one)
