@@ -6,7 +6,6 @@ twice.
 
 from __future__ import annotations
 
-import builtins
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -93,9 +92,7 @@ class ServerSaver(ThreadedSaver, PostgresSaver):
     ) -> Iterator[CheckpointTuple]:
         """See `PostgresSaver`; all that is found is read before the first is given."""
         listed = super().list
-        yield from self._steadily(
-            lambda: builtins.list(listed(config, filter=filter, before=before, limit=limit))
-        )
+        yield from self._steadily(lambda: [*listed(config, filter=filter, before=before, limit=limit)])
 
     def put(
         self,

@@ -297,7 +297,10 @@ def test_a_notebook_shows_texts_as_texts(text: str) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_header_that_is_quoted_back_makes_no_page_and_no_header(client: TestClient, text: str) -> None:
-    for name in ("origin", "host", "x-api-key"):
-        answer = client.get("/api/runs", headers={name: quote(text, safe="=+@<>'() ")})
-        plain(answer)
-        assert answer.headers["content-type"] == MEDIA_TYPE
+    quoted = quote(text, safe="=+@<>'() ")
+    for name in ("origin", "host"):
+        plain(client.get("/api/runs", headers={name: quoted}))
+    answer = client.get("/api/runs", headers={"x-api-key": quoted})  # on loopback any key will do
+    assert answer.headers["content-type"] == "application/json"
+    assert quoted not in answer.text
+    assert quoted not in str(answer.headers)

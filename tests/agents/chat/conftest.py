@@ -11,26 +11,41 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
+from sqlalchemy import text
 
 import nereus
 from nereus.agents.chat import chat_graph
 from nereus.agents.chat.local_desk import LocalDesk, open_local_desk
+from nereus.memory.workspace import open_workspace
 from nereus.settings import load_settings
 
 BUDGET = ["objectives=1", "hypotheses=8", "steps=16"]
 
 
 @pytest.fixture(scope="session")
-def chat_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("chat") / "home"
 
 
 @pytest.fixture(scope="session")
-def analysed(data: tuple[Path, Path], chat_home: Path) -> nereus.Run:
+def analysed(data: tuple[Path, Path], shared_home: Path) -> nereus.Run:
     """A run on people of two sites of the example, which the conversations are about."""
     return nereus.discover(
-        *data, out=chat_home.parent / "report", home=chat_home, seed=3, workers=1, budget=BUDGET
+        *data, out=shared_home.parent / "report", home=shared_home, seed=3, workers=1, budget=BUDGET
     )
+
+
+@pytest.fixture
+def chat_home(shared_home: Path, analysed: nereus.Run) -> Path:
+    """The home, in which steps are found again, while the runs of other tests are somebody else's."""
+    with (
+        open_workspace(load_settings(home=shared_home)) as workspace,
+        workspace.database.write() as connection,
+    ):
+        connection.execute(
+            text("UPDATE runs SET owner = 'another test' WHERE id != :id"), {"id": analysed.id}
+        )
+    return shared_home
 
 
 @pytest.fixture
@@ -55,9 +70,9 @@ class Conversation:
         self.config: Any = {"configurable": {"thread_id": "t", **configurable}, "recursion_limit": 60}
         self.events: list[dict[str, Any]] = []
 
-    def say(self, text: str, **nereus: Any) -> AIMessage:
+    def say(self, words: str, **nereus: Any) -> AIMessage:
         named = {"nereus": nereus} if nereus else {}
-        return self._go({"messages": [HumanMessage(text, additional_kwargs=named)]})
+        return self._go({"messages": [HumanMessage(words, additional_kwargs=named)]})
 
     def answer(self, *answers: Any) -> AIMessage:
         return self._go(Command(resume=list(answers)))

@@ -43,10 +43,10 @@ def test_it_looks_up_and_answers_by_reference(talk: Talk, analysed: nereus.Run) 
 
 
 def test_a_bare_number_goes_back_once_and_is_then_refused(talk: Talk) -> None:
-    model = in_turn(calls(("findings", {})), "The fold change is 3.7.", "It is 42, trust me.")
+    model = in_turn(calls(("findings", {})), "The fold change is 31.417.", "It is 99817, trust me.")
     answer = talk(model).say("what did you find?")
-    assert "3.7" not in str(answer.content)
-    assert "42" not in str(answer.content)
+    assert "31.417" not in str(answer.content)
+    assert "99817" not in str(answer.content)
     assert "numbers without evidence" in told(answer)["notices"][-1]
     assert "Run" in str(answer.content)
     assert "cannot be shown" in str(model.seen[2][-1].content)

@@ -233,7 +233,10 @@ ATTACKS = {
     "loops for ever": "    while True:\n        pass\n",
     "asks for ever": "    while True:\n        holds('clear', upper)\n",
     "fills the opener's memory": "    while True:\n        call('act', name='x' * 10**6, arguments=[])\n",
-    "runs a program": "    import pandas\n    pandas.io.common.os.system('touch ' + MARK)\n    unstack(upper, lower)\n",
+    "runs a program": (
+        "    import pandas\n    if pandas.io.common.os.system('touch ' + MARK):\n        raise ValueError('nothing ran')\n"
+        "    unstack(upper, lower)\n"
+    ),
 }
 
 

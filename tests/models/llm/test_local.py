@@ -98,7 +98,10 @@ def test_a_reply_that_nobody_waits_for_any_more_frees_the_model(chat: LocalChat)
 
     async def cancelled() -> None:
         task = asyncio.ensure_future(endless.ainvoke("Hello"))
-        await asyncio.sleep(0.5)
+        while not (
+            chat._lock.locked() or endless._lock.locked()
+        ):  # until it writes; its reply has an end too
+            await asyncio.sleep(0.002)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
