@@ -304,14 +304,16 @@ class Engine:
             now_is = Snapshot(status="error" if error else "idle", values="null", interrupts="{}")
         text = None if told is None else dumped(told)
         await self._keeper.end(self._leases.ended(run, self.worker, status, now_is, text))
-        if mine.cancel == "rollback":
-            await self._in_writer(self._runs.delete, run.run_id, run.owner)
-        if mine.cancel is not None and thread is not None:
-            await self._forget_states_of_none(thread, run.owner)
-        self._at_work.pop(run.run_id, None)
-        self._tails.end(run.run_id)
-        self._loop.call_later(_TAIL_S, self._tails.drop, run.run_id)
-        self._look.set()
+        try:
+            if mine.cancel == "rollback":
+                await self._in_writer(self._runs.delete, run.run_id, run.owner)
+            if mine.cancel is not None and thread is not None:
+                await self._forget_states_of_none(thread, run.owner)
+        finally:  # the end is kept: whatever goes wrong with the rest, those who follow hear of it
+            self._at_work.pop(run.run_id, None)
+            self._tails.end(run.run_id)
+            self._loop.call_later(_TAIL_S, self._tails.drop, run.run_id)
+            self._look.set()
 
     async def _forget_states_of_none(self, thread: Thread, owner: str) -> None:
         """Forget what a run wrote while its thread was being forgotten."""
