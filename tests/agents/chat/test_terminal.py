@@ -107,7 +107,7 @@ def test_a_conversation_at_a_terminal(
     talk.type("use quantile normalisation instead\n")  # a run of its own, which is ended
     talk.until("step|queued|started|reanalyse")
     talk.interrupt()
-    talk.until("stopping")
+    talk.until("stopp(ing|ed)")
     talk.until("you> ")
     talk.type("list runs\n")
     talk.until("cancelled|finished")
