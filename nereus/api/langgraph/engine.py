@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nereus.api.langgraph.graph_shelf import GraphShelf
 from nereus.api.langgraph.keeper import Keeper
@@ -53,6 +53,8 @@ class _AtWork:
     task: asyncio.Task[None]
     cancel: str | None = None
     """How it is to be ended, if it is."""
+    stage: Literal["waits", "works", "ends"] = "waits"
+    """Only what works can be interrupted: what waits ends when it begins, and nothing disturbs an end that is being kept."""
     seq: int = 0
 
 
@@ -204,8 +206,7 @@ class Engine:
                 if action is not None:
                     self._cancel(run_id, action)
             for run_id in before - set(mine):
-                if run_id in self._at_work and not self._at_work[run_id].task.done():
-                    self._cancel(run_id, "lost")
+                self._cancel(run_id, "lost")
 
     def _begin_reserved(self, run: Run) -> None:
         self._begin(run)
@@ -216,11 +217,14 @@ class Engine:
             return
         task = self._loop.create_task(self._work(run))
         self._at_work[run.run_id] = _AtWork(run, task)
+        task.add_done_callback(lambda _: self._drop(run.run_id))
 
     def _cancel(self, run_id: str, action: str) -> None:
         found = self._at_work.get(run_id)
-        if found is not None and found.cancel is None:
-            found.cancel = action
+        if found is None or found.cancel is not None or found.stage == "ends":
+            return
+        found.cancel = action
+        if found.stage == "works":
             found.task.cancel()
 
     async def _work(self, run: Run) -> None:
@@ -230,7 +234,10 @@ class Engine:
         error: Exception | None = None
         thread: Thread | None = None
         graph: Any = None
+        mine.stage = "works"
         try:
+            if mine.cancel is not None:
+                raise asyncio.CancelledError
             mine.seq = await self._in_writer(self._streamed.last, run.run_id) if run.resumed else 0
             self._tails.begin(run.run_id, mine.seq)
             self._tell(mine, "metadata", dumped({"run_id": run.run_id, "attempt": run.attempts}))
@@ -239,23 +246,21 @@ class Engine:
             await self._stream(mine, graph, thread)
         except asyncio.CancelledError:
             if mine.cancel in (None, "lost"):  # the server stops, or another has taken the run
-                self._drop(run.run_id)
                 return
             status = "interrupted"
             mine.task.uncancel()
         except StoreError as problem:  # not the run's fault: it is taken up again from its last checkpoint
             log.error("run %s is left until what it is kept in can be reached: %s", run.run_id, problem)
-            self._drop(run.run_id)
             return
         except Exception as problem:
             status, error = "error", problem
             if not isinstance(problem, NereusError):
                 log.info("run %s of graph %s failed", run.run_id, run.graph_id, exc_info=problem)
+        mine.stage = "ends"
         try:
             await self._end(mine, status, error, graph, thread)
         except NereusError as problem:  # its lease runs out
             log.error("the end of run %s is not kept: %s", run.run_id, problem)
-            self._drop(run.run_id)
 
     async def _stream(self, mine: _AtWork, graph: Any, thread: Thread) -> None:
         run = mine.run
@@ -348,8 +353,9 @@ class Engine:
         self._cancel(run_id, "lost")
 
     def _drop(self, run_id: str) -> None:
-        self._at_work.pop(run_id, None)
-        self._tails.drop(run_id)
+        """Nobody works on a run here any more, however that came: who follows one that has not ended asks the database."""
+        if self._at_work.pop(run_id, None) is not None:
+            self._tails.drop(run_id)
 
     async def _in_writer(self, call: Callable[..., Any], *given: Any) -> Any:
         return await self._loop.run_in_executor(self._writer, call, *given)
