@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -62,6 +65,29 @@ def end(server: Server) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(server.process.pid, signal.SIGKILL)
         raise
+
+
+@contextlib.contextmanager
+def served_here(home: Path, **settings: Any) -> Iterator[str]:
+    """A server without workers, in this process; gives its address."""
+    import uvicorn
+
+    from nereus.api.app import create_app
+    from nereus.settings import load_settings
+
+    port = free_port()
+    app = create_app(load_settings(home=home, **settings))
+    made = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    thread = threading.Thread(target=made.run, daemon=True)
+    thread.start()
+    try:
+        while not made.started:
+            assert thread.is_alive()
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        made.should_exit = True
+        thread.join(timeout=10)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ export interface Cited {
 
 export interface Message {
   seq: number;
+  id: string;
   role: "human" | "ai";
   content: string;
   run: string;
@@ -33,9 +34,16 @@ interface ThreadEvent {
   payload: Record<string, Json>;
 }
 
+/** What is shown of an answer while it is written: checked words only, replaced by the whole answer. */
+export interface Draft {
+  id: string;
+  text: string;
+}
+
 export interface Conversation {
   thread: string | null;
   messages: Message[];
+  draft: Draft | null;
   /** What is being done now; null where nothing is. */
   now: string | null;
   /** The run that is at work for the answer. */
@@ -50,19 +58,21 @@ export interface Conversation {
 
 interface State {
   messages: Message[];
+  draft: Draft | null;
   now: string | null;
   working: string | null;
   requests: Request[];
   problem: Problem | null;
 }
 
-const EMPTY: State = { messages: [], now: null, working: null, requests: [], problem: null };
+const EMPTY: State = { messages: [], draft: null, now: null, working: null, requests: [], problem: null };
 const UNREACHED: Problem = {
   title: "No connection",
   status: 0,
   detail: "the server cannot be reached",
   mend: "look whether `nereus serve` is running; what it answered meanwhile is shown as soon as this page reaches it",
 };
+const PART = "answer_part";
 const PAUSE_MS = 800;
 const TRIES = 40;
 
@@ -101,6 +111,10 @@ export function useConversation(thread: string | null, run: string | null, onThr
   told.current = onThread;
 
   const take = useCallback((event: ThreadEvent) => {
+    if (event.type === PART) {
+      setState((old) => grown(old, event.payload)); // it has no number: it is kept nowhere
+      return;
+    }
     if (event.seq <= last.current) return;
     last.current = event.seq;
     setState((old) => folded(old, event));
@@ -148,7 +162,7 @@ export function useConversation(thread: string | null, run: string | null, onThr
       } finally {
         if (!signal.aborted) {
           following.current = false;
-          setState((old) => ({ ...old, now: null, working: null }));
+          setState((old) => ({ ...old, draft: null, now: null, working: null }));
         }
       }
     },
@@ -243,6 +257,16 @@ export function useConversation(thread: string | null, run: string | null, onThr
   };
 }
 
+/** A part of an answer laid where it belongs: `start` counts characters as the server does, not units of UTF-16. */
+function grown(old: State, payload: Record<string, Json>): State {
+  const id = String(payload.id ?? "");
+  if (old.messages.some((one) => one.id === id)) return old; // the whole answer is here already
+  const start = Number(payload.start ?? 0);
+  const before = old.draft?.id === id ? [...old.draft.text].slice(0, start).join("") : "";
+  const text = before + String(payload.text ?? "");
+  return { ...old, draft: text ? { id, text } : null, now: text ? "writes the answer" : "looks something up" };
+}
+
 function folded(old: State, { seq, type, payload }: ThreadEvent): State {
   switch (type) {
     case "message": {
@@ -250,6 +274,7 @@ function folded(old: State, { seq, type, payload }: ThreadEvent): State {
       const nereus = (payload.nereus ?? {}) as Record<string, Json>;
       const message: Message = {
         seq,
+        id: String(payload.id ?? ""),
         role: payload.role === "human" ? "human" : "ai",
         content: String(payload.content ?? ""),
         run: String(nereus.run_id ?? ""),
@@ -257,15 +282,16 @@ function folded(old: State, { seq, type, payload }: ThreadEvent): State {
         artifacts: (nereus.artifacts ?? []) as unknown as Message["artifacts"],
         notices: (nereus.notices ?? []) as string[],
       };
-      return { ...old, messages: [...old.messages, message] };
+      return { ...old, draft: message.role === "ai" ? null : old.draft, messages: [...old.messages, message] };
     }
     case "approval":
-      return { ...old, requests: (payload.requests ?? []) as unknown as Request[] };
+      return { ...old, draft: null, requests: (payload.requests ?? []) as unknown as Request[] };
     case "approval_given":
       return { ...old, requests: [] };
     case "error":
       return {
         ...old,
+        draft: null,
         problem: {
           title: "It could not be answered",
           status: 0,

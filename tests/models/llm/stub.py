@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ class Answer:
     pieces: Sequence[Any] | None = None
     """Deltas of a stream, in place of a body; the last one ends it."""
     finish: str = "stop"
+    pause_s: float = 0.0
+    """Seconds between the pieces of a stream."""
 
 
 Script = Callable[[dict[str, Any], int], Answer]
@@ -104,6 +107,9 @@ def stub(script: Script, get: Callable[[str], Answer] | None = None) -> Iterator
                     found._now -= 1
 
         def _send(self, answer: Answer, stream: bool = False) -> None:
+            if stream and answer.status == 200 and answer.pause_s:
+                self._send_slowly(answer)
+                return
             content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
             kind = "application/json"
             if stream and answer.status == 200 and not isinstance(answer.body, bytes):
@@ -115,6 +121,16 @@ def stub(script: Script, get: Callable[[str], Answer] | None = None) -> Iterator
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
+
+        def _send_slowly(self, answer: Answer) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("connection", "close")
+            self.end_headers()
+            for line in _lines(answer):
+                self.wfile.write(line)
+                self.wfile.flush()
+                time.sleep(answer.pause_s)
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
@@ -138,6 +154,10 @@ def stub(script: Script, get: Callable[[str], Answer] | None = None) -> Iterator
 
 
 def _streamed(answer: Answer) -> bytes:
+    return b"".join(_lines(answer))
+
+
+def _lines(answer: Answer) -> list[bytes]:
     pieces = answer.pieces
     finish = answer.finish
     usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
@@ -148,7 +168,7 @@ def _streamed(answer: Answer) -> bytes:
     lines = [_line([{"index": 0, "delta": one, "finish_reason": None}]) for one in pieces]
     lines.append(_line([{"index": 0, "delta": {}, "finish_reason": finish}]))
     lines.append(_line([], usage))
-    return b"".join(lines) + b"data: [DONE]\n\n"
+    return [*lines, b"data: [DONE]\n\n"]
 
 
 def _line(choices: list[Any], usage: Any = None) -> bytes:

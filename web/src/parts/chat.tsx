@@ -89,7 +89,10 @@ interface TalkProps {
 /** What was said, what is being done, what must be approved, and where the next question is written. */
 export function Talk({ talk, run, onLook, suggestions, welcome, placeholder, files = false }: TalkProps) {
   const end = useRef<HTMLDivElement>(null);
+  /** Where the log was scrolled to by itself: who scrolled elsewhere reads there, and is left there. */
+  const left = useRef(0);
   const count = talk.messages.length;
+  const shown = talk.draft?.text.length ?? 0;
   useEffect(() => {
     // An answer is read from its beginning: the question stands at the top, where the answer is longer than what is seen.
     const log = end.current?.parentElement;
@@ -97,8 +100,10 @@ export function Talk({ talk, run, onLook, suggestions, welcome, placeholder, fil
     const question = questions?.[questions.length - 1];
     if (!log) return;
     const top = question ? question.getBoundingClientRect().top - log.getBoundingClientRect().top + log.scrollTop - 12 : log.scrollHeight;
+    if (shown > 0 && Math.abs(log.scrollTop - left.current) > 4) return;
     log.scrollTo({ top });
-  }, [count, talk.now === null, talk.requests.length]);
+    left.current = log.scrollTop;
+  }, [count, shown, talk.now === null, talk.requests.length]);
   return (
     <>
       <div className="messages" role="log" aria-live="polite" aria-label="Messages" tabIndex={0}>
@@ -115,6 +120,12 @@ export function Talk({ talk, run, onLook, suggestions, welcome, placeholder, fil
         {talk.messages.map((one) => (
           <Said key={one.seq} message={one} run={run} thread={talk.thread ?? ""} onLook={onLook} />
         ))}
+        {talk.draft && (
+          // Read out when it is whole, as the message that takes its place.
+          <div className="message ai draft" aria-live="off" aria-busy="true">
+            <Markdown text={closed(talk.draft.text)} />
+          </div>
+        )}
         {talk.requests.length > 0 && <Requests key={count} requests={talk.requests} onAnswer={talk.answer} />}
         {talk.problem && <Failure problem={talk.problem} />}
         {talk.now && (
@@ -212,6 +223,10 @@ function Write({ talk, placeholder, files }: { talk: Conversation; placeholder: 
     </form>
   );
 }
+
+/** Bold words and code that are still being written end where the text ends. */
+const closed = (text: string) =>
+  ["**", "`"].reduce((shown, mark) => (shown.slice(shown.lastIndexOf("\n") + 1).split(mark).length % 2 ? shown : shown + mark), text);
 
 const SOURCES_SHOWN = 8;
 
