@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -65,7 +66,7 @@ def test_an_answer_grows_in_place_and_is_replaced_by_the_whole_one(visit: Visit)
     page = visit.open("talk")
     seen = watched(page, "what is this?")
     assert len(seen) > 15
-    assert all(later.startswith(one) for one, later in zip(seen, seen[1:], strict=False))
+    assert all(later.startswith(one) for one, later in itertools.pairwise(seen))
     answers = page.locator(".message.ai")
     assert answers.count() == 1
     assert answers.first.inner_text().startswith(seen[-1])
