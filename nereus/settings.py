@@ -152,7 +152,8 @@ class Settings(BaseSettings):
     llm_retries: int = Field(default=2, ge=0, le=10)
     """How often a call is made again that failed for a passing reason, within `llm_timeout_s`."""
     llm_max_calls: int = Field(default=200, ge=1)
-    """Calls of a run (a budget of llm_calls goes before it). The call that could pass a ceiling is not made."""
+    """Calls of a run (a budget of llm_calls goes before it), or of one question in chat. The call that could pass a
+    ceiling is not made."""
     llm_max_tokens: int = Field(default=300_000, ge=1)
     """Tokens of a run, prompts and replies (a budget of llm_tokens goes before it)."""
     llm_max_usd: float | None = Field(default=None, gt=0)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -28,10 +30,13 @@ from nereus.agents.chat.spoken import ANSWER_PART, TAKEN_BACK, Draft, Stopped, i
 from nereus.agents.chat.turn import Outcome, Turn
 from nereus.agents.external.definitions import is_external
 from nereus.errors import NereusError
+from nereus.models.llm import metered_anew
 from nereus.models.llm.loose_json import objects, without_thoughts
 
 MOST_CALLS = 6
 """Calls that one reply may make."""
+_METERS = 256
+"""Questions whose meters are kept."""
 _NO_STREAM: RunnableConfig = {"tags": ["nostream"]}
 """Unchecked words are shown to nobody."""
 _TEXT_FORM = """
@@ -61,6 +66,8 @@ class ModelTurn:
 
     def __init__(self, model: BaseChatModel) -> None:
         self._model = model
+        self._metered: OrderedDict[str, BaseChatModel] = OrderedDict()
+        self._lock = Lock()
         self._text_form = type(model).bind_tools is BaseChatModel.bind_tools
         self._tools = [_tool(one) for one in ACTIONS.values()]
 
@@ -82,8 +89,9 @@ class ModelTurn:
             last = steps >= most
             if last:
                 prompt.append(HumanMessage(_ANSWER_NOW))
+            model = self._of(turn, messages)
             heard = Heard(turn, messages, f"nereus-{uuid.uuid4().hex[:24]}")
-            reply = self._ask(turn, prompt, () if last else tools, heard, config)
+            reply = self._ask(model, turn, prompt, () if last else tools, heard, config)
             if reply.tool_calls and not last:
                 heard.taken_back()
                 return Said(_calls(reply, external))
@@ -97,7 +105,7 @@ class ModelTurn:
                         f"Your answer cannot be shown: {told}. Write it again with references, or without numbers."
                     ),
                 ]
-                reply = self._ask(turn, prompt, (), None, config)
+                reply = self._ask(model, turn, prompt, (), None, config)
                 outcome, faults = heard.judged(reply)
         except Stopped:
             raise
@@ -111,8 +119,19 @@ class ModelTurn:
             )
         return Said(answer_of(turn, outcome, identity=identity))
 
+    def _of(self, turn: Turn, messages: Sequence[BaseMessage]) -> BaseChatModel:
+        """The model with a meter of this question: its ceilings hold for all that one answer takes, approvals between."""
+        asked = next((one.id for one in reversed(messages) if isinstance(one, HumanMessage)), "")
+        with self._lock:
+            model = self._metered.pop(key := f"{turn.thread_id} {asked}", None) or metered_anew(self._model)
+            self._metered[key] = model
+            while len(self._metered) > _METERS:
+                self._metered.popitem(last=False)
+        return model
+
     def _ask(
         self,
+        chat: BaseChatModel,
         turn: Turn,
         prompt: list[BaseMessage],
         tools: Sequence[dict[str, Any]],
@@ -120,15 +139,15 @@ class ModelTurn:
         config: RunnableConfig,
     ) -> AIMessage:
         if self._text_form:
-            return self._asked_in_text(turn, prompt, tools)
-        model: Any = self._model.bind_tools(tools) if tools else self._model
+            return self._asked_in_text(chat, turn, prompt, tools)
+        model: Any = chat.bind_tools(tools) if tools else chat
         reply = _read(turn, model, prompt, heard, config)
         if tools and not reply.tool_calls and (found := _call_in(_text(reply))) is not None:
             return found  # a call that was written into the text
         return reply
 
     def _asked_in_text(
-        self, turn: Turn, prompt: list[BaseMessage], tools: Sequence[dict[str, Any]]
+        self, chat: BaseChatModel, turn: Turn, prompt: list[BaseMessage], tools: Sequence[dict[str, Any]]
     ) -> AIMessage:
         lines = [
             f"{one['function']['name']}({', '.join(one['function']['parameters'].get('properties', {}))}): "
@@ -138,7 +157,7 @@ class ModelTurn:
         head, *rest = prompt
         flat = [_flat(one) for one in rest]
         said = str(head.content) + (_TEXT_FORM + "\n".join(lines) if tools else "")
-        reply = _read(turn, self._model, [head.model_copy(update={"content": said}), *flat], None, {})
+        reply = _read(turn, chat, [head.model_copy(update={"content": said}), *flat], None, {})
         text = _text(reply)
         if tools and (found := _call_in(text)) is not None:
             return found

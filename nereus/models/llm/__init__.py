@@ -11,7 +11,7 @@ from nereus.models.lazy import on_first_use
 
 if TYPE_CHECKING:
     from nereus.models.llm.ceilings import Ceilings, Meter, Prices
-    from nereus.models.llm.chosen import chat_model, embeddings
+    from nereus.models.llm.chosen import chat_model, embeddings, metered_anew
     from nereus.models.llm.endpoint import EndpointChat
     from nereus.models.llm.local import LocalChat
     from nereus.models.llm.tool_loop import LoopTool, run_tool_loop
@@ -25,6 +25,7 @@ __all__ = [
     "Prices",
     "chat_model",
     "embeddings",
+    "metered_anew",
     "run_tool_loop",
 ]
 __getattr__ = on_first_use(
@@ -37,5 +38,6 @@ __getattr__ = on_first_use(
     Prices="ceilings",
     chat_model="chosen",
     embeddings="chosen",
+    metered_anew="chosen",
     run_tool_loop="tool_loop",
 )

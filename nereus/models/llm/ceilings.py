@@ -82,6 +82,10 @@ class Meter:
     _density: float = 1 / CHARACTERS_A_TOKEN
     _lock: Lock = field(default_factory=Lock)
 
+    def anew(self) -> Meter:
+        """A meter with the same ceilings of which nothing is used; what was learned of the density of texts stays."""
+        return Meter(self.ceilings, self.prices, _density=self._density)
+
     def go_on(self, decisions: Iterable[Decision]) -> None:
         """Start from what the run's recorded decisions used."""
         paid = [one for one in decisions if one.calls]

@@ -87,6 +87,20 @@ def meter_of(settings: Settings) -> Meter:
     return Meter(limits, Prices(settings.llm_price_prompt, settings.llm_price_reply))
 
 
+def metered_anew(model: BaseChatModel) -> BaseChatModel:
+    """The same model with all of its ceilings before it; what it learned of its endpoint is shared by both.
+
+    A model that counts nothing is given back as it is.
+    """
+    meter = getattr(model, "meter", None)
+    if not isinstance(meter, Meter):
+        return model
+    made = model.model_copy(update={"meter": meter.anew()})
+    # How long the endpoint wants to be left alone, its window, options that it refuses: one state for all copies.
+    object.__setattr__(made, "__pydantic_private__", model.__pydantic_private__)
+    return made
+
+
 def embeddings(settings: Settings) -> Embeddings | None:
     """The embedding model at the endpoint; None where the settings name none.
 
