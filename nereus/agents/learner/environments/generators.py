@@ -18,7 +18,12 @@ LEARNING_SIZES = {"gripper": (3, 4), "blockworld": (4, 5, 6), "barman": (1, 2), 
 """Balls, blocks, drinks and wheels of instances to learn from."""
 HELD_OUT_SIZES = {"gripper": (5,), "blockworld": (7,), "barman": (3,), "tyreworld": (2,)}
 """The same of instances to select and validate on: larger, so that what fits one size only is not selected."""
-TEST_SIZES = {"gripper": (6, 8, 10, 12), "blockworld": (8, 10, 12), "barman": (4, 5), "tyreworld": (3, 4)}
+TEST_SIZES = {
+    "gripper": (6, 8, 10, 12),
+    "blockworld": (8, 10, 12, 14, 16),
+    "barman": (4, 5),
+    "tyreworld": (3, 4),
+}
 """The same of instances to test on: none of them is learned from or selected on."""
 _SECOND_COCKTAIL = 6
 """From so many drinks on two of them are mixed; the others are poured."""
