@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from nereus.memory.langgraph.runs import UNENDED, RunStatus
+from nereus.errors import NotFound
+from nereus.memory.langgraph.runs import UNENDED, Run, RunStatus
 from nereus.memory.langgraph.streamed import RunEvent
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ _ALWAYS = ("metadata", "error")
 _PING_S = 10.0
 _ELSEWHERE_S = 0.5
 """How often the database is asked for a run that another server may be working on."""
+_NEXT_S = 0.3
+"""How often it is asked for the next run of a thread."""
 PING = b": still there\n"
 """A comment without an empty line after it: some clients take one for an event without a name."""
 
@@ -104,6 +107,40 @@ async def ended(graphs: GraphService, run_id: str, owner: str) -> AsyncIterator[
                     yield b" "
     finally:
         graphs.tails.leave(run_id, bell)
+
+
+async def runs_of_thread(
+    graphs: GraphService, owner: str, thread_id: str, first: Run | None, began: str | None
+) -> AsyncIterator[Run | None]:
+    """Runs of a thread as they begin, one after the other, until it is forgotten. None where none came for a while.
+
+    Parameters
+    ----------
+    first
+        The run to begin with.
+    began
+        Where there is none: the moment after which the next one must have begun.
+    """
+    if first is not None:
+        yield first
+        began = first.started_at
+    silent = 0.0
+    while True:
+        try:
+            run = await run_in_threadpool(graphs.kept.runs.next_in_thread, owner, thread_id, began)
+            await run_in_threadpool(graphs.kept.threads.get, thread_id, owner)
+        except NotFound:  # forgotten meanwhile
+            return
+        if run is not None:
+            silent = 0.0
+            yield run
+            began = run.started_at
+            continue
+        silent += _NEXT_S
+        if silent >= _PING_S:
+            silent = 0.0
+            yield None
+        await asyncio.sleep(_NEXT_S)
 
 
 async def run_stream(

@@ -20,11 +20,11 @@ from nereus.api.langgraph.requests import Anything, Body, Document, RunBody, che
 from nereus.api.langgraph.runs import STREAM
 from nereus.api.langgraph.serialise import dumped
 from nereus.api.langgraph.service import Graphs, GraphService
-from nereus.api.langgraph.streams import PING, event_stream, follow
+from nereus.api.langgraph.streams import PING, event_stream, follow, runs_of_thread
 from nereus.api.langgraph.thread_streams import status_of
 from nereus.api.langgraph.threads import ThreadId
 from nereus.api.langgraph.told_events import CHANNELS, MODES, Teller, Wanted, moment_of, number_at
-from nereus.errors import NereusError, NotFound
+from nereus.errors import NereusError
 from nereus.memory.database.engine import now
 from nereus.memory.langgraph.runs import UNENDED, Run
 from nereus.memory.langgraph.streamed import RunEvent
@@ -32,8 +32,6 @@ from nereus.memory.langgraph.threads import Thread
 
 router = APIRouter(tags=["langgraph"])
 
-_LOOK_S = 0.3
-_PING_S = 10.0
 _SETTLES_S = 10.0
 """How long an answer to a question waits for the run that asked it to have ended."""
 _JUST_ENDED = timedelta(seconds=60)
@@ -219,23 +217,11 @@ def _told(error: Exception) -> str:
 async def _stream(
     graphs: GraphService, thread_id: str, owner: str, wanted: Wanted, since: int | None
 ) -> AsyncIterator[bytes]:
-    run, began = await run_in_threadpool(_begin, graphs, thread_id, owner, since)
-    silent = 0.0
-    while True:
+    first, began = await run_in_threadpool(_begin, graphs, thread_id, owner, since)
+    async for run in runs_of_thread(graphs, owner, thread_id, first, began):
         if run is None:
-            try:
-                run = await run_in_threadpool(graphs.kept.runs.next_in_thread, owner, thread_id, began)
-                await run_in_threadpool(graphs.kept.threads.get, thread_id, owner)
-            except NotFound:  # forgotten meanwhile
-                return
-            if run is None:
-                silent += _LOOK_S
-                if silent >= _PING_S:
-                    silent = 0.0
-                    yield PING
-                await asyncio.sleep(_LOOK_S)
-                continue
-        began = run.started_at
+            yield PING
+            continue
         teller = Teller(run, run.graph_id)
         async for one in follow(graphs, run.run_id, owner):
             if one is None:
@@ -247,7 +233,6 @@ async def _stream(
                     yield _frame(event)
             if status is not None and since is None:
                 graphs.tails.end_was_told(run.run_id)
-        run = None
 
 
 def _frame(event: dict[str, Any]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -15,7 +14,7 @@ from nereus.api.access import Reader
 from nereus.api.langgraph.requests import listed
 from nereus.api.langgraph.runs import STREAM
 from nereus.api.langgraph.service import Graphs, GraphService
-from nereus.api.langgraph.streams import PING, event_stream, follow, frame
+from nereus.api.langgraph.streams import PING, event_stream, follow, frame, runs_of_thread
 from nereus.api.langgraph.threads import ThreadId
 from nereus.errors import NotFound
 from nereus.memory.langgraph.runs import UNENDED, Run, RunStatus
@@ -24,8 +23,6 @@ from nereus.memory.langgraph.streamed import RunEvent
 router = APIRouter(tags=["langgraph"])
 
 _BETWEEN = "/"
-_LOOK_S = 0.3
-_PING_S = 10.0
 _OF_STATE = ("values", "updates")
 
 
@@ -50,24 +47,11 @@ async def join_thread_stream(
 async def _stream(
     graphs: GraphService, thread_id: str, owner: str, modes: set[str], last: str | None
 ) -> AsyncIterator[bytes]:
-    run, after, began = await run_in_threadpool(_begin, graphs, thread_id, owner, last)
-    idle = 0.0
-    while True:
+    first, after, began = await run_in_threadpool(_begin, graphs, thread_id, owner, last)
+    async for run in runs_of_thread(graphs, owner, thread_id, first, began):
         if run is None:
-            try:
-                run = await run_in_threadpool(graphs.kept.runs.next_in_thread, owner, thread_id, began)
-                await run_in_threadpool(graphs.kept.threads.get, thread_id, owner)
-            except NotFound:  # forgotten meanwhile
-                return
-            if run is None:
-                idle += _LOOK_S
-                if idle >= _PING_S:
-                    idle = 0.0
-                    yield PING
-                await asyncio.sleep(_LOOK_S)
-                continue
-            after = 0
-        began = run.started_at
+            yield PING
+            continue
         async for one in follow(graphs, run.run_id, owner, after):
             if isinstance(one, RunEvent):
                 after = one.seq
@@ -80,7 +64,7 @@ async def _stream(
                 data = json.dumps({"run_id": run.run_id, "status": status})
                 done = RunEvent(seq=after + 1, name="run_done", data=data)
                 yield frame(done, f"{run.run_id}{_BETWEEN}{after + 1}")
-        run = None
+        after = 0
 
 
 def _begin(
