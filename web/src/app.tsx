@@ -1,5 +1,6 @@
 import { useEffect, useState } from "react";
 import { whenUnauthorised, send } from "./api";
+import { givenBy } from "./given";
 import { useLoaded } from "./hooks";
 import { Icon } from "./parts/icons";
 import { Failure, Loading } from "./parts/states";
@@ -71,7 +72,7 @@ function Page({ session }: { session: Session }) {
       <DataPage
         key={`${second} ${values.get("samples") ?? ""}`}
         id={second}
-        samples={values.get("samples")}
+        given={givenBy(second, values)}
         question={values.get("question") ?? ""}
         session={session}
       />

@@ -1,5 +1,7 @@
 /** What the REST API answers with, as far as the page reads it (see /openapi.json). */
 
+import type { Understood } from "./given";
+
 export type Scalar = string | number | boolean | null;
 export type Json = Scalar | Json[] | { [name: string]: Json };
 
@@ -50,6 +52,7 @@ export interface Job {
     warnings?: string[];
     outputs?: Record<string, { kind: string; name: string; size: number; summary: string }>;
     error?: { what: string; where: string | null; mend: string | null };
+    files?: Understood[];
   };
 }
 

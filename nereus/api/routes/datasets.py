@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from nereus.api.access import Caller, Reader, State, Writer
 from nereus.api.incoming import kept
@@ -18,6 +18,8 @@ from nereus.memory.jobs import Job
 
 router = APIRouter(prefix="/api/datasets", tags=["data sets"])
 
+MOST_FILES = 12
+Role = Annotated[str, Field(pattern="^(data|samples|cohort|cohort_samples|layer:[a-z][a-z0-9_]{0,30})$")]
 DatasetId = Annotated[str, Path(pattern="^d[0-9a-f]{16}$")]
 _FAULTS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
 
@@ -41,6 +43,38 @@ def list_datasets(
 ) -> list[Dataset]:
     """Your data sets, newest first."""
     return [Dataset.of(one) for one in state.uploads.list(caller.owner, limit)]
+
+
+class RolesRequest(BaseModel):
+    """Files that belong together."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    files: dict[Annotated[str, Field(pattern="^d[0-9a-f]{16}$")], Role | None] = Field(
+        min_length=1, max_length=MOST_FILES
+    )
+    """Data set to what it is for: ``data``, ``samples``, ``cohort``, ``cohort_samples``, ``layer:<name>``; null: to be found."""
+
+
+@router.post(
+    "/roles",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=documented(*_FAULTS, HTTPStatus.NOT_FOUND),
+)
+async def roles(asked: RolesRequest, state: State, caller: Writer, wait: Wait = 0) -> JobView:
+    """Tell what each of some files is for, and what is wrong with what was said of them.
+
+    The job's result has ``files``: ``id``, ``name``, ``role`` (empty: it is left out), ``why`` and ``problem`` (empty: none).
+    """
+
+    def queue() -> Job:
+        request = {
+            "inputs": files_of(state, caller, {one: one for one in asked.files}),
+            "given": {one: role for one, role in asked.files.items() if role is not None},
+        }
+        return state.jobs.add(caller.owner, "roles", request)
+
+    return await waited(state, caller, await run_in_threadpool(queue), wait)
 
 
 @router.get("/{dataset_id}", responses=documented(*_FAULTS, HTTPStatus.NOT_FOUND))

@@ -88,6 +88,21 @@ def _profile(workspace: Workspace, job: Job) -> dict[str, Any]:
     }
 
 
+def _roles(workspace: Workspace, job: Job) -> dict[str, Any]:
+    """What each of some files is for, by its first rows."""
+    from nereus.tools.proteomics.readers.file_roles import look_at, roles_of
+
+    refs = {one: ArtifactRef.model_validate(ref) for one, ref in job.request["inputs"].items()}
+    known = [look_at(one, workspace.artifacts.checked_path(ref), ref.name) for one, ref in refs.items()]
+    found = roles_of(known, job.request["given"])
+    return {
+        "files": [
+            {"id": one, "name": refs[one].name, "role": role.role, "why": role.why, "problem": role.problem}
+            for one, role in found.items()
+        ]
+    }
+
+
 def call_document(call: ToolCall) -> dict[str, Any]:
     """What a finished tool call says, without its inputs."""
     return {
@@ -118,5 +133,5 @@ def _run_id(job: Job) -> str:
     return job.run_id
 
 
-_TASKS: dict[str, Task] = {"run": _run, "tool": _tool, "profile": _profile}
+_TASKS: dict[str, Task] = {"run": _run, "tool": _tool, "profile": _profile, "roles": _roles}
 KINDS = tuple(_TASKS)

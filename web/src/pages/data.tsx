@@ -1,10 +1,12 @@
 import { useEffect, useMemo, useState } from "react";
-import { ended, send, tooLarge, upload } from "../api";
+import { ended, send, upload } from "../api";
 import { missingness } from "../charts/bars";
 import { Chart } from "../charts/chart";
 import { Columns } from "../charts/columns";
 import { words } from "../format";
+import { addressOf, asked as filesOf, type Given } from "../given";
 import { problemFrom, useLoaded, useTitle } from "../hooks";
+import { GivenFiles } from "../parts/given_files";
 import { Icon } from "../parts/icons";
 import { SheetEditor } from "../parts/sheet";
 import { Failure, Loading } from "../parts/states";
@@ -13,13 +15,15 @@ import type { Dataset, Job, Json, PlainTable, Problem, Run, Scalar, Session } fr
 
 interface Props {
   id: string;
-  samples: string | null;
+  /** What each file of the run is for. */
+  given: Given;
   question: string;
   session: Session;
 }
 
 /** What a file is: told, corrected where it was taken wrongly, and then asked. */
-export function DataPage({ id, samples, question, session }: Props) {
+export function DataPage({ id, given, question, session }: Props) {
+  const samples = Object.keys(given).find((one) => given[one] === "samples") ?? null;
   const dataset = useLoaded<Dataset>(`datasets/${id}`);
   const sheet = useLoaded<Dataset>(samples ? `datasets/${samples}` : null);
   const [load, setLoad] = useState<Record<string, Json>>({});
@@ -50,15 +54,15 @@ export function DataPage({ id, samples, question, session }: Props) {
         </div>
       </div>
       {dataset.problem && <Failure problem={dataset.problem} />}
+      <GivenFiles given={given} question={question} most={session.upload_bytes} />
       {problem && (
         <>
           <Failure problem={problem} again={() => setTries(tries + 1)} />
           <Reading load={load} onLoad={setLoad} columns={[]} open />
-          <AddSheet id={id} has={samples !== null} question={question} most={session.upload_bytes} />
         </>
       )}
       {!job && !problem && <Loading what="Reading the file, and finding out what can be asked of it" />}
-      {job && <Understood job={job} id={id} samples={samples} load={load} onLoad={setLoad} question={question} session={session} />}
+      {job && <Understood job={job} id={id} given={given} load={load} onLoad={setLoad} question={question} session={session} />}
     </>
   );
 }
@@ -69,7 +73,8 @@ interface UnderstoodProps extends Props {
   onLoad: (load: Record<string, Json>) => void;
 }
 
-function Understood({ job, id, samples, load, onLoad, question, session }: UnderstoodProps) {
+function Understood({ job, given, load, onLoad, question, session }: UnderstoodProps) {
+  const samples = Object.keys(given).find((one) => given[one] === "samples") ?? null;
   const output = (name: string) => (job.result.outputs?.[name] ? `jobs/${job.id}/outputs/${name}?form=json` : null);
   const columns = useLoaded<PlainTable>(output("columns"));
   const contrasts = useLoaded<PlainTable>(output("contrasts"));
@@ -93,7 +98,7 @@ function Understood({ job, id, samples, load, onLoad, question, session }: Under
       <div className="two-columns">
         <div>
           {contrasts.value && <Comparisons table={contrasts.value} />}
-          <Ask id={id} samples={samples} load={load} question={question} session={session} />
+          <Ask given={given} load={load} question={question} session={session} />
         </div>
         <div>
           {missing && (
@@ -122,11 +127,11 @@ function Understood({ job, id, samples, load, onLoad, question, session }: Under
           hasSheet={samples !== null}
           onCorrected={async (file) => {
             const made = await upload(file, () => undefined);
-            go(`${to("data", id)}?samples=${made.id}&question=${encodeURIComponent(question)}`);
+            const rest = Object.fromEntries(Object.entries(given).filter(([one]) => one !== samples));
+            go(addressOf({ ...rest, [made.id]: "samples" }, question));
           }}
         />
       )}
-      <AddSheet id={id} has={samples !== null} question={question} most={session.upload_bytes} />
       <Reading load={load} onLoad={onLoad} columns={names} open={false} />
     </>
   );
@@ -208,7 +213,7 @@ const DEPTHS: Record<string, { label: string; budget: string[] }> = {
   deep: { label: "Thorough (16 questions)", budget: ["objectives=16", "steps=150", "wall=60m"] },
 };
 
-function Ask({ id, samples, load, question, session }: { id: string; samples: string | null; load: Record<string, Json>; question: string; session: Session }) {
+function Ask({ given, load, question, session }: { given: Given; load: Record<string, Json>; question: string; session: Session }) {
   const [asked, setAsked] = useState(question);
   const [approval, setApproval] = useState("never");
   const [depth, setDepth] = useState("usual");
@@ -219,8 +224,7 @@ function Ask({ id, samples, load, question, session }: { id: string; samples: st
     setBusy(true);
     setProblem(null);
     send<Run>("runs", {
-      data: id,
-      samples,
+      ...filesOf(given),
       load,
       question: asked.trim() || null,
       approval,
@@ -272,34 +276,6 @@ function Ask({ id, samples, load, question, session }: { id: string; samples: st
       <button type="button" className="primary large" disabled={busy} onClick={start}>
         <Icon name="play" size={17} /> Start
       </button>
-    </section>
-  );
-}
-
-function AddSheet({ id, has, question, most }: { id: string; has: boolean; question: string; most: number }) {
-  const [problem, setProblem] = useState<Problem | null>(null);
-  return (
-    <section className="add-sheet">
-      <label className="button">
-        <Icon name="upload" size={16} /> {has ? "Give another sample sheet" : "Add a sample sheet"}
-        <input
-          type="file"
-          className="sr"
-          onChange={(event) => {
-            const file = event.target.files?.[0];
-            if (!file) return;
-            const refused = tooLarge(file, most);
-            if (refused) {
-              setProblem(refused.problem);
-              return;
-            }
-            upload(file, () => undefined)
-              .then((made) => go(`${to("data", id)}?samples=${made.id}${question ? `&question=${encodeURIComponent(question)}` : ""}`))
-              .catch((error: unknown) => setProblem(problemFrom(error)));
-          }}
-        />
-      </label>
-      {problem && <Failure problem={problem} />}
     </section>
   );
 }

@@ -1,8 +1,9 @@
-import { useRef, useState, type DragEvent } from "react";
-import { send, tooLarge, upload } from "../api";
+import { useState } from "react";
+import { send } from "../api";
 import { size, when } from "../format";
 import { problemFrom, useLoaded, useTitle } from "../hooks";
 import { Icon } from "../parts/icons";
+import { Drop } from "../parts/drop";
 import { ExampleFindings } from "../parts/example_findings";
 import { Badge, Failure } from "../parts/states";
 import { go, to } from "../route";
@@ -120,137 +121,5 @@ function ExampleCard({ example, runs }: { example: Example; runs: Run[] }) {
         {example.source}. {example.licence}. A minute or two on a laptop.
       </p>
     </section>
-  );
-}
-
-const SHEET = /sample|meta|clinic|design|annot|pheno|sheet|sdrf/i;
-
-/** The larger file is the data, unless a name says otherwise. */
-function sorted(files: File[]): { data: File | null; samples: File | null } {
-  const [first, second] = files;
-  if (!first || !second) return { data: first ?? null, samples: null };
-  if (SHEET.test(first.name) !== SHEET.test(second.name)) {
-    return SHEET.test(first.name) ? { data: second, samples: first } : { data: first, samples: second };
-  }
-  return first.size >= second.size ? { data: first, samples: second } : { data: second, samples: first };
-}
-
-function Drop({ most }: { most: number }) {
-  const [data, setData] = useState<File | null>(null);
-  const [samples, setSamples] = useState<File | null>(null);
-  const [over, setOver] = useState(false);
-  const [share, setShare] = useState<number | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const dataInput = useRef<HTMLInputElement>(null);
-  const sampleInput = useRef<HTMLInputElement>(null);
-
-  const drop = (event: DragEvent) => {
-    event.preventDefault();
-    setOver(false);
-    const files = [...event.dataTransfer.files];
-    if (files.length === 1 && data && files[0]) setSamples(files[0]);
-    else {
-      const found = sorted(files);
-      if (found.data) setData(found.data);
-      if (found.samples) setSamples(found.samples);
-    }
-  };
-  const start = async () => {
-    if (!data) return;
-    const refused = [data, samples].map((file) => file && tooLarge(file, most)).find((one) => one !== null);
-    if (refused) {
-      setProblem(refused.problem);
-      return;
-    }
-    setProblem(null);
-    const all = data.size + (samples?.size ?? 0);
-    try {
-      setShare(0);
-      const table = await upload(data, (one) => setShare((one * data.size) / all));
-      const sheet = samples ? await upload(samples, (one) => setShare((data.size + one * samples.size) / all)) : null;
-      go(`${to("data", table.id)}${sheet ? `?samples=${sheet.id}` : ""}`);
-    } catch (error) {
-      setProblem(problemFrom(error));
-      setShare(null);
-    }
-  };
-  return (
-    <section className="drop-card" aria-label="Your data">
-      <div
-        className={`drop ${over ? "over" : ""}`}
-        onDragOver={(event) => {
-          event.preventDefault();
-          setOver(true);
-        }}
-        onDragLeave={() => setOver(false)}
-        onDrop={drop}
-      >
-        <Icon name="upload" size={30} />
-        <p className="drop-title">Drop your table here</p>
-        <p className="muted">
-          MaxQuant, DIA-NN, Spectronaut, FragPipe, Proteome Discoverer, Olink, mzTab, h5ad, FCS, or any wide table. The sample sheet may
-          come along.
-        </p>
-        <div className="slots">
-          <Slot label="Data" file={data} input={dataInput} onFile={setData} onClear={() => setData(null)} />
-          <Slot label="Sample sheet" hint="optional" file={samples} input={sampleInput} onFile={setSamples} onClear={() => setSamples(null)} />
-        </div>
-      </div>
-      {share !== null && <progress value={share} max={1} aria-label="Upload" />}
-      {problem && <Failure problem={problem} />}
-      <button type="button" className="primary large" disabled={!data || share !== null} onClick={() => void start()}>
-        {share === null ? "See what it is" : `Uploading ${Math.round(100 * share)} %`}
-      </button>
-    </section>
-  );
-}
-
-interface SlotProps {
-  label: string;
-  hint?: string;
-  file: File | null;
-  input: { current: HTMLInputElement | null };
-  onFile: (file: File) => void;
-  onClear: () => void;
-}
-
-function Slot({ label, hint, file, input, onFile, onClear }: SlotProps) {
-  return (
-    <div className={`slot ${file ? "filled" : ""}`}>
-      <input
-        ref={input}
-        type="file"
-        className="sr"
-        aria-label={label}
-        onChange={(event) => {
-          const found = event.target.files?.[0];
-          if (found) onFile(found);
-        }}
-      />
-      {file ? (
-        <>
-          <Icon name="file" />
-          <span className="slot-name" title={file.name}>
-            {file.name}
-          </span>
-          <span className="muted">{size(file.size)}</span>
-          <button
-            type="button"
-            className="quiet icon"
-            aria-label={`Remove ${label.toLowerCase()}`}
-            onClick={() => {
-              if (input.current) input.current.value = "";
-              onClear();
-            }}
-          >
-            <Icon name="close" size={15} />
-          </button>
-        </>
-      ) : (
-        <button type="button" className="slot-choose" onClick={() => input.current?.click()}>
-          <Icon name="plus" size={16} /> {label} {hint && <span className="muted">{hint}</span>}
-        </button>
-      )}
-    </div>
   );
 }

@@ -93,6 +93,25 @@ def open_source(path: Path, name: str | None = None, max_megabytes: int = MAX_ME
     return _source(data, where)
 
 
+def open_head(path: Path, name: str, size: int) -> Source:
+    """The first lines of a text, unpacked: at most `size` bytes, cut behind a line; of any other content its first bytes.
+
+    Raises
+    ------
+    InputError
+        An empty file, a broken archive, or a kind that is no table.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(6)
+            stream.seek(0)
+            data = _opened(stream, start).read(size)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise InputError(f"cannot be read ({error})", where=name, mend="copy it again") from None
+    end = data.rfind(b"\n")
+    return _source(data[: end + 1] if len(data) == size and end > 0 else data, name)
+
+
 def open_bytes(data: bytes, where: str, max_megabytes: int = MAX_MEGABYTES) -> Source:
     """As `open_source`, of bytes that are in memory already (a member of an archive)."""
     return _source(_unpack(io.BytesIO(data), data[:6], max_megabytes * _CHUNK, where), where)
@@ -110,16 +129,19 @@ def _source(data: bytes, where: str) -> Source:
     return Source(where, "text", data)
 
 
-def _unpack(stream: IO[bytes], head: bytes, limit: int, where: str) -> bytes:
-    opened: Any
+def _opened(stream: IO[bytes], head: bytes) -> Any:
+    """The stream, unpacked; the caller closes it."""
     if head.startswith(b"\x1f\x8b"):
-        opened = gzip.GzipFile(fileobj=stream)
-    elif head.startswith(b"BZh"):
-        opened = bz2.BZ2File(stream)
-    elif head.startswith(b"\xfd7zXZ"):
-        opened = lzma.LZMAFile(stream)  # noqa: SIM115 - the caller closes the stream
-    else:
-        opened = stream
+        return gzip.GzipFile(fileobj=stream)
+    if head.startswith(b"BZh"):
+        return bz2.BZ2File(stream)
+    if head.startswith(b"\xfd7zXZ"):
+        return lzma.LZMAFile(stream)
+    return stream
+
+
+def _unpack(stream: IO[bytes], head: bytes, limit: int, where: str) -> bytes:
+    opened = _opened(stream, head)
     buffer = io.BytesIO()
     try:
         while chunk := opened.read(_CHUNK):
