@@ -12,16 +12,14 @@ Claim: every other scenario passes.
 
 from __future__ import annotations
 
-import argparse
 import json
-import shlex
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import mcp_suite
 from benchmarks.truth.results import store
 from nereus.agents.external.offered import ExternalTools
 from nereus.settings import load_settings
@@ -44,34 +42,18 @@ def ask(url: str) -> None:
 
 
 def measured(suite: str) -> dict[str, Any]:
-    scenarios: dict[str, dict[str, int]] = {}
+    checked: dict[str, list[str]] = {}
     client = f"{sys.executable} -m benchmarks.mcp_client_conformance ask"
     for name in SCENARIOS:
         with tempfile.TemporaryDirectory() as out:
             asked = ["client", "--command", client, "--scenario", name, "--timeout", "90000", "-o", out]
-            subprocess.run([*shlex.split(suite), *asked], check=False, stdout=subprocess.DEVNULL, timeout=200)
-            statuses = [
-                one["status"]
-                for file in Path(out).rglob("checks.json")
-                for one in json.loads(file.read_text())
-            ]
-        scenarios[name] = {"passed": statuses.count("SUCCESS"), "failed": statuses.count("FAILURE")}
-    version = subprocess.run([*shlex.split(suite), "--version"], capture_output=True, text=True, check=False)
-    return {
-        "suite": version.stdout.strip(),
-        "scenarios": scenarios,
-        "checks_passed": sum(one["passed"] for one in scenarios.values()),
-        "checks_failed": sum(one["failed"] for one in scenarios.values()),
-    }
+            mcp_suite.ask(suite, asked, 200)
+            checked[name] = mcp_suite.statuses(Path(out).rglob("checks.json"))
+    return mcp_suite.summed(suite, checked)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--suite", default="npx @modelcontextprotocol/conformance", help="Command of the suite."
-    )
+    parser = mcp_suite.arguments(__doc__)
     parser.add_argument("ask", nargs="*", help="ask URL: be the client of one scenario.")
     given = parser.parse_args()
     if given.ask:

@@ -10,9 +10,6 @@ Claim: every scenario of the suite ``active`` passes.
 
 from __future__ import annotations
 
-import argparse
-import json
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -21,6 +18,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from benchmarks import mcp_suite
 from benchmarks.truth.results import store
 
 PORT = 8779
@@ -34,12 +32,13 @@ def measured(suite: str) -> dict[str, Any]:
         try:
             _healthy(f"http://127.0.0.1:{PORT}/healthz")
             out = Path(folder) / "results"
-            asked = ["server", "--url", f"http://127.0.0.1:{PORT}/mcp", "--suite", "active", "-o", str(out)]
-            subprocess.run([*shlex.split(suite), *asked], check=False, stdout=subprocess.DEVNULL, timeout=600)
-            version = subprocess.run(
-                [*shlex.split(suite), "--version"], capture_output=True, text=True, check=False
-            )
-            return {"suite": version.stdout.strip(), **_counted(out)}
+            url = f"http://127.0.0.1:{PORT}/mcp"
+            mcp_suite.ask(suite, ["server", "--url", url, "--suite", "active", "-o", str(out)], 600)
+            checked = {
+                file.parent.name.removeprefix("server-").rsplit("-20", 1)[0]: mcp_suite.statuses([file])
+                for file in sorted(out.glob("server-*/checks.json"))
+            }
+            return mcp_suite.summed(suite, checked)
         finally:
             server.terminate()
             server.wait(30)
@@ -57,27 +56,8 @@ def _healthy(url: str) -> None:
             time.sleep(0.2)
 
 
-def _counted(out: Path) -> dict[str, Any]:
-    scenarios: dict[str, dict[str, int]] = {}
-    for file in sorted(out.glob("server-*/checks.json")):
-        name = file.parent.name.removeprefix("server-").rsplit("-20", 1)[0]
-        statuses = [one["status"] for one in json.loads(file.read_text())]
-        scenarios[name] = {"passed": statuses.count("SUCCESS"), "failed": statuses.count("FAILURE")}
-    return {
-        "scenarios": scenarios,
-        "checks_passed": sum(one["passed"] for one in scenarios.values()),
-        "checks_failed": sum(one["failed"] for one in scenarios.values()),
-    }
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--suite", default="npx @modelcontextprotocol/conformance", help="Command of the suite."
-    )
-    given = parser.parse_args()
+    given = mcp_suite.arguments(__doc__).parse_args()
     began = time.perf_counter()
     found = measured(given.suite)
     claim = "Every scenario of the protocol's conformance suite 'active' passes against the product's server."

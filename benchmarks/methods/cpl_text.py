@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.reasoning.greedy import solved_greedily
 from nereus.agents.reasoner.harvest import harvest
 from nereus.agents.reasoner.policy import UniformPolicy
 from nereus.agents.reasoner.problem import Problem
@@ -85,23 +86,14 @@ def measured(scale: dict[str, Any], seed: int, device: str) -> dict[str, Any]:
 
 
 def solved(model: Any, test: Sequence[Problem], longest: int = 24) -> float:
-    """Share of the questions that the likeliest plan solves; all are answered together."""
+    """Share of the questions that the likeliest plan solves."""
     sampler = LocalSampler(model, ALPHABET, temperature=0.0, most_tokens=longest)
-    states = [problem.start() for problem in test]
-    open_ones, right = list(range(len(test))), 0
-    while open_ones:
-        asked = [test[i].prompt(states[i]) for i in open_ones]
-        still = []
-        for i, drawn in zip(
-            open_ones, sampler.sample(asked, [1] * len(asked), [0] * len(asked)), strict=True
-        ):
-            turn = test[i].play(states[i], drawn[0].text)
-            states[i] = turn.state
-            right += turn.reward == 1.0
-            if not turn.ended:
-                still.append(i)
-        open_ones = still
-    return right / len(test)
+
+    def likeliest(of: Sequence[Problem], states: Sequence[Any]) -> list[str | None]:
+        asked = [problem.prompt(state) for problem, state in zip(of, states, strict=True)]
+        return [drawn[0].text for drawn in sampler.sample(asked, [1] * len(asked), [0] * len(asked))]
+
+    return solved_greedily(test, likeliest)
 
 
 def _solutions(trees: Sequence[Tree], seed: int, each: int = 12) -> list[tuple[SolutionPath, SolutionPath]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.reasoning.greedy import solved_greedily
 from benchmarks.reasoning.timing import Clock
 from nereus.agents.reasoner.harvest import Packing, harvest
 from nereus.agents.reasoner.learning import LearningOptions, learn
@@ -46,23 +47,14 @@ GROW = SearchOptions(simulations=100, root_children=12, children=8, stop_when_so
 
 
 def greedily(problems: Sequence[Problem], policy: ScoredPolicy) -> float:
-    """Share of the problems that the likeliest plan solves, without any search; all are asked together."""
+    """Share of the problems that the likeliest plan solves, without any search."""
     still = ScoredPolicy(policy.scorer, temperature=0.0)
-    states = [problem.start() for problem in problems]
-    open_ones, right = list(range(len(problems))), 0
-    while open_ones:
-        asked = [Request(problems[i], states[i], 1, (0,)) for i in open_ones]
-        going = []
-        for i, proposed in zip(open_ones, still.propose(asked), strict=True):
-            if not proposed:
-                continue
-            turn = problems[i].play(states[i], proposed[0].step)
-            states[i] = turn.state
-            right += turn.reward == 1.0
-            if not turn.ended:
-                going.append(i)
-        open_ones = going
-    return right / len(problems)
+
+    def likeliest(of: Sequence[Problem], states: Sequence[Any]) -> list[str | None]:
+        asked = [Request(problem, state, 1, (0,)) for problem, state in zip(of, states, strict=True)]
+        return [one[0].step if one else None for one in still.propose(asked)]
+
+    return solved_greedily(problems, likeliest)
 
 
 def told(policy: ScoredPolicy, test: Sequence[Problem], seed: int) -> dict[str, float]:
