@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import copy_context
-from queue import Empty, Queue
+from queue import Empty, Full, Queue
 from threading import Event, Lock, Thread
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -54,7 +54,7 @@ def stream_within(items: Callable[[], Iterator[T]], seconds: float) -> Iterator[
         while not left.is_set():
             try:
                 pieces.put(piece, timeout=0.2)
-            except Exception:  # noqa: BLE001 - full: whoever reads may have gone
+            except Full:  # whoever reads may have gone
                 continue
             return
 

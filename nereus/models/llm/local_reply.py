@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import Empty
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -196,9 +197,7 @@ class LocalReply:
                     out, held = held[:safe], held[safe:]
                     self.text += out
                     yield out
-        except Exception as error:  # the streamer's queue is empty: no token came in time
-            if type(error).__name__ != "Empty":
-                raise
+        except Empty:  # the streamer's queue: no token came in time
             raise ReplyTimeout(f"no reply within {self._seconds:g} s", where=loaded.name) from None
         finally:
             self._left.set()
