@@ -6,8 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from rdkit import Chem
 
+from nereus.models.molecules.asgn import ASGN, ASGNConfig
+from nereus.models.molecules.asgn.rounds import Rounds
+from nereus.models.molecules.asgn.structures import read_structures
+from nereus.models.training import Session
 from tests.models.cases.case import Bad, Case
 from tests.models.cases.molecules import OTHERS, SMILES, others
 
@@ -90,3 +95,18 @@ CASE = Case(
         ),
     },
 )
+
+
+def config(**settings: Any) -> ASGNConfig:
+    """The case's settings with others."""
+    return ASGN(**{**CASE.settings, **settings}).config
+
+
+def rounds_of(labels: np.ndarray, session: Session | None = None, **settings: Any) -> Rounds:
+    """Rounds over the molecules of all cases, on the CPU."""
+    torch.manual_seed(0)
+    found = config(**settings)
+    structures = read_structures(SMILES, found)
+    return Rounds(
+        structures, labels.reshape(len(SMILES), -1), found, torch.device("cpu"), session or Session()
+    )
