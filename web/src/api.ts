@@ -24,6 +24,32 @@ export const whenUnauthorised = (call: () => void) => {
   onUnauthorised = call;
 };
 
+/** Whether the last request got an answer. */
+let reached = true;
+const listeners = new Set<() => void>();
+const LOOK_MS = 2000;
+
+function tell(now: boolean): void {
+  if (now === reached) return;
+  reached = now;
+  listeners.forEach((call) => call());
+  if (!now) window.setTimeout(look, LOOK_MS);
+}
+
+/** Until the server answers, whatever it answers. */
+function look(): void {
+  if (reached) return;
+  fetch(api("session"), { credentials: "same-origin" })
+    .then(() => tell(true))
+    .catch(() => window.setTimeout(look, LOOK_MS));
+}
+
+export const isReached = () => reached;
+export const whenReached = (call: () => void) => {
+  listeners.add(call);
+  return () => void listeners.delete(call);
+};
+
 async function problemOf(answer: Response): Promise<ServerProblem> {
   let told: Partial<Problem> = {};
   try {
@@ -46,6 +72,7 @@ async function asked(path: string, init: RequestInit = {}): Promise<Response> {
     answer = await fetch(api(path), { credentials: "same-origin", ...init });
   } catch (error) {
     if (init.signal?.aborted) throw error;
+    tell(false);
     throw new ServerProblem({
       title: "No connection",
       status: 0,
@@ -53,6 +80,7 @@ async function asked(path: string, init: RequestInit = {}): Promise<Response> {
       mend: "look whether `nereus serve` is running; the page goes on by itself",
     });
   }
+  tell(true);
   const told = Date.parse(answer.headers.get("date") ?? "");
   if (!Number.isNaN(told)) ahead_ms = Math.abs(Date.now() - told) < SAME_MS ? 0 : Date.now() - told;
   if (answer.status === 401) onUnauthorised();
@@ -63,6 +91,17 @@ async function asked(path: string, init: RequestInit = {}): Promise<Response> {
 export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   const answer = await asked(path, signal ? { signal } : {});
   return (await answer.json()) as T;
+}
+
+/** Whether there is something at a path; it is not read. */
+export async function exists(path: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await (await asked(path, { signal })).body?.cancel();
+    return true;
+  } catch (error) {
+    if (error instanceof ServerProblem && error.problem.status === 404) return false;
+    throw error;
+  }
 }
 
 export async function send<T>(path: string, body?: unknown, method = "POST"): Promise<T> {

@@ -1,5 +1,5 @@
-import { useEffect, useState } from "react";
-import { whenUnauthorised, send } from "./api";
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { isReached, whenReached, whenUnauthorised, send } from "./api";
 import { givenBy } from "./given";
 import { useLoaded } from "./hooks";
 import { Icon } from "./parts/icons";
@@ -26,6 +26,14 @@ export function App() {
   useEffect(() => {
     window.scrollTo({ top: 0 });
   }, [place]);
+  const view = path.slice(0, path[0] === "talk" || path[0] === "library" ? 1 : 2).join("/");
+  const seen = useRef(view);
+  useEffect(() => {
+    if (seen.current === view) return;
+    seen.current = view;
+    // What had the keyboard is gone with its page: it goes on at the beginning of the new one.
+    if (document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
+  }, [view]);
 
   if (refused || session.problem?.status === 401) {
     return (
@@ -92,6 +100,7 @@ const NAV: [string, string][] = [
 
 function Header({ session, here, onOut }: { session: Session | null; here: string; onOut: () => void }) {
   const dark = useDark();
+  const reached = useSyncExternalStore(whenReached, isReached);
   return (
     <header className="top">
       <a className="brand" href="#/" aria-label="Nereus, start">
@@ -109,7 +118,14 @@ function Header({ session, here, onOut }: { session: Session | null; here: strin
         })}
       </nav>
       <div className="top-end">
-        {session && (
+        <span className="unreached" role="status">
+          {!reached && (
+            <>
+              <Icon name="warning" size={15} /> server not reached
+            </>
+          )}
+        </span>
+        {session && reached && (
           <span className="privacy" title={privacy(session)}>
             <Icon name={session.asks ? "globe" : "lock"} size={15} />
             <span className="wide">{session.asks ? `decisions ask ${session.asks}` : "nothing leaves this server"}</span>

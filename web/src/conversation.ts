@@ -44,6 +44,8 @@ export interface Conversation {
   thread: string | null;
   messages: Message[];
   draft: Draft | null;
+  /** What was asked and has not arrived yet. */
+  asked: string | null;
   /** What is being done now; null where nothing is. */
   now: string | null;
   /** The run that is at work for the answer. */
@@ -59,13 +61,14 @@ export interface Conversation {
 interface State {
   messages: Message[];
   draft: Draft | null;
+  asked: string | null;
   now: string | null;
   working: string | null;
   requests: Request[];
   problem: Problem | null;
 }
 
-const EMPTY: State = { messages: [], draft: null, now: null, working: null, requests: [], problem: null };
+const EMPTY: State = { messages: [], draft: null, asked: null, now: null, working: null, requests: [], problem: null };
 const UNREACHED: Problem = {
   title: "No connection",
   status: 0,
@@ -222,7 +225,7 @@ export function useConversation(thread: string | null, run: string | null, onThr
   );
 
   const say = async (text: string, datasets: string[] = []): Promise<boolean> => {
-    setState((old) => ({ ...old, problem: null, now: "reads the question" }));
+    setState((old) => ({ ...old, asked: text, problem: null, now: "reads the question" }));
     following.current = true;
     try {
       let id = current.current;
@@ -240,6 +243,7 @@ export function useConversation(thread: string | null, run: string | null, onThr
       return false;
     } finally {
       following.current = false;
+      setState((old) => ({ ...old, asked: null }));
     }
   };
   return {
@@ -282,7 +286,8 @@ function folded(old: State, { seq, type, payload }: ThreadEvent): State {
         artifacts: (nereus.artifacts ?? []) as unknown as Message["artifacts"],
         notices: (nereus.notices ?? []) as string[],
       };
-      return { ...old, draft: message.role === "ai" ? null : old.draft, messages: [...old.messages, message] };
+      const over = message.role === "ai" ? { draft: null } : { asked: null };
+      return { ...old, ...over, messages: [...old.messages, message] };
     }
     case "approval":
       return { ...old, draft: null, requests: (payload.requests ?? []) as unknown as Request[] };

@@ -7,7 +7,9 @@ import os
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +17,42 @@ import pytest
 from tests.api.conftest import Server
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+STEP_MS = 120_000
+RUN_S = 180
+PHONE = {"width": 390, "height": 844}
+
+
+class Visit:
+    """A page in a window of its own, that notes what it asks for and what goes wrong."""
+
+    def __init__(self, browser: Any, url: str, **options: Any) -> None:
+        self.context = browser.new_context(**options)
+        self.context.set_default_timeout(STEP_MS)
+        self.page = self.context.new_page()
+        self.url = url
+        self.asked: list[str] = []
+        self.faults: list[str] = []
+        self.context.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("dialog", self._asked)
+        self.page.on("console", self._told)
+
+    def _asked(self, dialog: Any) -> None:
+        self.faults.append(dialog.message)
+        dialog.dismiss()
+
+    def _told(self, message: Any) -> None:
+        if message.type == "error" and "Content Security Policy" in message.text:
+            self.faults.append(message.text)
+
+    def open(self, place: str = "") -> Any:
+        self.page.goto(f"{self.url}/#/{place}")
+        return self.page
+
+    def left_the_origin(self) -> list[str]:
+        return [one for one in self.asked if not one.startswith((self.url, "data:", "blob:"))]
 
 
 class Line:
@@ -88,3 +126,24 @@ def line(server: Server) -> Iterator[Line]:
     drawn = Line(server.url)
     yield drawn
     drawn.close()
+
+
+@pytest.fixture
+def visit(browser: Any, server: Server) -> Iterator[Visit]:
+    opened = Visit(browser, server.url)
+    yield opened
+    opened.context.close()
+
+
+@pytest.fixture(scope="session")
+def finished(server: Server, dataset: str) -> str:
+    """A small run that has ended."""
+    with server.client() as client:
+        asked = {"data": dataset, "question": "What differs?", "budget": ["objectives=1", "steps=20"]}
+        run = str(client.post("/api/runs", json=asked).json()["id"])
+        ends = time.monotonic() + RUN_S
+        while (seen := client.get(f"/api/runs/{run}").json())["status"] in ("queued", "running"):
+            assert time.monotonic() < ends
+            time.sleep(0.3)
+        assert seen["status"] in ("finished", "stopped")
+    return run

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import Server
-from tests.api.web.conftest import Line
+from tests.api.web.conftest import PHONE, STEP_MS, Line, Visit
 
 pytestmark = pytest.mark.long
 
-STEP_MS = 120_000
-PHONE = {"width": 390, "height": 844}
 PAYLOADS = (
     "<img src=x onerror=window.hurt=1>",
     '"><script>window.hurt=1</script>',
@@ -24,44 +21,6 @@ PAYLOADS = (
     "{{constructor.constructor('window.hurt=1')()}}",
     "</title><svg onload=window.hurt=1>",
 )
-
-
-class Visit:
-    """A page in a window of its own, that notes what it asks for and what goes wrong."""
-
-    def __init__(self, browser: Any, url: str, **options: Any) -> None:
-        self.context = browser.new_context(**options)
-        self.context.set_default_timeout(STEP_MS)
-        self.page = self.context.new_page()
-        self.url = url
-        self.asked: list[str] = []
-        self.faults: list[str] = []
-        self.context.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("dialog", self._asked)
-        self.page.on("console", self._told)
-
-    def _asked(self, dialog: Any) -> None:
-        self.faults.append(dialog.message)
-        dialog.dismiss()
-
-    def _told(self, message: Any) -> None:
-        if message.type == "error" and "Content Security Policy" in message.text:
-            self.faults.append(message.text)
-
-    def open(self, place: str = "") -> Any:
-        self.page.goto(f"{self.url}/#/{place}")
-        return self.page
-
-    def left_the_origin(self) -> list[str]:
-        return [one for one in self.asked if not one.startswith((self.url, "data:", "blob:"))]
-
-
-@pytest.fixture
-def visit(browser: Any, server: Server) -> Iterator[Visit]:
-    opened = Visit(browser, server.url)
-    yield opened
-    opened.context.close()
 
 
 def progress(page: Any, name: str) -> str:

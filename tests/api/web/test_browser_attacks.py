@@ -4,40 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import Server
-from tests.api.web.conftest import Line
-from tests.api.web.test_browser import PAYLOADS, Visit, progress, wait_for_status
+from tests.api.web.conftest import Line, Visit
+from tests.api.web.test_browser import PAYLOADS, progress, wait_for_status
 
 pytestmark = pytest.mark.long
-
-RUN_S = 180
-
-
-@pytest.fixture
-def visit(browser: Any, server: Server) -> Iterator[Visit]:
-    opened = Visit(browser, server.url)
-    yield opened
-    opened.context.close()
-
-
-@pytest.fixture(scope="module")
-def finished(server: Server, dataset: str) -> str:
-    """A small run that has ended."""
-    with server.client() as client:
-        asked = {"data": dataset, "question": "What differs?", "budget": ["objectives=1", "steps=20"]}
-        run = str(client.post("/api/runs", json=asked).json()["id"])
-        ends = time.monotonic() + RUN_S
-        while (seen := client.get(f"/api/runs/{run}").json())["status"] in ("queued", "running"):
-            assert time.monotonic() < ends
-            time.sleep(0.3)
-        assert seen["status"] in ("finished", "stopped")
-    return run
 
 
 def answered(document: object, status: int = 200) -> Callable[[Any], None]:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import Server
-from tests.api.web.test_browser import Visit, wait_for_status
+from tests.api.web.conftest import Visit
+from tests.api.web.test_browser import wait_for_status
 from tests.tools.proteomics.readers.test_file_roles import OTHERS, SAMPLES, sheet, table
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def visit(browser: Any, server: Server) -> Iterator[Visit]:
-    opened = Visit(browser, server.url)
-    yield opened
-    opened.context.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import served_here
-from tests.api.web.test_browser import Visit
+from tests.api.web.conftest import Visit
 from tests.models.llm.stub import Answer, Stub, stub
 
 pytestmark = pytest.mark.long

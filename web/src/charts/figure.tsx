@@ -107,7 +107,7 @@ export function Figure({ run, step, tool, name, title, height, onPick, onStep }:
         picture={api(artifactPath(run, step, name))}
         file={`${step}-${name}.svg`}
         data={data.value}
-        failed={data.problem !== null}
+        failed={data.problem !== null && data.problem.status !== 0}
         drawn={drawn}
         onDrawn={setDrawn}
         {...(height === undefined ? {} : { height })}
@@ -174,7 +174,7 @@ export function Drawing({ run, tool, inputs, params, title, height }: DrawingPro
           picture={api(`jobs/${job.id}/outputs/${encodeURIComponent(name)}`)}
           file={`${run}-${name}.svg`}
           data={data}
-          failed={table.problem !== null}
+          failed={table.problem !== null && table.problem.status !== 0}
           drawn={drawn}
           onDrawn={setDrawn}
           {...(height === undefined ? {} : { height })}

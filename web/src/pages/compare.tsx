@@ -41,9 +41,11 @@ export function ComparePage({ first, second }: { first: string; second: string }
           <a key={place} className="versus-run" href={to("runs", place ? second : first)}>
             <span className="overline">{place ? "Second" : "First"}</span>
             <strong>{run.value?.question ?? (place ? second : first)}</strong>
-            <span className="muted">
-              {run.value?.inputs.data} · seed {run.value?.seed} · {run.value?.status}
-            </span>
+            {run.value && (
+              <span className="muted">
+                {run.value.inputs.data} · seed {run.value.seed} · {run.value.status}
+              </span>
+            )}
           </a>
         ))}
       </div>

@@ -30,6 +30,7 @@ export function DataPage({ id, given, question, session }: Props) {
   const [job, setJob] = useState<Job | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [tries, setTries] = useState(0);
+  const gone = dataset.problem !== null && !dataset.value;
   useTitle(dataset.value?.name ?? "Data");
 
   const asked = JSON.stringify({ samples, load });
@@ -53,9 +54,16 @@ export function DataPage({ id, given, question, session }: Props) {
           {sheet.value && <p className="muted">with the sample sheet {sheet.value.name}</p>}
         </div>
       </div>
-      {dataset.problem && <Failure problem={dataset.problem} />}
-      <GivenFiles given={given} question={question} most={session.upload_bytes} />
-      {problem && (
+      {dataset.problem && (
+        <>
+          <Failure problem={dataset.problem} again={dataset.again} />
+          <p>
+            <a href="#/">Give a file</a>
+          </p>
+        </>
+      )}
+      {!gone && <GivenFiles given={given} question={question} most={session.upload_bytes} />}
+      {problem && !gone && (
         <>
           <Failure problem={problem} again={() => setTries(tries + 1)} />
           <Reading load={load} onLoad={setLoad} columns={[]} open />

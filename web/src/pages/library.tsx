@@ -10,8 +10,9 @@ import { to } from "../route";
 import type { Job, Json, Tool, ToolDetails } from "../types";
 
 /** What there is to work with: tools, methods, trained models, and actions that were learned. */
-export function LibraryPage({ tab, name }: { tab: string; name: string }) {
+export function LibraryPage({ tab: asked, name }: { tab: string; name: string }) {
   useTitle("Library");
+  const tab = ["tools", "methods", "trained", "actions"].includes(asked) ? asked : "tools";
   const actions = useLoaded<Record<string, Json>[]>("actions");
   const has = actions.value !== null;
   return (
@@ -33,6 +34,7 @@ export function LibraryPage({ tab, name }: { tab: string; name: string }) {
       {tab === "methods" && <Methods name={name} />}
       {tab === "trained" && <Trained />}
       {tab === "actions" && has && <Actions actions={actions.value ?? []} />}
+      {tab === "actions" && !has && (actions.problem ? <Failure problem={actions.problem} again={actions.again} /> : <Loading what="Actions" />)}
     </>
   );
 }
@@ -89,7 +91,14 @@ function Tools({ name }: { name: string }) {
 
 function ToolCard({ name }: { name: string }) {
   const tool = useLoaded<ToolDetails>(`tools/${encodeURIComponent(name)}`);
-  if (tool.problem) return <Failure problem={tool.problem} />;
+  if (tool.problem) {
+    const gone = tool.problem.status === 404;
+    return (
+      <div className="details-card">
+        <Failure problem={gone ? { ...tool.problem, mend: "look for it in the list" } : tool.problem} again={tool.again} />
+      </div>
+    );
+  }
   if (!tool.value) return <Loading what="Tool" />;
   const parameters = Object.entries(tool.value.parameters.properties ?? {});
   return (

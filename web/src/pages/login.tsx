@@ -5,6 +5,12 @@ import { Icon } from "../parts/icons";
 import { Failure } from "../parts/states";
 import type { Problem } from "../types";
 
+/** What the server says to scripts, said to somebody who sees a field. */
+const told = (problem: Problem): Problem =>
+  problem.status === 401
+    ? { title: problem.title, status: 401, detail: problem.detail, mend: "paste the whole token, or ask whoever runs this server for a new one" }
+    : problem;
+
 /** Asks for an access token, where the server does. */
 export function LoginPage({ onDone }: { onDone: () => void }) {
   const [token, setToken] = useState("");
@@ -16,7 +22,7 @@ export function LoginPage({ onDone }: { onDone: () => void }) {
     setBusy(true);
     signIn(token.trim())
       .then(onDone)
-      .catch((error: unknown) => setProblem(problemFrom(error)))
+      .catch((error: unknown) => setProblem(told(problemFrom(error))))
       .finally(() => setBusy(false));
   };
   return (

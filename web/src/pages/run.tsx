@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "react";
-import { api, send, serverNow } from "../api";
+import { flushSync } from "react-dom";
+import { api, exists, send, serverNow } from "../api";
 import { Chart } from "../charts/chart";
 import { Figure } from "../charts/figure";
 import { MoreFigures } from "../parts/more_figures";
@@ -62,6 +63,11 @@ export function RunPage({ id, tab: asked, values }: { id: string; tab: string; v
   const setLook = (next: Look) => go(`${to("runs", id, tab)}?${lookQuery(next)}`);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [talk, setTalk] = useState(false);
+  const asks = useRef<HTMLButtonElement>(null);
+  const closeTalk = () => {
+    flushSync(() => setTalk(false)); // what lay below can be reached again
+    asks.current?.focus();
+  };
   const chat = useChat();
   const roomy = useMedia("(min-width: 1280px)");
   useTitle(run.value?.question ?? "Run");
@@ -78,6 +84,9 @@ export function RunPage({ id, tab: asked, values }: { id: string; tab: string; v
   if (run.problem && !run.value) {
     return (
       <>
+        <div className="page-head">
+          <h1>Run</h1>
+        </div>
         <Failure problem={run.problem} again={run.again} />
         <p>
           <a href={to("runs")}>All runs</a>
@@ -94,7 +103,7 @@ export function RunPage({ id, tab: asked, values }: { id: string; tab: string; v
   const chatting = talk && chat.available;
   return (
     <div className={chatting && roomy ? "with-chat" : undefined}>
-      <div className="run-main">
+      <div className="run-main" inert={chatting && !roomy}>
         <div className="page-head">
           <div>
             <p className="overline">
@@ -104,7 +113,7 @@ export function RunPage({ id, tab: asked, values }: { id: string; tab: string; v
           </div>
           <div className="actions">
             {chat.available && status !== "refused" && (
-              <button type="button" aria-pressed={chatting} onClick={() => setTalk(!talk)}>
+              <button ref={asks} type="button" aria-pressed={chatting} onClick={() => setTalk(!talk)}>
                 <Icon name="chat" size={16} /> Ask about it
               </button>
             )}
@@ -118,7 +127,7 @@ export function RunPage({ id, tab: asked, values }: { id: string; tab: string; v
                 <Icon name="play" size={16} /> Go on
               </button>
             )}
-            {status === "finished" && <Downloads id={id} />}
+            {ENDED.includes(status) && <Downloads id={id} />}
             {!open && (
               <a className="button" href={`${to("runs")}?first=${encodeURIComponent(id)}`}>
                 <Icon name="compare" size={16} /> Compare
@@ -189,7 +198,7 @@ export function RunPage({ id, tab: asked, values }: { id: string; tab: string; v
         {here === "network" && <Network id={id} onLook={setLook} version={`${calm}`} />}
         {here === "report" && <Report id={id} status={status} />}
       </div>
-      {chatting && <ChatPanel run={id} onLook={setLook} onClose={() => setTalk(false)} over={!roomy} />}
+      {chatting && <ChatPanel run={id} onLook={setLook} onClose={closeTalk} over={!roomy} />}
       {look && <SourceSheet key={JSON.stringify(look)} run={id} plan={plan.value} look={look} onClose={() => back(to("runs", id, tab))} />}
     </div>
   );
@@ -452,15 +461,26 @@ function Downloads({ id }: { id: string }) {
     ["hypotheses.json", "Hypotheses (JSON)"],
     ["ro-crate-metadata.json", "Manifest (RO-Crate)"],
   ];
+  const menu = useRef<HTMLDetailsElement>(null);
+  const close = () => menu.current?.removeAttribute("open");
   return (
-    <details className="menu">
+    <details
+      ref={menu}
+      className="menu"
+      onBlur={(event) => !event.currentTarget.contains(event.relatedTarget) && event.relatedTarget !== null && close()}
+      onKeyDown={(event) => {
+        if (event.key !== "Escape") return;
+        close();
+        menu.current?.querySelector("summary")?.focus();
+      }}
+    >
       <summary className="button">
         <Icon name="download" size={16} /> Download
       </summary>
       <ul>
         {files.map(([file, label]) => (
           <li key={file}>
-            <a href={api(`runs/${id}/report/${file}`)} download={`${id}-${file}`}>
+            <a href={api(`runs/${id}/report/${file}`)} download={`${id}-${file}`} onClick={close}>
               {label}
             </a>
           </li>
@@ -472,10 +492,33 @@ function Downloads({ id }: { id: string }) {
 
 function Report({ id, status }: { id: string; status: string }) {
   const address = api(`runs/${id}/report`);
+  const [written, setWritten] = useState<boolean | null>(ENDED.includes(status) ? true : null);
+  useEffect(() => {
+    if (ENDED.includes(status)) {
+      setWritten(true);
+      return;
+    }
+    const control = new AbortController();
+    exists(`runs/${id}/report`, control.signal)
+      .then(setWritten)
+      .catch(() => undefined); // the server is not reached, which is said elsewhere
+    return () => control.abort();
+  }, [id, status]);
   if (AT_WORK.includes(status) || status === "waiting") {
     return (
       <Empty title="The report is written when the run ends">
         <p className="muted">Until then, the plan and the figures show how far it is.</p>
+      </Empty>
+    );
+  }
+  if (written === null) return <Loading what="Report" />;
+  if (!written) {
+    return (
+      <Empty title="There is no report of this run">
+        <p className="muted">
+          It was {status} before one was written.
+          {RESUMABLE.includes(status) ? " “Go on” continues after the last step that was made." : " What was done stands in the plan."}
+        </p>
       </Empty>
     );
   }

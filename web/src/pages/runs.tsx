@@ -1,4 +1,5 @@
 import { useEffect, useMemo, useState } from "react";
+import { flushSync } from "react-dom";
 import { get, query, send } from "../api";
 import { duration, when } from "../format";
 import { problemFrom, useLoaded, useTitle } from "../hooks";
@@ -44,11 +45,16 @@ export function RunsPage({ first }: { first: string | null }) {
     setProblem(null);
     send(`runs/${id}`, undefined, "DELETE")
       .then(() => {
+        document.getElementById("main")?.focus(); // its row goes
         setOlder((old) => old.filter((one) => one.id !== id));
         setChosen((old) => old.filter((one) => one !== id));
         setCount((old) => old + 1);
       })
       .catch(fail);
+  };
+  const keepIt = (id: string) => {
+    flushSync(() => setForgetting(null));
+    document.getElementById(`forget-${id}`)?.focus();
   };
   const more = () => {
     const last = runs[runs.length - 1];
@@ -136,13 +142,13 @@ export function RunsPage({ first }: { first: string | null }) {
                   <td className="run-data">{one.inputs.data}</td>
                   <td className="nowrap">{when(one.started)}</td>
                   <td className="right nowrap">{one.wall_s ? duration(one.wall_s) : "–"}</td>
-                  <td className="nowrap">
+                  <td className="nowrap" onKeyDown={(event) => event.key === "Escape" && forgetting === one.id && keepIt(one.id)}>
                     {forgetting === one.id ? (
                       <>
                         <button type="button" className="small danger" autoFocus onClick={() => remove(one.id)}>
                           Forget it
                         </button>{" "}
-                        <button type="button" className="small" onClick={() => setForgetting(null)}>
+                        <button type="button" className="small" onClick={() => keepIt(one.id)}>
                           Keep
                         </button>
                       </>
@@ -150,6 +156,7 @@ export function RunsPage({ first }: { first: string | null }) {
                       <button
                         type="button"
                         className="quiet icon"
+                        id={`forget-${one.id}`}
                         aria-label={`Forget ${one.id}`}
                         disabled={["queued", "running"].includes(one.status)}
                         title={["queued", "running"].includes(one.status) ? "Cancel it first" : "Forget this run and its report"}

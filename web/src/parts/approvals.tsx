@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { send } from "../api";
 import { problemFrom, useLoaded } from "../hooks";
 import type { Approval, Json, Problem } from "../types";
@@ -14,6 +14,9 @@ export function Approvals({ run, version, onAnswered }: { run: string; version: 
   if (open.problem) return <Failure problem={open.problem} again={open.again} />;
   return (
     <>
+      <p className="sr" role="status">
+        {open.value?.length ? "The run asks, and waits for your answer." : ""}
+      </p>
       {(open.value ?? []).map((one) => (
         <Question
           key={one.id}
@@ -68,6 +71,11 @@ function Question({ run, approval, all, onAll, onAnswered }: QuestionProps) {
   const gate = String(request.gate ?? approval.kind);
   const edited = Object.keys(answer).length > 0;
   const goesOn = all && gate === "tool";
+  const box = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // Who has just answered the question before goes on with this one; nobody is taken away from elsewhere.
+    if (document.activeElement === document.body) box.current?.focus({ preventScroll: true });
+  }, []);
   useEffect(() => {
     if (goesOn) give(true);
     // Once for each question: it is mounted anew for the next.
@@ -80,7 +88,7 @@ function Question({ run, approval, all, onAll, onAnswered }: QuestionProps) {
     );
   }
   return (
-    <section className="approval" aria-label="A question of the run">
+    <section ref={box} className="approval" aria-label="A question of the run" tabIndex={-1}>
       <h2>{TITLES[gate] ?? "The run asks before it goes on."}</h2>
       {gate === "objectives" && <Objectives request={request} answer={answer} onChange={setAnswer} />}
       {gate === "workflow" && <WorkflowGate request={request} answer={answer} onChange={setAnswer} />}

@@ -28,6 +28,7 @@ export function Cards({ run, cards, plan, onLook }: { run: string; cards: Card[]
   const reaches = useMemo(() => reachOf(cards), [cards]);
   return (
     <div className="findings">
+      <h2 className="sr">Findings</h2>
       <div className="filters" role="group" aria-label="Which findings">
         <div className="segments">
           {(

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState, type FormEvent, type KeyboardEvent } from "react";
+import { useEffect, useRef, useState, type FormEvent, type KeyboardEvent, type RefObject } from "react";
 import { api, upload } from "../api";
 import { keep, kept, keyOf, useConversation, type Conversation, type Message, type Request } from "../conversation";
 import { problemFrom, useLoaded } from "../hooks";
@@ -91,6 +91,8 @@ export function Talk({ talk, run, onLook, suggestions, welcome, placeholder, fil
   const end = useRef<HTMLDivElement>(null);
   /** Where the log was scrolled to by itself: who scrolled elsewhere reads there, and is left there. */
   const left = useRef(0);
+  const field = useRef<HTMLTextAreaElement>(null);
+  const began = useRef(false);
   const count = talk.messages.length;
   const shown = talk.draft?.text.length ?? 0;
   useEffect(() => {
@@ -104,10 +106,15 @@ export function Talk({ talk, run, onLook, suggestions, welcome, placeholder, fil
     log.scrollTo({ top });
     left.current = log.scrollTop;
   }, [count, shown, talk.now === null, talk.requests.length]);
+  useEffect(() => {
+    // A suggestion, a button to stop or an approval is gone with what it began: the next question is written.
+    if (began.current && talk.now === null && document.activeElement === document.body) field.current?.focus({ preventScroll: true });
+    began.current ||= talk.now !== null;
+  }, [count, talk.now === null, talk.requests.length]);
   return (
     <>
       <div className="messages" role="log" aria-live="polite" aria-label="Messages" tabIndex={0}>
-        {count === 0 && !talk.now && (
+        {count === 0 && !talk.now && !talk.problem && (
           <div className="suggestions">
             <p className="muted">{welcome}</p>
             {suggestions.map((one) => (
@@ -120,6 +127,11 @@ export function Talk({ talk, run, onLook, suggestions, welcome, placeholder, fil
         {talk.messages.map((one) => (
           <Said key={one.seq} message={one} run={run} thread={talk.thread ?? ""} onLook={onLook} />
         ))}
+        {talk.asked && (
+          <div className="message human asked">
+            <p>{talk.asked}</p>
+          </div>
+        )}
         {talk.draft && (
           // Read out when it is whole, as the message that takes its place.
           <div className="message ai draft" aria-live="off" aria-busy="true">
@@ -143,12 +155,12 @@ export function Talk({ talk, run, onLook, suggestions, welcome, placeholder, fil
         )}
         <div ref={end} />
       </div>
-      <Write talk={talk} placeholder={placeholder} files={files} />
+      <Write field={field} talk={talk} placeholder={placeholder} files={files} />
     </>
   );
 }
 
-function Write({ talk, placeholder, files }: { talk: Conversation; placeholder: string; files: boolean }) {
+function Write({ field, talk, placeholder, files }: { field: RefObject<HTMLTextAreaElement | null>; talk: Conversation; placeholder: string; files: boolean }) {
   const [text, setText] = useState("");
   const [given, setGiven] = useState<Dataset[]>([]);
   const [problem, setProblem] = useState<Problem | null>(null);
@@ -206,6 +218,7 @@ function Write({ talk, placeholder, files }: { talk: Conversation; placeholder: 
           </label>
         )}
         <textarea
+          ref={field}
           rows={1}
           value={text}
           aria-label="Your question"

@@ -109,6 +109,24 @@ const cells = (row: string) =>
     .split("|")
     .map((one) => one.trim());
 
+/** Numbers as 8.4e-17 stay on one line. */
+const unbroken = (text: string): ReactNode =>
+  text.includes("e-") ? (
+    <>
+      {text.split(/(\d[\d.]*e-\d+)/).map((one, place) =>
+        place % 2 ? (
+          <span key={place} className="nowrap">
+            {one}
+          </span>
+        ) : (
+          one
+        ),
+      )}
+    </>
+  ) : (
+    text
+  );
+
 export function inline(text: string): ReactNode[] {
   return text.split(/(\*\*[^*]+\*\*|``[^`]+``|`[^`]+`)/).map((part, place) =>
     part.startsWith("**") && part.endsWith("**") && part.length > 4 ? (
@@ -116,7 +134,7 @@ export function inline(text: string): ReactNode[] {
     ) : part.startsWith("`") && part.endsWith("`") && part.length > 2 ? (
       <code key={place}>{part.replace(/^`+|`+$/g, "")}</code>
     ) : (
-      part
+      unbroken(part)
     ),
   );
 }
