@@ -315,6 +315,14 @@ def test_proteins_without_structure_are_told_apart() -> None:
     a, b, c, none = named.predict([Complex(smiles="CCO", protein=one) for one in ("a", "b", "c", None)])
     assert len({a, b, c}) == 3
     assert c == none
+    names = named.network_.target.names.weight
+    torch.testing.assert_close(names[0], names[1:].mean(0))
+
+
+def test_what_was_learned_of_any_other_protein_stays() -> None:
+    some = [Complex(smiles=one, protein="a" if i % 2 else None) for i, one in enumerate(SMILES)]
+    names = MBP(**TINY).fit(some, VALUES).network_.target.names.weight
+    assert not torch.allclose(names[0], names[1:].mean(0))
 
 
 # ------------------------------------------------------------------ tables and files

@@ -190,6 +190,9 @@ class MBP(RegressorMixin, Method[MBPConfig]):  # type: ignore[misc]
             session=session,
             identity=identity.hexdigest(),
         )
+        if given is None and all(one is not None for one in written):
+            # No row taught what any other protein is: that vector is still as random as it began.
+            network.let_stand_for_others([number_of[one] for one in proteins if one[0] == "name"])
         settle_batch_norm(network, objective, seed=self.config.random_state)
         self.history_.notes += [*notes, *known.notes]
         self.network_, self.variant_, self.proteins_, self.centres_ = network, variant, proteins, centres

@@ -6,6 +6,7 @@ differences of positions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -255,6 +256,19 @@ class MBPNetwork(nn.Module):
     def hot(self) -> list[nn.Module]:
         """What `torch.compile` is worth for: the networks within ligand and protein, and that of contacts."""
         return [self.ligand, *([self.protein] if self.variant == "structure" else []), self.contact]
+
+    @torch.no_grad()
+    def let_stand_for_others(self, named: Sequence[int]) -> None:
+        """Set the vector of any other protein to the mean of those that were learned.
+
+        Parameters
+        ----------
+        named
+            Numbers of the proteins that are known by name, from one. Without any, or with poses, nothing changes.
+        """
+        if self.variant == "pose-free" and len(named):
+            table = self.target.names.weight
+            table[0] = table[torch.as_tensor(list(named), device=table.device)].mean(0)
 
     def contacts(self, batch: ComplexBatch, extra: Tensor | None = None) -> Tensor:
         """Vectors of all contacts, (contacts, width).

@@ -14,7 +14,7 @@ from nereus.models.molecules.mbp.proteins import letters_of
 
 
 def grown(given: MBPNetwork, config: MBPConfig, proteins: Sequence[Protein]) -> MBPNetwork:
-    """The given network with room for more proteins; a new name starts as any other's."""
+    """The given network with room for more proteins; a new name starts as any other's, the mean of those that were learned."""
     network = MBPNetwork(config, given.variant, letters_of(proteins))
     state = given.state_dict()
     if given.variant == "pose-free":
