@@ -199,6 +199,14 @@ def one_seed(seed: int, whole: bool = True) -> dict[str, Any]:
         "greedy": greedily(test, learned),
         "greedy_step_apo": greedily(test, ScoredPolicy(after)),
     }
+    made["one_by_one"] = {
+        "solved_uniform_prior": solved(test, uniform, HEADLINE, seed, steps="one"),
+        "solved_learned_prior": solved(test, learned, HEADLINE, seed, steps="one"),
+        "solved_shuffled_prior": solved(
+            test, ScoredPolicy(linear, shuffled=True), HEADLINE, seed, steps="one"
+        ),
+        "solved_with_value": solved(test, learned, HEADLINE, seed, value, steps="one"),
+    }
     clock("linear")
     made["drawn_plans"] = {
         "uniform": made["baselines"]["random_plans"],
@@ -216,7 +224,13 @@ def one_seed(seed: int, whole: bool = True) -> dict[str, Any]:
             "uniform_prior": solved(test, uniform, calls, seed),
             "linear_prior": solved(test, learned, calls, seed),
             "prior": solved(test, prior, calls, seed),
+            "one_by_one_uniform_prior": solved(test, uniform, calls, seed, steps="one"),
+            "one_by_one_prior": solved(test, prior, calls, seed, steps="one"),
+            "one_by_one_linear_prior": solved(test, learned, calls, seed, steps="one"),
+            "one_by_one_prior_and_value": solved(test, prior, calls, seed, network.value, steps="one"),
             "shuffled_prior": solved(test, ScoredPolicy(prior.scorer, shuffled=True), calls, seed),
+            "drawn_plans_of_uniform": drawn_plans(test, uniform, calls, seed),
+            "drawn_plans_of_linear": drawn_plans(test, learned, calls, seed),
             "drawn_plans_of_prior": drawn_plans(test, prior, calls, seed),
             "prior_and_value": solved(test, prior, calls, seed, network.value, unvisited="value"),
             "prior_and_remembered_value": solved(test, prior, calls, seed, remembered, unvisited="value"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nereus.tools.figures.style import DOWN, GRID, INK, MUTED, UP, drawing, to_svg
+from nereus.tools.figures.style import DOWN, FAINT, GRID, INK, MUTED, UP, drawing, to_svg
 
 _NAME = "reasoner"
 
@@ -21,6 +21,7 @@ def _against_calls(figures: dict[str, Any], folder: Path) -> Path:
         ("linear_prior", "learned prior, linear", DOWN, "s"),
         ("prior", "learned prior, network", UP, "^"),
         ("prior_and_value", "the same with a learned value", INK, "D"),
+        ("one_by_one_prior", "network, steps taken one by one", FAINT, "v"),
     )
     calls = sorted(int(name.removeprefix("calls_")) for name in figures["network"])
     with drawing(460, 330, _NAME) as figure:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -79,7 +79,8 @@ def orders(problem: ToolPlan, known: Mapping[Plan, tuple[float, float]]) -> dict
     made: dict[str, Any] = {}
     for budget in BUDGETS:
         answers: dict[str, list[Plan | None]] = {
-            "tree": [_by_tree(tabled, budget, draw) for draw in range(DRAWS)],
+            "tree": [_by_tree(tabled, budget, draw, "all") for draw in range(DRAWS)],
+            "tree_one_by_one": [_by_tree(tabled, budget, draw, "one") for draw in range(DRAWS)],
             "random": [_by_chance(tabled, budget, draw) for draw in range(DRAWS)],
             "stage_by_stage": [_by_stages(tabled, problem.template, budget)],
         }
@@ -92,8 +93,8 @@ def orders(problem: ToolPlan, known: Mapping[Plan, tuple[float, float]]) -> dict
     return made
 
 
-def _by_tree(tabled: Tabled, budget: int, draw: int) -> Plan | None:
-    options = SearchOptions(simulations=1000, root_children=4, children=4, max_calls=budget)
+def _by_tree(tabled: Tabled, budget: int, draw: int, steps: Literal["all", "one"]) -> Plan | None:
+    options = SearchOptions(simulations=1000, root_children=4, children=4, max_calls=budget, steps=steps)
     found = mcts(tabled, UniformPolicy(), options, seed=draw)
     return found.steps if found.reward is not None else None
 

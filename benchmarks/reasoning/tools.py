@@ -38,7 +38,7 @@ FIRST = 2010
 SIMULATIONS = 40
 TRAPPED = {"batch": 1, "batch and group": 1, "repeated": 1}
 PLAIN = {"plain": 1}
-SEARCH = SearchOptions(simulations=SIMULATIONS, root_children=4, children=4)
+SEARCH = SearchOptions(simulations=SIMULATIONS, root_children=8, children=8, steps="one")
 
 
 @dataclass

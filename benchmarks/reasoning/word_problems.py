@@ -39,18 +39,23 @@ class Unchecked(WordProblem):
 
 
 def solved(
-    problems: Sequence[WordProblem], policy: StepPolicy, seed: int, value: PrefixValue | None = None
+    problems: Sequence[WordProblem],
+    policy: StepPolicy,
+    seed: int,
+    value: PrefixValue | None = None,
+    **options: Any,
 ) -> float:
     """Share of the problems of which a right answer is found within `CALLS` steps, by the checker."""
     trees = [Tree.rooted(str(i), problem, seed) for i, problem in enumerate(problems)]
-    options = SearchOptions(
+    growing = SearchOptions(
         simulations=10_000,
         root_children=12,
         children=8,
         max_calls=CALLS,
         unvisited="value" if value else "zero",
+        **options,
     )
-    search(trees, policy, options, value=value)
+    search(trees, policy, growing, value=value)
     return float(np.mean([tree.solved is not None for tree in trees]))
 
 
@@ -104,6 +109,11 @@ def one_seed(seed: int, data: Path) -> dict[str, Any]:
         "solved_shuffled_prior": solved(test, ScoredPolicy(prior.scorer, shuffled=True), seed),
         "solved_step_apo_prior": solved(test, learned.policy, seed),
         "solved_learned_prior_and_value": solved(test, prior, seed, learned.value),
+        "one_by_one": {
+            "solved_uniform_prior": solved(test, uniform, seed, steps="one"),
+            "solved_learned_prior": solved(test, prior, seed, steps="one"),
+            "solved_learned_prior_and_value": solved(test, prior, seed, learned.value, steps="one"),
+        },
         "baselines": {
             "random_plans": random_plans(test, CALLS, seed),
             "depth_first": depth_first(test, CALLS, seed),

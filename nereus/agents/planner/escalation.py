@@ -128,7 +128,7 @@ def reasoned(
             problem,
             UniformPolicy(),
             TreeKeeper(Trees(services.repository.database), services.run_id),
-            SearchOptions(simulations=SIMULATIONS, root_children=4, children=8),
+            SearchOptions(simulations=SIMULATIONS, root_children=8, children=8, steps="one"),
             seed=services.seed,
             block=1,
         )

@@ -2,25 +2,24 @@
 
 One simulation of a tree: select a prefix, ask the value what it is worth, ask the policy what may follow, take each of
 these steps (which executes tools where steps are tool calls), and tell upwards. Ends are told when they are found; a prefix that
-does not end is told with its value at the moment when it is expanded.
+does not end is told with its value at the moment when it is expanded. Where steps are dear they are better taken one by one,
+when they are selected: see `nereus.agents.reasoner.single_steps`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 from zlib import crc32
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from nereus.agents.reasoner import single_steps
 from nereus.agents.reasoner.policy import PrefixValue, Proposal, Request, StepPolicy
-from nereus.agents.reasoner.problem import Turn
+from nereus.agents.reasoner.taking import WHERE, distinct, require_form, take
 from nereus.agents.reasoner.tree import EXPLORATION, Node, Tree, Unvisited, close, select, tell
 from nereus.errors import InputError
-
-WHERE = "reasoner"
-SHOWN = 200
-"""Characters of a step that are shown in an error."""
 
 
 class SearchOptions(BaseModel):
@@ -41,6 +40,8 @@ class SearchOptions(BaseModel):
     unvisited: Unvisited = "zero"
     """What a prefix counts as before it is visited: 0 as in the paper, its parent's mean, or what the value says of it (which
     asks the value more often, but takes no step more)."""
+    steps: Literal["all", "one"] = "all"
+    """Whether all proposed steps of a prefix are taken when it is expanded, as in the paper, or each when it is selected."""
     stop_when_solved: bool = True
     """Whether a tree that has an end with the full reward is left."""
 
@@ -73,40 +74,48 @@ def search(
     InputError
         There is neither a checker nor a value, the budget does not cover the first expansion, or no reply has the right form.
     """
-    if options.max_calls is not None and options.max_calls < options.root_children:
+    if options.steps == "all" and options.max_calls is not None and options.max_calls < options.root_children:
         raise InputError(
             f"{options.max_calls} steps do not cover the {options.root_children} that follow the question",
             where=WHERE,
             mend="raise the budget or lower root_children",
         )
+    simulate = _expanding if options.steps == "all" else single_steps.simulate
     for _ in range(options.simulations if simulations is None else simulations):
         active = [tree for tree in trees if not finished(tree, options)]
         if not active:
             return
-        nodes = [select(tree, options.exploration, options.unvisited) for tree in active]
-        estimates = _estimates(active, nodes, value)
-        requests = [
-            Request(
-                tree.problem,
-                node.state,
-                _count(tree, node, options),
-                (tree.seed, crc32(tree.id.encode()), node.id),
-            )
-            for tree, node in zip(active, nodes, strict=True)
+        simulate(active, policy, options, value)
+
+
+def _expanding(
+    trees: Sequence[Tree], policy: StepPolicy, options: SearchOptions, value: PrefixValue | None
+) -> None:
+    """One simulation of each tree that expands a prefix: all steps that are proposed are taken."""
+    nodes = [select(tree, options.exploration, options.unvisited) for tree in trees]
+    estimates = _estimates(trees, nodes, value)
+    requests = [
+        Request(
+            tree.problem,
+            node.state,
+            _count(tree, node, options),
+            (tree.seed, crc32(tree.id.encode()), node.id),
+        )
+        for tree, node in zip(trees, nodes, strict=True)
+    ]
+    proposals = policy.propose(requests)
+    for tree, node, estimate, proposed in zip(trees, nodes, estimates, proposals, strict=True):
+        expand(tree, node, proposed, estimate, value)
+    if value is not None and options.unvisited == "value":
+        fresh = [
+            (t, child)
+            for t, node in zip(trees, nodes, strict=True)
+            for child in node.children
+            if not child.ended
         ]
-        proposals = policy.propose(requests)
-        for tree, node, estimate, proposed in zip(active, nodes, estimates, proposals, strict=True):
-            expand(tree, node, proposed, estimate, value)
-        if value is not None and options.unvisited == "value":
-            fresh = [
-                (t, child)
-                for t, node in zip(active, nodes, strict=True)
-                for child in node.children
-                if not child.ended
-            ]
-            told = value.values([(t.problem, child.state) for t, child in fresh])
-            for (_, child), v in zip(fresh, told, strict=True):
-                child.value = float(v)
+        told = value.values([(t.problem, child.state) for t, child in fresh])
+        for (_, child), v in zip(fresh, told, strict=True):
+            child.value = float(v)
 
 
 def expand(
@@ -122,38 +131,15 @@ def expand(
     node.expanded, node.value = True, estimate
     tree.simulations += 1
     ties = np.random.default_rng((tree.seed, crc32(tree.id.encode()), node.id, 1)).random(len(proposals))
-    for proposal, tie in zip(_distinct(proposals), ties, strict=False):
-        turn = tree.problem.play(node.state, proposal.step)
-        tree.calls += 1
-        depth = node.depth + 1
-        child = Node(
-            len(tree.nodes),
-            node,
-            proposal.step,
-            proposal.prior,
-            float(tie),
-            depth,
-            turn.state,
-            solution=turn.solution,
-        )
-        if not turn.ended and depth >= tree.problem.max_depth:
-            turn = Turn(turn.state, True, -1.0, f"no end after {depth} steps")
-        if turn.ended:
-            child.reward = _told(turn)
-            if child.reward is None:
-                child.reward = child.value = _judged(tree, child, value)
-            child.closed, child.violation = True, turn.violation
-            if turn.violation:
-                tree.sample = tree.sample or proposal.step
-        node.children.append(child)
-        tree.nodes.append(child)
+    for proposal, tie in zip(distinct(proposals), ties, strict=False):
+        take(tree, node, proposal, float(tie), value)
     tell(node, 0.0 if estimate is None else estimate)
     for child in node.children:
         if child.reward is not None:
             tell(child, child.reward)
     close(node)
     if node is tree.root:
-        _require_form(tree)
+        require_form(tree)
 
 
 def finished(tree: Tree, options: SearchOptions) -> bool:
@@ -178,39 +164,3 @@ def _estimates(trees: Sequence[Tree], nodes: Sequence[Node], value: PrefixValue 
     for i, v in zip(fresh, told, strict=True):
         nodes[i].value = float(v)
     return [node.value for node in nodes]
-
-
-def _told(turn: Turn) -> float | None:
-    """The reward that an end has by its form or by its checker; None where there is no checker."""
-    if turn.violation:
-        return -1.0
-    return None if turn.reward is None else float(min(max(turn.reward, -1.0), 1.0))
-
-
-def _judged(tree: Tree, child: Node, value: PrefixValue | None) -> float:
-    if value is None:
-        raise InputError(
-            "nothing to back up: the problem has no checker and no value was fitted",
-            where=f"{WHERE}, question {tree.problem.question[:SHOWN]!r}",
-            mend="give `checker` or a fitted value",
-        )
-    return float(value.values([(tree.problem, child.state)])[0])
-
-
-def _distinct(proposals: Sequence[Proposal]) -> list[Proposal]:
-    """Proposals with different texts; of equal ones the first."""
-    found: dict[str, Proposal] = {}
-    for one in proposals:
-        found.setdefault(one.step, one)
-    return list(found.values())
-
-
-def _require_form(tree: Tree) -> None:
-    if tree.root.children and all(child.violation and child.ended for child in tree.root.children):
-        first = tree.root.children[0]
-        if tree.problem.max_depth > 1:
-            raise InputError(
-                f"all {len(tree.root.children)} steps have a wrong form ({first.violation}), for example {first.step[:SHOWN]!r}",
-                where=f"{WHERE}, question {tree.problem.question[:SHOWN]!r}",
-                mend="show the policy worked examples, or train it on solved paths first",
-            )

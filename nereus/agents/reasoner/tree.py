@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nereus.agents.reasoner.problem import Problem, State
+
+if TYPE_CHECKING:
+    from nereus.agents.reasoner.policy import Proposal
 
 EXPLORATION = 1.5
 """The constant c of PUCT, as in the paper."""
@@ -51,6 +54,9 @@ class Node:
         Whether steps that may follow were asked for; whether nothing below can be selected any more.
     children
         Prefixes that are one step longer.
+    untaken
+        Steps that were proposed and not taken yet, most promising first, where steps are taken one by one; None where
+        nothing was asked for, or where all are taken at once.
     """
 
     id: int
@@ -69,6 +75,7 @@ class Node:
     expanded: bool = False
     closed: bool = False
     children: list[Node] = field(default_factory=list)
+    untaken: list[Proposal] | None = None
 
     @property
     def mean(self) -> float:
@@ -196,8 +203,8 @@ def tell(node: Node, reward: float) -> None:
 
 
 def close(node: Node) -> None:
-    """Close a node, and those above it of which every child is closed."""
+    """Close a node, and those above it of which every step was taken and every child is closed."""
     at: Node | None = node
-    while at is not None and all(child.closed for child in at.children):
+    while at is not None and not at.untaken and all(child.closed for child in at.children):
         at.closed = True
         at = at.parent
