@@ -1,12 +1,13 @@
 """MBP: order within held-out assays without poses, order within held-out targets with poses.
 
-    python -m benchmarks.methods.mbp --assays FOLDER [--data FOLDER] [--device auto] [--scale cpu|gpu] [--part NAME ...]
-        [--seeds N ...] [--arms NAME ...]
+    python -m benchmarks.methods.mbp --assays FOLDER [--pretrained FOLDER] [--data FOLDER] [--device auto]
+        [--scale cpu|gpu] [--part NAME ...] [--seeds N ...] [--arms NAME ...]
 
 `--assays` is the folder of ChEMBL assays of overlapping_assays (rinikerlab/overlapping_assays, datasets/source_data, MIT; ChEMBL
-CC BY-SA), `--data` the folder of the public data sets with ``affinity_structures_plb`` in it (default NEREUS_DATA). Parts that
-are not named keep what the stored result holds of them; of ``posed`` so do seeds, where its settings are equal: runs can be made
-one by one. Complexes turned, learned by heart and in five folds are `benchmarks.methods.mbp_complexes`.
+CC BY-SA); `--pretrained` keeps what was learned from other targets there, and takes what is there. `--data` is the folder of the
+public data sets with ``affinity_structures_plb`` in it (default NEREUS_DATA). Parts that are not named keep what the stored
+result holds of them; of ``posed`` so do seeds, where its settings are equal: runs can be made one by one. Part ``pose_free`` is
+`benchmarks.assays`. Complexes turned, learned by heart and in five folds are `benchmarks.methods.mbp_complexes`.
 
 PDBbind and ChEMBL-Dock, on which the paper's figures rest, are not at hand: these figures are not those.
 """
@@ -14,8 +15,6 @@ PDBbind and ChEMBL-Dock, on which the paper's figures rest, are not at hand: the
 from __future__ import annotations
 
 import argparse
-import gzip
-import hashlib
 import json
 import warnings
 from pathlib import Path
@@ -29,10 +28,11 @@ from rdkit.Chem.Descriptors import MolWt
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 
+from benchmarks.assays.held_out import pose_free, settings, summary
 from benchmarks.stored_parts import StoredParts
 from benchmarks.truth.results import data_folder
 from nereus.models.evaluation.baselines import fingerprints
-from nereus.models.evaluation.metrics import ranking, regression
+from nereus.models.evaluation.metrics import regression
 from nereus.models.files import content
 from nereus.models.molecules.mbp import MBP, Complex
 from nereus.models.molecules.mbp.features import AMINO_ACIDS
@@ -41,20 +41,19 @@ from nereus.models.molecules.mbp.structures import read_pocket, read_poses
 
 SEEDS = (0, 1, 2)
 SCALES = {
-    # width, layers, epochs without and with poses, epochs of overfitting, most compounds of a target, radius of a pocket
-    "cpu": {"width": 32, "layers": 2, "free": 10, "posed": 12, "overfit": 150, "compounds": 250, "radius": 12.0},
-    "gpu": {"width": 128, "layers": 3, "free": 60, "posed": 60, "overfit": 300, "compounds": 100_000, "radius": 20.0},
+    # width, layers, epochs without and with poses, epochs of overfitting, most compounds of a target, radius of a pocket;
+    # of learning from other targets: most compounds of a target, width, layers, epochs; epochs of fine-tuning
+    "cpu": {
+        "width": 32, "layers": 2, "free": 10, "posed": 12, "overfit": 150, "compounds": 250, "radius": 12.0,
+        "other_compounds": 700, "before_width": 64, "before_layers": 3, "before": 6, "tuned": 12, "tuned_rate": 1e-3,
+    },
+    "gpu": {
+        "width": 128, "layers": 3, "free": 60, "posed": 60, "overfit": 300, "compounds": 100_000, "radius": 20.0,
+        "other_compounds": 100_000, "before_width": 128, "before_layers": 3, "before": 60, "tuned": 30, "tuned_rate": 1e-3,
+    },
 }  # fmt: skip
-ASSAYED = ("CHEMBL240", "CHEMBL205", "CHEMBL4078", "CHEMBL247", "CHEMBL217", "CHEMBL4235")
-LEAST_OF_ASSAY = 10
 FOLDS = (("cdk2", "tyk2"), ("p38", "mcl1"), ("ptp1b", "thrombin"))
 """Targets that are held out together: in each fold both types of affinity remain to learn from."""
-FREE_ARMS: dict[str, dict[str, Any]] = {
-    "mbp": {},
-    "regression_only": {"ranking_weight": 0.0, "regression_weight": 1.0},
-    "difference": {"ranking": "difference"},
-    "without_protein": {},
-}
 POSED_ARMS: dict[str, dict[str, Any]] = {
     "mbp": {},
     "ligand_only": {},
@@ -62,113 +61,6 @@ POSED_ARMS: dict[str, dict[str, Any]] = {
     "one_head": {"heads": "one"},
     "regression_only": {"ranking_weight": 0.0, "regression_weight": 1.0},
 }
-
-
-def settings(scale: dict[str, Any], epochs: str, device: str, seed: int) -> dict[str, Any]:
-    """Settings that all runs share."""
-    return {
-        "width": scale["width"],
-        "layers": scale["layers"],
-        "pocket_radius": scale["radius"],
-        "training__epochs": scale[epochs],
-        "training__batch_size": 32,
-        "training__learning_rate": 3e-3,
-        "device": device,
-        "random_state": seed,
-    }
-
-
-# ------------------------------------------------------------------ without poses
-
-
-def assays_of(folder: Path, most: int) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Compounds of six targets in assays of ten or more, files of equal content once; whole assays up to `most` a target."""
-    seen, frames, equal = set(), [], 0
-    for target in ASSAYED:
-        parts = []
-        for file in sorted(folder.glob(f"target_{target}-*.csv.gz")):
-            text = gzip.decompress(file.read_bytes())
-            digest = hashlib.sha256(text).hexdigest()
-            equal += digest in seen
-            if digest not in seen:
-                seen.add(digest)
-                parts.append(pd.read_csv(file))
-        table = pd.concat(parts).drop_duplicates(["assay_chembl_id", "compound_chembl_id"])
-        sizes = table["assay_chembl_id"].map(table["assay_chembl_id"].value_counts())
-        table = table[sizes >= LEAST_OF_ASSAY].assign(target=target)
-        order = np.random.default_rng(0).permutation(sorted(table["assay_chembl_id"].unique()))
-        counts = table["assay_chembl_id"].value_counts()
-        total = np.cumsum([counts[one] for one in order])
-        frames.append(table[table["assay_chembl_id"].isin(order[: max(4, int((total <= most).sum()))])])
-    whole = pd.concat(frames, ignore_index=True)
-    readable = whole["canonical_smiles"].map(lambda one: Chem.MolFromSmiles(one) is not None)
-    whole = whole[readable].reset_index(drop=True)
-    between = whole.groupby("target")[["pchembl_value", "assay_chembl_id"]].apply(
-        lambda one: (
-            one.groupby("assay_chembl_id")["pchembl_value"].transform("mean").var()
-            / one["pchembl_value"].var()
-        )
-    )
-    facts = {
-        "rows": len(whole),
-        "assays": int(whole["assay_chembl_id"].nunique()),
-        "files_of_equal_content": equal,
-    }
-    return whole, {**facts, "between_assay_share_of_variance": between.to_dict()}
-
-
-def pose_free(folder: Path, scale: dict[str, Any], device: str) -> dict[str, Any]:
-    """Order within assays that were not learned from, a quarter of each target's."""
-    table, facts = assays_of(folder, scale["compounds"])
-    smiles, y = table["canonical_smiles"].tolist(), table["pchembl_value"].to_numpy(float)
-    assay, target = table["assay_chembl_id"].to_numpy(), table["target"].to_numpy()
-    bits = fingerprints(smiles)
-    runs = []
-    for seed in SEEDS:
-        rng = np.random.default_rng(seed)
-        held = set()
-        for one in ASSAYED:
-            own = np.unique(assay[target == one])
-            held |= set(rng.choice(own, max(1, len(own) // 4), replace=False))
-        test = np.isin(assay, list(held))
-        learn, judge = np.flatnonzero(~test), np.flatnonzero(test)
-        answers: dict[str, np.ndarray] = {}
-        for arm, changed in FREE_ARMS.items():
-            X = [
-                Complex(smiles=one, protein=None if arm == "without_protein" else name)
-                for one, name in zip(smiles, target, strict=True)
-            ]
-            model = MBP(**settings(scale, "free", device, seed), **changed, affinity="Ki")
-            model.fit([X[i] for i in learn], y[learn], assays=assay[learn])
-            answers[arm] = model.predict([X[i] for i in judge])
-            if model.config.ranking == "relation" and model.config.ranking_weight:
-                answers[f"{arm}_by_relation"] = model.rank([X[i] for i in judge], assay[judge])[
-                    "score"
-                ].to_numpy()
-        answers |= linear(bits, y, assay, target, learn, judge)
-        for arm, found in answers.items():
-            value = ranking(y[judge], found, assay[judge], least=LEAST_OF_ASSAY).values
-            runs.append({"seed": seed, "arm": arm, "spearman": value["within_group_spearman"]})
-        print(pd.DataFrame(runs[-len(answers) :]).to_string(index=False), flush=True)
-    return {"data": facts, **summary(runs)}
-
-
-def linear(
-    bits: np.ndarray,
-    y: np.ndarray,
-    assay: np.ndarray,
-    target: np.ndarray,
-    learn: np.ndarray,
-    judge: np.ndarray,
-) -> dict[str, np.ndarray]:
-    """Ridge on Morgan bits of each target, on affinities and on affinities less their assay's mean; and the number of bits."""
-    found = {name: np.zeros(len(judge)) for name in ("ridge", "ridge_assay_centred")}
-    centred = y - pd.Series(y).groupby(assay).transform("mean").to_numpy()
-    for one in np.unique(target):
-        own, asked = learn[target[learn] == one], target[judge] == one
-        for name, values in (("ridge", y), ("ridge_assay_centred", centred)):
-            found[name][asked] = Ridge(alpha=10.0).fit(bits[own], values[own]).predict(bits[judge[asked]])
-    return {**found, "number_of_bits": bits[judge].sum(1)}
 
 
 # ------------------------------------------------------------------ with poses
@@ -277,20 +169,6 @@ def posed(
     return {"data": by_target, "settings": told, **summary(runs)}
 
 
-def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over seeds, and by how much the method is above each other arm, by seed."""
-    by_seed = pd.DataFrame(runs).pivot(index="seed", columns="arm", values="spearman")
-    gains = {
-        f"mbp_over_{arm}": {
-            "mean": float((by_seed["mbp"] - by_seed[arm]).mean()),
-            "by_seed": (by_seed["mbp"] - by_seed[arm]).tolist(),
-        }
-        for arm in by_seed
-        if arm != "mbp"
-    }
-    return {"mean": by_seed.mean().to_dict(), "sd": by_seed.std().to_dict(), "gains": gains, "runs": runs}
-
-
 def main() -> None:
     """Run the parts that are named, and store them with what is known of the others."""
     parser = argparse.ArgumentParser(
@@ -298,6 +176,9 @@ def main() -> None:
     )
     parser.add_argument("--assays", type=Path)
     parser.add_argument("--data")
+    parser.add_argument(
+        "--pretrained", type=Path, help="folder that keeps what was learned from other targets"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--scale", choices=list(SCALES), default="cpu")
     parts = ("pose_free", "posed")
@@ -323,7 +204,7 @@ def main() -> None:
     for part in given.part:
         with stored.timed(part):
             if part == "pose_free":
-                figures[part] = pose_free(given.assays, scale, given.device)
+                figures[part] = pose_free(given.assays, scale, given.device, given.pretrained, SEEDS)
             else:
                 folder = data_folder(given.data) / "affinity_structures_plb"
                 figures[part] = posed(

@@ -24,7 +24,8 @@ from scipy.spatial.transform import Rotation
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
-from benchmarks.methods.mbp import SCALES, settings
+from benchmarks.assays.held_out import settings
+from benchmarks.methods.mbp import SCALES
 from benchmarks.stored_parts import StoredParts
 from nereus.errors import InputError
 from nereus.models.evaluation.baselines import fingerprints
