@@ -147,20 +147,20 @@ CARD = Card(
     status=Status.MECHANISM,
     figures=(
         Figure(
-            metric="mean Spearman within assays, by affinity, without poses",
-            value=-0.097,
-            data="1,414 compounds in 49 assays of six targets (ChEMBL 32), a quarter of the assays held out, width 32, "
-            "ten epochs, mean of three seeds",
-            baseline="ridge regression on Morgan fingerprints 0.262, on affinities less their assay's mean 0.296; without the "
-            "ranking loss -0.045",
+            metric="mean Spearman within assays, by affinity, without poses, other targets learned from first",
+            value=0.020,
+            data="1,414 compounds in 49 assays of six targets (ChEMBL 32), a quarter of the assays held out; before that 31,094 "
+            "compounds of 50 other targets; width 64, six epochs and twelve of fine-tuning, mean of three seeds",
+            baseline="ridge regression on Morgan fingerprints 0.262, on affinities less their assay's mean 0.296, one ridge "
+            "on all targets 0.111; without the ranking loss 0.070; from nothing, width 32, ten epochs -0.097",
             result="mbp.json:figures.pose_free.mean.mbp",
         ),
         Figure(
-            metric="mean Spearman within assays, by the learned relation, without poses",
-            value=0.003,
-            data="the same",
-            baseline="number of set bits of the fingerprint 0.099; not told the protein 0.025",
-            result="mbp.json:figures.pose_free.mean.mbp_by_relation",
+            metric="mean Spearman within assays, by the learned relation, without poses, not fine-tuned",
+            value=0.034,
+            data="the same; nothing of the six targets was learned from",
+            baseline="number of set bits of the fingerprint 0.099; from nothing 0.003",
+            result="mbp.json:figures.pose_free.mean.mbp_not_fine_tuned_by_relation",
         ),
         Figure(
             metric="mean Spearman within held-out targets, by affinity, with poses",
@@ -187,12 +187,22 @@ CARD = Card(
         ),
     ),
     limits=(
-        "At this small scale it orders held-out assays no better than chance, and ridge regression on fingerprints is better in "
-        "every seed; that the ranking loss helps was not seen.",
+        "At this small scale it orders held-out assays no better than chance, and ridge regression on fingerprints is better "
+        "in every seed; that the ranking loss helps was seen on the targets that settings were chosen on, not on those judged.",
+        "Six targets that are not judged (42 assays, four folds; ridge 0.168) told why: the order of the assays that it learned "
+        "from grows from 0.36 after ten epochs to 0.58 after forty, that of held-out ones stays between -0.02 and 0.10. So it "
+        "learns, and no sign is turned round: it learns by heart. Twelve held-out assays a seed are few: the order of single "
+        "assays scatters by 0.33, so a seed's mean moves by 0.1 from chance alone.",
+        "There the paper's protocol helped: learning 50 other targets first and fine-tuning gave 0.175, without the ranking loss "
+        "0.108, from nothing 0.106. Fine-tuning by both losses gave 0.10, no fine-tuning 0.05.",
+        "Tried on 1,000 compounds a target of these six (ridge 0.261) and not kept: small first embeddings with all pairs of a "
+        "batch 0.13, all pairs alone 0.17, small embeddings alone 0.16, GIN layers 0.13, weight decay of 0.1 0.18 and of 0.3 "
+        "0.14, three networks averaged 0.14, width 64 with all pairs 0.21, width 64 with pairs that are each other's partners "
+        "0.16 and with regression alone 0.19: one fold of some 45 assays each, so differences of 0.05 are chance.",
         "With poses it orders ligands of held-out targets worse than their molecular weight does, and a pocket whose residues "
         "exchanged their names serves as well: that it reads the protein's residues was not seen.",
-        "Trained four times as long (one seed) it orders the assays that it learned from, 0.59, and the held-out ones no better, "
-        "-0.04: what it learns does not carry over to other assays.",
+        "From nothing, the difference of affinities ordered held-out assays at 0.008 and a network that was not told the protein "
+        "at -0.003; trained four times as long (one seed) it came to 0.59 on assays that it learned from, -0.04 on the others.",
         "The figures with poses were measured before running statistics were settled after training, and not again.",
         "Neither ChEMBL-Dock nor PDBbind is at hand, so the published evaluation was not run.",
         "The step size follows the schedule of the settings; the paper lowers it where validation stands still.",
