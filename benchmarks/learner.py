@@ -10,7 +10,7 @@ caps (300 expansions and 3,000 primitive calls of the simulator, those inside le
 ``solved`` is under these caps. ``decision_ratio`` is learned over primitives on the tasks that both solve with more (see
 `WIDE`), since primitives alone solve few of the large tasks of two domains under the caps (``decision_ratio_capped``: on
 those); mean over seeds with a 95 per cent interval (t over seeds). ``wall_ratio`` is time over primitives' on tasks that
-both solve under the caps: processor time of the search, which is one thread, so that what else the machine does is not
+both solve under the caps (none where primitives solve none): processor time of the search, which is one thread, so that what else the machine does is not
 counted. Every plan with learned actions is carried out by their Python in the sandbox, and must reach the goals.
 ``public`` are published problems (see `learner_public`). ``omics`` is the planner itself: runs on tables of the planting
 generator, with what earlier runs teach taken apart (see `learner_omics`); asked for alone, it has a result of its own.
@@ -291,7 +291,7 @@ def summary(domain: str, by_seed: dict[str, Any]) -> dict[str, Any]:
                 for one in by_seed.values()
             ),
             "better_than_random": separated,
-            "wall_not_worse": (own["wall_ratio"]["mean"] or 9.0) <= 1.0,
+            "wall_not_worse": None if own["wall_ratio"]["mean"] is None else own["wall_ratio"]["mean"] <= 1.0,
             "all_replayed": all(r["plans"] == r["reached"] for r in replays),
         },
         "by_seed": by_seed,
