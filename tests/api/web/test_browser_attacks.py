@@ -185,13 +185,13 @@ def test_files_that_are_no_good_are_told_before_and_after_the_upload(visit: Visi
     )
     page.get_by_role("button", name="See what it is").click()
     page.get_by_role("alert").get_by_text("this server takes files of up to 1 MiB").wait_for()
-    page.get_by_role("button", name="Remove data").click()
+    page.get_by_role("button", name="Remove large.csv").click()
     page.get_by_label("Data", exact=True).set_input_files(
         {"name": "none.csv", "mimeType": "text/csv", "buffer": b""}
     )
     page.get_by_role("button", name="See what it is").click()
     page.get_by_role("alert").get_by_text("none.csv is empty").wait_for()
-    page.get_by_role("button", name="Remove data").click()
+    page.get_by_role("button", name="Remove none.csv").click()
     page.get_by_label("Data", exact=True).set_input_files(
         {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"this is not a table at all\njust words\n"}
     )

@@ -132,7 +132,9 @@ def test_a_page_that_goes_hands_the_keyboard_to_the_next(visit: Visit, finished:
 
 def test_a_conversation_is_held_without_a_mouse(visit: Visit) -> None:
     page = visit.open("talk")
-    focus(page, "button", "What can you do?")
+    suggestion = page.locator(".suggestions button").first
+    suggestion.wait_for()
+    suggestion.focus()
     page.keyboard.press("Enter")
     page.locator(".message.ai").first.wait_for()
     page.locator(".working").wait_for(state="detached")

@@ -46,6 +46,7 @@ export function Drop({ most }: { most: number }) {
   };
   const remove = (row: Row) => {
     setRows((old) => old.filter((one) => one !== row));
+    setProblem(null);
     card.current?.querySelector<HTMLElement>(".slots button")?.focus();
   };
   const start = async () => {
