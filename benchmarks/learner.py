@@ -10,8 +10,9 @@ caps (300 expansions and 3,000 primitive calls of the simulator, those inside le
 ``solved`` is under these caps. ``decision_ratio`` is learned over primitives on the tasks that both solve with more (see
 `WIDE`), since primitives alone solve few of the large tasks of two domains under the caps (``decision_ratio_capped``: on
 those); mean over seeds with a 95 per cent interval (t over seeds). ``wall_ratio`` is time over primitives' on tasks that
-both solve under the caps (none where primitives solve none): processor time of the search, which is one thread, so that what else the machine does is not
-counted. Every plan with learned actions is carried out by their Python in the sandbox, and must reach the goals.
+both solve under the caps, none where primitives solve none: processor time of the search, which is one thread, so that
+what else the machine does is not counted.
+Every plan with learned actions is carried out by their Python in the sandbox, and must reach the goals.
 ``public`` are published problems (see `learner_public`). ``omics`` is the planner itself: runs on tables of the planting
 generator, with what earlier runs teach taken apart (see `learner_omics`); asked for alone, it has a result of its own.
 
