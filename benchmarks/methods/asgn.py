@@ -1,6 +1,6 @@
 """ASGN: few labelled molecules of QM9, what each part gives, and whether choosing them beats drawing them.
 
-    python -m benchmarks.methods.asgn --qm9 FOLDER [--device auto] [--scale small|cpu|hours|gpu] [--seeds 0 1 2] [--controls]
+    python -m benchmarks.methods.asgn --qm9 FOLDER [--device auto] [--scale small|cpu|asked|hours|gpu] [--seeds 0 1 2] [--controls]
 
 `--qm9` holds files ``<scaffold>.csv`` (``mol_id``, ``homo`` in Hartree) and ``<scaffold>.sdf`` (names are ``mol_id``), one pair
 a scaffold, as Meta-MolNet has them (data/qm9; no licence file, so they are not shipped). Every arm sees the same pool, starting
@@ -52,6 +52,14 @@ SCALES: dict[str, dict[str, Any]] = {
             "width": 32, "layers": 3, "reach": 4.0, "gap": 0.2, "clusters": 50,
             "training": {"epochs": 8, "batch_size": 64, "learning_rate": 3e-3},
             "student": {"epochs": 25, "batch_size": 32, "learning_rate": 3e-3, "patience": 20},
+        },
+    },
+    "asked": {
+        "pool": 2500, "test": 1000, "start": 300, "budget": 500, "batch": 100,
+        "settings": {
+            "width": 32, "layers": 3, "reach": 4.0, "gap": 0.2, "clusters": 100,
+            "training": {"epochs": 8, "batch_size": 64, "learning_rate": 3e-3},
+            "student": {"epochs": 40, "batch_size": 32, "learning_rate": 3e-3, "patience": 20},
         },
     },
     "hours": {
