@@ -1,6 +1,7 @@
 """ASGN: few labelled molecules of QM9, what each part gives, and whether choosing them beats drawing them.
 
-    python -m benchmarks.methods.asgn --qm9 FOLDER [--device auto] [--scale small|cpu|asked|hours|gpu] [--seeds 0 1 2] [--controls]
+    python -m benchmarks.methods.asgn --qm9 FOLDER [--device auto] [--scale small|cpu|asked|hours|gpu]
+        [--seeds 0 1 2] [--controls]
 
 `--qm9` holds files ``<scaffold>.csv`` (``mol_id``, ``homo`` in Hartree) and ``<scaffold>.sdf`` (names are ``mol_id``), one pair
 a scaffold, as Meta-MolNet has them (data/qm9; no licence file, so they are not shipped). Every arm sees the same pool, starting
