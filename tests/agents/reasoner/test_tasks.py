@@ -322,15 +322,15 @@ def test_plans_that_the_tools_refuse_and_steps_of_another_stage(runner: StepRunn
     assert "no step of the stage" in problem.play((), "test ranks").violation
 
 
-def test_a_gain_that_may_be_luck_does_not_leave_the_template(runner: StepRunner) -> None:
+def test_a_gain_by_which_a_plan_was_chosen_does_not_leave_the_template(runner: StepRunner) -> None:
     problem = ToolPlan(runner, runner.artifacts.put_dataset(confounded(0), "data"), COMPARED, plantings=2)
-    other = ("keep rows", "normalise none", "keep samples", "adjust for plate", "test moderated t")
-    problem._f1 = {TEMPLATE: np.array([0.5, 0.5]), other: np.array([0.4, 0.7])}
-    assert problem.best(other, 0.1) == TEMPLATE
-    problem._f1[other] = np.array([0.69, 0.7])
-    assert problem.best(other, 0.1) == other
-    assert problem.best(other, -0.1) == TEMPLATE
-    assert problem.best(other[:3], 0.1) == TEMPLATE
+    lucky = ("keep rows", "normalise median", "keep samples", "compare plainly", "test ranks")
+    better = ("keep rows", "normalise none", "keep samples", "adjust for plate", "test moderated t")
+    problem._f1 = {TEMPLATE: np.array([0.1, 0.1]), lucky: np.array([0.9, 0.9]), better: np.array([0.1, 0.1])}
+    assert problem.best(lucky, 1.0) == TEMPLATE, "what it was chosen by does not count"
+    assert problem.best(better, 0.1) == better
+    assert problem.best(better, -0.1) == TEMPLATE
+    assert problem.best(better[:3], 0.1) == TEMPLATE
 
 
 class Recording:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 PLANTINGS = 6
 """Data sets that effects are planted into; more tell plans apart better, and take longer."""
+CONFIRMATIONS = 6
+"""Data sets that nothing was chosen by, on which the chosen plan must be better than the template, too: of two dozen plans
+the one that looked best owes some of that to luck."""
 SHARE = 0.08
 """Share of the features that change in a planting."""
 SIZES = (0.5, 2.0)
@@ -34,7 +37,7 @@ SIZES = (0.5, 2.0)
 LEVEL = 0.05
 """False discovery rate of the plans that are compared."""
 SURE = 2.0
-"""Standard errors of its difference over the plantings by which a plan must be better for the template to be left."""
+"""Standard errors of its difference over the confirmations by which a plan must be better for the template to be left."""
 STEP_COST = 0.005
 """What a step takes from the reward: between equal plans the shorter one is taken."""
 GAIN = 2.0
@@ -42,6 +45,10 @@ GAIN = 2.0
 STAGES = ("rows", "level", "samples", "design", "test")
 TEMPLATE = ("keep rows", "normalise median", "keep samples", "compare plainly", "test moderated t")
 """The fixed template, as it stands in textbooks."""
+
+
+Planted = tuple[ArtifactRef, Mapping[str, int]]
+"""A data set with known effects, and which features change in which direction."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +119,8 @@ class ToolPlan(Problem):
     ) -> None:
         self.runner, self.dataset, self.comparison = runner, dataset, comparison
         loaded = runner.artifacts.dataset(dataset)
-        made = [plant(loaded, comparison, (seed, number)) for number in range(plantings)]
-        self.planted = [
-            (runner.artifacts.put_dataset(data, f"planting {number}"), effects)
-            for number, (data, effects) in enumerate(made)
-        ]
+        self.planted = self._planted(loaded, seed, range(plantings))
+        self._confirming = (seed, range(plantings, plantings + CONFIRMATIONS))
         self.bits = _bits(loaded, comparison)
         self.template = template
         self.options = {
@@ -194,24 +198,35 @@ class ToolPlan(Problem):
         return self._execute(self.dataset, tuple(plan))
 
     def best(self, plan: Sequence[str], reward: float | None) -> tuple[str, ...]:
-        """The plan, or the template where the plan is not surely better than it: with few plantings, small gains are luck."""
+        """The plan, or the template where the plan is not surely better than it on plantings by which nothing was chosen."""
         whole = tuple(plan)
         if reward is None or reward <= 0 or len(whole) < len(STAGES) or whole == self.template:
             return self.template
-        gains = self._scores(whole) - self._scores(self.template)
+        fresh = self._planted(self.runner.artifacts.dataset(self.dataset), *self._confirming)
+        gains = self._found(whole, fresh) - self._found(self.template, fresh)
         error = float(gains.std(ddof=1)) / np.sqrt(len(gains)) if len(gains) > 1 else float("inf")
         return whole if float(gains.mean()) > SURE * error else self.template
 
     def _scores(self, plan: tuple[str, ...]) -> np.ndarray:
         """F1 of what the plan finds in each of the planted data sets."""
         if plan not in self._f1:
-            scores = []
-            for data, effects in self.planted:
-                call, _ = self._execute(data, plan)
-                table = self.runner.artifacts.table(next(iter(call.outputs.values())))
-                scores.append(f1(table, effects))
-            self._f1[plan] = np.asarray(scores)
+            self._f1[plan] = self._found(plan, self.planted)
         return self._f1[plan]
+
+    def _found(self, plan: tuple[str, ...], planted: Sequence[Planted]) -> np.ndarray:
+        scores = []
+        for data, effects in planted:
+            call, _ = self._execute(data, plan)
+            table = self.runner.artifacts.table(next(iter(call.outputs.values())))
+            scores.append(f1(table, effects))
+        return np.asarray(scores)
+
+    def _planted(self, dataset: AnnData, seed: int, numbers: Sequence[int]) -> list[Planted]:
+        found: list[Planted] = []
+        for number in numbers:
+            data, effects = plant(dataset, self.comparison, (seed, number))
+            found.append((self.runner.artifacts.put_dataset(data, f"planting {number}"), effects))
+        return found
 
     def _prepare(self, data: ArtifactRef, plan: tuple[str, ...]) -> tuple[ArtifactRef, list[ToolCall]]:
         calls: list[ToolCall] = []
