@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+
+# Before anything loads a library with threads of its own: tests run side by side, and threads that wait for each other on
+# processors that are taken cost minutes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path

@@ -104,8 +104,10 @@ def test_a_conversation_at_a_terminal(
     file = Path(shown.rpartition("figure: ")[2])
     assert file.read_bytes()[:200].lstrip().startswith(b"<")
     talk.until("you> ")
-    talk.type("use quantile normalisation instead\n")  # a run of its own, which is ended
-    talk.until("step|queued|started|reanalyse")
+    talk.type("analyse this file\n")  # a run of many steps, which is ended at the first
+    talk.until("approve\\? ")
+    talk.type("yes\n")
+    talk.until("load_dataset")
     talk.interrupt()
     talk.until("stopp(ing|ed)")
     talk.until("you> ")

@@ -181,7 +181,7 @@ def test_a_wait_that_was_asked_for_is_kept(made: Any, status: int, way: str) -> 
     [
         ("7", 7, 7),
         ("0.5", 0.5, 0.5),
-        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3000, 3601),
+        ("in an hour", 3590, 3601),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
         ("-3", 0, 0),
         ("soon", None, None),
@@ -191,6 +191,8 @@ def test_a_wait_that_was_asked_for_is_kept(made: Any, status: int, way: str) -> 
     ],
 )
 def test_how_long_was_asked_for(made: Any, told: str, least: float | None, most: float | None) -> None:
+    if told == "in an hour":
+        told = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     with (
         stub(lambda asked, before: refuses(429, "slow down", retry_after=told)) as server,
         pytest.raises(EndpointError) as caught,
