@@ -160,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--examples", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="/api", help="beginning of the paths that are asked for")
+    parser.add_argument("--only", default="/", help="beginning of the paths that are asked for")
     parser.add_argument("--keep", action="store_true", help="print, and store nothing")
     given_ = parser.parse_args()
     began = time.perf_counter()

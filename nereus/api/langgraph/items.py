@@ -19,7 +19,7 @@ Label = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^.]+$"), 
 Namespace = Annotated[list[Label], Field(min_length=1, max_length=10)]
 Prefix = Annotated[list[Label], Field(max_length=10)]
 Pattern = Annotated[
-    list[Annotated[str, Field(max_length=200), AfterValidator(checked)]], Field(max_length=10)
+    list[Annotated[str, Field(min_length=1, max_length=200), AfterValidator(checked)]], Field(max_length=10)
 ]
 Key = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(checked)]
 _LONGEST = 1000

@@ -126,7 +126,7 @@ def search_threads(given: Search, graphs: Graphs, caller: Reader) -> Response:
     documents = []
     for thread in found:
         document = thread_document(thread)
-        told = selected(document, given.select)
+        told = dict(selected(document, given.select))
         if given.extract:
             told["extracted"] = {name: _at(document, path) for name, path in given.extract.items()}
         documents.append(told)

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from nereus.api.problems import Refused, status_of
 from nereus.errors import NereusError
@@ -92,6 +93,11 @@ def document(error: Exception) -> tuple[HTTPStatus, ErrorDocument, dict[str, str
             message=f"{place}: {first['msg']}", type=_REQUEST[0], param=place or None, code=_REQUEST[1]
         )
         return HTTPStatus.BAD_REQUEST, ErrorDocument(error=body), {}
+    if isinstance(error, HTTPException):  # of the framework: a body that is no text, for one
+        status = HTTPStatus(error.status_code)
+        kind, code = _TYPES.get(status, _REQUEST)
+        body = ErrorBody(message=str(error.detail), type=kind, param=None, code=code)
+        return status, ErrorDocument(error=body), dict(error.headers or {})
     if isinstance(error, NereusError):
         status = status_of(error)
         status = HTTPStatus.BAD_REQUEST if status is HTTPStatus.UNPROCESSABLE_ENTITY else status
