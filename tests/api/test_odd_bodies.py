@@ -53,3 +53,10 @@ def test_the_whole_of_a_thread_may_be_extracted(client: TestClient) -> None:
     (found,) = client.post("/threads/search", json={"extract": {"whole": ""}}).json()
     assert found["extracted"]["whole"]["thread_id"] == found["thread_id"]
     assert "extracted" not in found["extracted"]["whole"]
+
+
+@pytest.mark.parametrize("namespace", ["a.", ".a", "a..b", "."])
+def test_a_namespace_with_an_empty_label_is_refused(client: TestClient, namespace: str) -> None:
+    answer = client.get("/store/items", params={"namespace": namespace, "key": "k"})
+    assert answer.status_code == 422
+    assert "label" in answer.json()["detail"]

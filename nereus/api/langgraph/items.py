@@ -85,7 +85,7 @@ def get_item(
     refresh_ttl: bool | None = None,
 ) -> Response:
     """An item; null where there is none."""
-    found = _store(state, caller.owner).get(tuple(namespace.split(".")), key, refresh_ttl=refresh_ttl)
+    found = _store(state, caller.owner).get(_labels(namespace), key, refresh_ttl=refresh_ttl)
     return answer(None if found is None else found.dict())
 
 
@@ -126,6 +126,13 @@ def _store(state: ServerState, owner: str) -> Any:
     from nereus.memory.langgraph.items import ItemStore
 
     return ItemStore(state.workspace.database, owner)
+
+
+def _labels(namespace: str) -> tuple[str, ...]:
+    labels = tuple(namespace.split("."))
+    if not all(labels):
+        raise InputError("a label is empty", where="namespace", mend="write labels with one period between")
+    return labels
 
 
 def _space(labels: list[str]) -> tuple[str, ...]:
