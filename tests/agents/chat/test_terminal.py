@@ -104,12 +104,14 @@ def test_a_conversation_at_a_terminal(
     file = Path(shown.rpartition("figure: ")[2])
     assert file.read_bytes()[:200].lstrip().startswith(b"<")
     talk.until("you> ")
-    talk.type("analyse this file\n")  # a run of many steps, which is ended at the first
+    talk.type(
+        "analyse this file\n"
+    )  # a run of many steps, which is ended at the first; a fast one may end before
     talk.until("approve\\? ")
     talk.type("yes\n")
     talk.until("load_dataset")
     talk.interrupt()
-    talk.until("stopp(ing|ed)")
+    talk.until("stopp(ing|ed)|open the report")
     talk.until("you> ")
     talk.type("list runs\n")
     talk.until("cancelled|finished")
