@@ -44,6 +44,8 @@ SCALES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 ARMS = {"single": Mix(single=1), "mixed": Mix(pairs=1)}
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
+OTHERS = 2
+"""Windows of other genes that each protein is read after."""
 
 
 def genes_of(genome: Path) -> pd.DataFrame:
@@ -72,7 +74,7 @@ def corpus(genes: pd.DataFrame) -> pd.DataFrame:
 
 
 def windows(genes: pd.DataFrame, codons: int, each: int, seed: int) -> pd.DataFrame:
-    """Windows of genes with their proteins, and with windows of the next other gene: ``protein, own, other``."""
+    """Windows drawn from genes, with their proteins: ``protein, own, gene``."""
     rng = np.random.default_rng(seed)
     rows = []
     for one in genes[genes["protein"].str.len() >= codons].itertuples():
@@ -81,7 +83,27 @@ def windows(genes: pd.DataFrame, codons: int, each: int, seed: int) -> pd.DataFr
                 (one.protein[start : start + codons], one.dna[3 * start : 3 * (start + codons)], one.gene)
             )
     frame = pd.DataFrame(rows, columns=["protein", "own", "gene"])
-    frame["other"] = np.roll(frame["own"].to_numpy(), each)  # of another gene of the same part
+    return frame
+
+
+def tiles(genes: pd.DataFrame, codons: int, seed: int) -> pd.DataFrame:
+    """All windows of genes, side by side, each with windows of other genes: ``protein, own, gene, other_0, ...``.
+
+    Every window of DNA is once its own protein's and once each other column's, so the gap between the columns is of what belongs
+    together alone, not of which windows were drawn.
+    """
+    rows = [
+        (one.protein[start : start + codons], one.dna[3 * start : 3 * (start + codons)], one.gene)
+        for one in genes.itertuples()
+        for start in range(0, len(one.protein) - codons + 1, codons)
+    ]
+    frame = pd.DataFrame(rows, columns=["protein", "own", "gene"])
+    most = int(frame["gene"].value_counts().max())
+    shifts = np.random.default_rng(seed).integers(most, len(frame) - most + 1, OTHERS)
+    for number, shift in enumerate(
+        shifts
+    ):  # further than any gene is long: always another gene of the same part
+        frame[f"other_{number}"] = np.roll(frame["own"].to_numpy(), shift)
     return frame
 
 
@@ -136,12 +158,14 @@ def pairs(genes: pd.DataFrame, scale: dict[str, Any], device: str) -> dict[str, 
     codons = scale["codons"]
     for seed in SEEDS:
         train, valid, test = split(genes, seed)
+        every = tiles(test, codons, seed)
         judged, tuning = windows(test, codons, 3, seed), windows(valid, codons, 3, seed)
         counts = np.array([train["protein"].str.count(one).sum() for one in RESIDUES], dtype=float)
         baselines.append(
-            {"seed": seed, "residue_frequencies": markov(train, judged["protein"], 0),
-             "first_order_markov": markov(train, judged["protein"], 1),
-             "genes": {"train": len(train), "valid": len(valid), "test": len(test)}, "windows": len(judged)}
+            {"seed": seed, "residue_frequencies": markov(train, every["protein"], 0),
+             "first_order_markov": markov(train, every["protein"], 1),
+             "genes": {"train": len(train), "valid": len(valid), "test": len(test)},
+             "windows": len(every), "windows_of_edits": len(judged)}
         )  # fmt: skip
         print(baselines[-1], flush=True)
         for arm, mix in ARMS.items():
@@ -156,7 +180,7 @@ def pairs(genes: pd.DataFrame, scale: dict[str, Any], device: str) -> dict[str, 
                 device=device,
             ).fit(corpus(train))
             row = {"seed": seed, "arm": arm, "processor_seconds": round(time.process_time() - started, 1)}
-            row |= likelihoods(model, judged)
+            row |= likelihoods(model, every)
             row |= discrimination(model, tuning, judged, counts / counts.sum(), seed)
             runs.append(row)
             print(row, flush=True)
@@ -166,13 +190,17 @@ def pairs(genes: pd.DataFrame, scale: dict[str, Any], device: str) -> dict[str, 
 def summary(runs: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> dict[str, Any]:
     """Means over seeds, the worst of them, and what they are held against."""
     frame = pd.DataFrame(runs)
-    numbers = [one for one in frame.columns if one not in ("seed", "arm")]
+    numbers = [one for one in frame.columns if one not in ("seed", "arm", "gap_by_other")]
+    single = frame[frame["arm"] == "single"].reset_index(drop=True)
+    worst = single.loc[single["gap"].abs().idxmax()]
     return {
         "runs": runs,
         "mean": frame.groupby("arm")[numbers].mean().to_dict("index"),
         "worst_mixed_gap": float(frame.loc[frame["arm"] == "mixed", "gap"].min()),
         "worst_mixed_auroc": float(frame.loc[frame["arm"] == "mixed", "auroc"].min()),
-        "largest_single_gap": float(frame.loc[frame["arm"] == "single", "gap"].abs().max()),
+        "largest_single_gap": float(abs(worst["gap"])),
+        "its_standard_error": float(worst["gap_error"]),
+        "its_nats_after_own_gene": float(worst["own_gene"]),
         "baselines": baselines,
         "baseline_mean": pd.DataFrame(baselines)[["residue_frequencies", "first_order_markov"]]
         .mean()
@@ -182,19 +210,31 @@ def summary(runs: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> dict
     }
 
 
-def likelihoods(model: BSM, judged: pd.DataFrame) -> dict[str, float]:
-    """Nats a residue: alone, after its own gene, after another gene."""
-    proteins = judged["protein"].tolist()
-    n = judged["protein"].str.len().sum()
-    own, other = (
-        -model.score(pair_frame(proteins, judged[one].tolist())).sum() / n for one in ("own", "other")
-    )
-    alone = -model.score(pair_frame(proteins, judged["own"].tolist()), partner="ignored").sum() / n
-    dna = pd.DataFrame({"sequence": judged["own"], "modality": "dna"})
+def likelihoods(model: BSM, every: pd.DataFrame) -> dict[str, float]:
+    """Nats a residue: alone, after its own gene, after other genes; the gap between these, and its standard error over genes."""
+    proteins = every["protein"].tolist()
+    letters = every["protein"].str.len().to_numpy()
+    n = letters.sum()
+    own = -model.score(pair_frame(proteins, every["own"].tolist()))
+    others = [
+        -model.score(pair_frame(proteins, every[f"other_{number}"].tolist())) for number in range(OTHERS)
+    ]
+    other = np.mean(others, axis=0)
+    alone = -model.score(pair_frame(proteins, every["own"].tolist()), partner="ignored")
+    dna = pd.DataFrame({"sequence": every["own"], "modality": "dna"})
+    gap = (other - own).sum() / n
     return {
-        "alone": float(alone), "own_gene": float(own), "other_gene": float(other), "gap": float(other - own),
+        "alone": float(alone.sum() / n), "own_gene": float(own.sum() / n), "other_gene": float(other.sum() / n),
+        "gap": float(gap), "gap_error": standard_error(other - own - gap * letters, every["gene"]) / float(n),
+        "gap_by_other": [float((one - own).sum() / n) for one in others],
         "dna_alone": float(-model.score(dna).sum() / (3 * n)),
     }  # fmt: skip
+
+
+def standard_error(excess: np.ndarray, gene: pd.Series) -> float:
+    """Of a sum over windows, whose genes were drawn and not they: from the sums of each gene."""
+    by_gene = pd.Series(excess).groupby(gene.to_numpy()).sum().to_numpy()
+    return float(np.sqrt((by_gene**2).sum() * len(by_gene) / (len(by_gene) - 1)))
 
 
 def discrimination(
