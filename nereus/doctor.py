@@ -251,7 +251,7 @@ def check_llm(settings: Settings, reach: bool = False) -> Check:
     detail = f"yes: {settings.llm_model} at {where} {used}"
     if find_spec("langchain_openai") is None:
         return Check(
-            "language model", False, f"{detail}; its client is not installed", "pip install 'nereus[llm]'"
+            "language model", False, f"{detail}; its client is not installed", "pip install -e '.[llm]'"
         )
     if not reach or settings.llm_base_url is None:
         return Check("language model", True, detail)
@@ -302,7 +302,7 @@ def check_gpu() -> Check:
     ok, told = _in_a_process(_PROBE)
     if not ok:
         return Check(
-            "gpu", False, f"torch does not import: {told}", "install it again: pip install 'nereus[models]'"
+            "gpu", False, f"torch does not import: {told}", "install it again: pip install -e '.[models]'"
         )
     found = json.loads(told)
     device = ", ".join(found["gpus"]) or ("Apple GPU" if found["mps"] else "")

@@ -76,7 +76,7 @@ def postgres_server() -> Iterator[str]:
     if POSTGRES in os.environ:
         yield os.environ[POSTGRES]
         return
-    pytest.importorskip("psycopg", reason="PostgreSQL needs its driver: pip install 'nereus[postgres]'")
+    pytest.importorskip("psycopg", reason="PostgreSQL needs its driver: pip install -e '.[postgres]'")
     with ExitStack() as stack:
         try:
             url = stack.enter_context(temporary_server())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-pytest.importorskip("unified_planning", reason="pip install 'nereus[learner]'")
+pytest.importorskip("unified_planning", reason="pip install -e '.[learner]'")
 
 from sqlalchemy import text
 

@@ -100,6 +100,18 @@ def test_no_code_is_run_from_text_and_nothing_is_pickled() -> None:
     assert not wrong
 
 
+def test_nobody_is_told_to_install_this_package_by_its_name() -> None:
+    """The package registry has another project of that name."""
+    by_name = "pip install ['\"]?nereus"
+    files = subprocess.run(
+        ["git", "grep", "-lE", by_name, "--", "*.md", "*.py", "*.toml", "*.html", "*.tsx", "Makefile"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    assert [one for one in files if one != "tests/test_house.py"] == []
+
+
 def test_the_command_line_lists_every_tool_and_shows_one() -> None:
     from nereus.tools import registry
 

@@ -58,7 +58,7 @@ def cells() -> tuple[Any, Path]:
     """700 cells x 765 genes of the scanpy wheel, as the product reads them, and the file."""
     spec = find_spec("scanpy")
     if spec is None or spec.origin is None:
-        sys.exit("D5 needs scanpy (pip install 'nereus[cells]')")
+        sys.exit("D5 needs scanpy (pip install -e '.[cells]')")
     path = Path(spec.origin).parent / "datasets" / "10x_pbmc68k_reduced.h5ad"
     return registry.get("load_dataset")(SourceFile(path, path.name), None).dataset(), path
 

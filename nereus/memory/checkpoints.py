@@ -112,7 +112,7 @@ def _postgres(url: str) -> Iterator[BaseCheckpointSaver[Any]]:
         raise StoreError(
             f"checkpoints in PostgreSQL need a driver: {error}",
             where="checkpoint_url",
-            mend="pip install 'nereus[postgres]'",
+            mend="pip install -e '.[postgres]'",
         ) from error
     from nereus.memory.server_saver import ServerSaver
 

@@ -58,7 +58,7 @@ def get(name: str) -> type[Method[Any]]:
         raise InputError(
             f"{error.name!r} is not installed, which trainable methods need",
             where=f"method {name!r}",
-            mend="pip install 'nereus[models,molecules]' (docs/install.md shows the CPU switch of torch)",
+            mend="pip install -e '.[models,molecules]' (docs/install.md shows the CPU switch of torch)",
         ) from error
     return found
 

@@ -174,7 +174,7 @@ def open_signals(settings: Settings, service: str) -> Signals | None:
         raise SettingsError(
             f"{error.name!r} is not installed",
             where="setting 'telemetry'",
-            mend="pip install 'nereus[telemetry]', or unset it",
+            mend="pip install -e '.[telemetry]', or unset it",
         ) from error
     resource = Resource.create({"service.name": service, "service.version": __version__})
     insecure = settings.telemetry.startswith("http://")

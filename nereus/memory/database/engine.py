@@ -103,7 +103,7 @@ class Database:
                 raise StoreError(
                     f"the driver {error.name!r} is not installed",
                     where=self.shown_url,
-                    mend="pip install 'nereus[postgres]'",
+                    mend="pip install -e '.[postgres]'",
                 ) from error
         self._writers = str(self.file or parsed)
         with _WRITERS_LOCK:

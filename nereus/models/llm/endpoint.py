@@ -44,7 +44,7 @@ except ImportError:
     raise SettingsError(
         "a chat model needs the packages of the extra 'llm'",
         where="llm_model",
-        mend="pip install 'nereus[llm]'",
+        mend="pip install -e '.[llm]'",
     ) from None
 
 _ABOUT_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "response_format")

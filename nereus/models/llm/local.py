@@ -85,7 +85,7 @@ class LocalChat(BaseChatModel):
             raise InputError(
                 "a model in this process needs transformers and torch",
                 where=str(folder),
-                mend="pip install 'nereus[models]'",
+                mend="pip install -e '.[models]'",
             ) from None
         from nereus.models.training.device import resolve
 

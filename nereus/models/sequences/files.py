@@ -97,7 +97,7 @@ def _records(path: Path, kind: str) -> list[SeqRecord]:
         raise InputError(
             "sequence files need biopython, which is not installed",
             where=str(path),
-            mend="pip install 'nereus[models]'",
+            mend="pip install -e '.[models]'",
         ) from error
     try:
         with _open(path) as opened, warnings.catch_warnings():

@@ -253,7 +253,7 @@ def _logicle(X: Values) -> Values:
     except ImportError:
         raise InputError(
             "the logicle transformation needs the package FlowUtils",
-            mend="pip install 'nereus[singlecell]', or use method='arcsinh'",
+            mend="pip install -e '.[singlecell]', or use method='arcsinh'",
         ) from None
     made = np.empty_like(X)
     for at in range(X.shape[1]):

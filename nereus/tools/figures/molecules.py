@@ -78,7 +78,7 @@ def plot_molecules(table: pd.DataFrame, params: MoleculesPlotParams, *, seed: in
         from rdkit.Chem.Draw import rdMolDraw2D
     except ModuleNotFoundError as error:
         raise InputError(
-            "rdkit is not installed", where="plot_molecules", mend="pip install 'nereus[molecules]'"
+            "rdkit is not installed", where="plot_molecules", mend="pip install -e '.[molecules]'"
         ) from error
     for name in filter(None, (params.smiles, params.order_by, params.label)):
         if name not in table.columns:

@@ -45,7 +45,5 @@ def scanpy_module(what: str) -> Any:
     try:
         import scanpy
     except ImportError:
-        raise InputError(
-            f"{what} needs the package scanpy", mend="pip install 'nereus[singlecell]'"
-        ) from None
+        raise InputError(f"{what} needs the package scanpy", mend="pip install -e '.[singlecell]'") from None
     return scanpy

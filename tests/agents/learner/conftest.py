@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.importorskip("unified_planning", reason="pip install 'nereus[learner]'")
+pytest.importorskip("unified_planning", reason="pip install -e '.[learner]'")
 
 from nereus.agents.learner import SearchAgent
 from nereus.agents.learner.environments.generators import instance

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nereus.models.llm.serving import Served
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
-pytest.importorskip("langchain_openai", reason="an endpoint needs pip install 'nereus[llm]'")
+pytest.importorskip("langchain_openai", reason="an endpoint needs pip install -e '.[llm]'")
 CALLS = 4
 
 

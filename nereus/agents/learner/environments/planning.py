@@ -225,7 +225,7 @@ def parsed(domain: str, problem: str) -> Problem:
         from unified_planning.shortcuts import get_environment
     except ImportError as error:
         raise InputError(
-            "unified-planning is not installed", where="planning", mend="pip install 'nereus[learner]'"
+            "unified-planning is not installed", where="planning", mend="pip install -e '.[learner]'"
         ) from error
     get_environment().credits_stream = None
     try:

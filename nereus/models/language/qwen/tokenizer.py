@@ -21,7 +21,7 @@ def learned(texts: Sequence[str], vocabulary: int) -> Tokenizer:
         from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     except ImportError:
         raise InputError(
-            "'tokenizers' is not installed", where="method 'qwen'", mend="pip install 'nereus[models]'"
+            "'tokenizers' is not installed", where="method 'qwen'", mend="pip install -e '.[models]'"
         ) from None
     found = Tokenizer(models.BPE())
     found.pre_tokenizer = pre_tokenizers.Sequence(
