@@ -9,18 +9,18 @@ import pytest
 import torch
 from rdkit import Chem
 from rdkit.Chem import AllChem
-from scipy.optimize import linprog
+from scipy.optimize import linear_sum_assignment, linprog
 from scipy.spatial.distance import cdist
 from torch import nn
 
 from nereus.models.molecules.asgn import ASGN
-from nereus.models.molecules.asgn.network import ASGNNetwork, Backbone
+from nereus.models.molecules.asgn.network import ASGNNetwork, Backbone, Interaction
 from nereus.models.molecules.asgn.pairs import BOND_LENGTH, complete_pairs, pairs_of
 from nereus.models.molecules.asgn.scaling import Scale
 from nereus.models.molecules.asgn.selection import covering_radius, k_centres, nearest
 from nereus.models.molecules.asgn.structures import read_structures
 from nereus.models.molecules.asgn.teaching import TeacherState, Teaching
-from nereus.models.molecules.asgn.transport import balanced_labels, balanced_plan, usage_entropy
+from nereus.models.molecules.asgn.transport import balanced_labels, balanced_plan, evenly, usage_entropy
 from nereus.models.molecules.graphs.conformers import in_space
 from tests.models.cases.asgn import CASE, FEW, LENGTH, config, rounds_of
 from tests.models.cases.molecules import SMILES
@@ -72,6 +72,45 @@ def test_clusters_do_not_collapse_where_all_molecules_prefer_one() -> None:
     assert usage_entropy(log_q.argmax(1), 10) < 0.2
     assert usage_entropy(balanced_labels(log_q, 25.0), 10) > 0.95
     assert usage_entropy(torch.arange(20) % 10, 10) == pytest.approx(1.0)
+
+
+def by_definition(plan: np.ndarray) -> np.ndarray:
+    """Entry by entry from the largest: ``n // m`` seats in each cluster, then one more."""
+    n, m = plan.shape
+    found = np.full(n, -1)
+    for seats in (n // m, n // m + 1):
+        for row, cluster in zip(*np.unravel_index(np.argsort(-plan, axis=None), plan.shape), strict=True):
+            if found[row] < 0 and (found == cluster).sum() < seats:
+                found[row] = cluster
+    return found
+
+
+@pytest.mark.parametrize(("n", "m"), [(60, 6), (61, 6), (23, 8), (3, 5), (8, 1)])
+@pytest.mark.parametrize("spread", [0.01, 1.0, 8.0])
+def test_even_rounding_takes_the_largest_entries_that_there_is_room_for(
+    n: int, m: int, spread: float
+) -> None:
+    log_q = torch.log_softmax(spread * torch.randn(n, m, generator=torch.Generator().manual_seed(n)), 1)
+    plan = balanced_plan(log_q, 5.0)
+    found = evenly(plan)
+    np.testing.assert_array_equal(found, by_definition(plan.numpy()))
+    sizes = np.bincount(found, minlength=m)
+    assert sizes.max() - sizes.min() <= 1
+    if n % m == 0:
+        seats = np.repeat(plan.numpy(), n // m, axis=1)
+        best = seats[linear_sum_assignment(seats, maximize=True)].sum()
+        assert plan[torch.arange(n), found].sum() >= best / 2
+
+
+def test_a_flat_plan_is_uneven_by_largest_entries_and_even_when_rounded() -> None:
+    draw = torch.Generator().manual_seed(1)  # guesses of few dimensions, as those of a linear layer are
+    log_q = torch.log_softmax(
+        0.02 * torch.randn(500, 4, generator=draw) @ torch.randn(4, 50, generator=draw), 1
+    )
+    assert usage_entropy(balanced_labels(log_q, 25.0, "argmax"), 50) < 0.9
+    assert usage_entropy(balanced_labels(log_q, 25.0), 50) == pytest.approx(1.0)
+    alike = torch.full((10, 4), 1 / 40, dtype=torch.float64)
+    assert evenly(alike).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 0, 1]
 
 
 # ------------------------------------------------------------------ what to measure next
@@ -131,6 +170,24 @@ def test_pairs_are_all_pairs_of_each_molecule() -> None:
     near = pairs_of(graph, 2.0)
     assert (near.distance < 2).all()
     assert len(near.distance) == int((pairs.distance < 2).sum())
+
+
+@pytest.mark.parametrize("geometry", ["space", "bonds"])
+def test_layers_are_those_of_torch_geometric_with_filters_made_once_for_both_directions(
+    geometry: str,
+) -> None:
+    structures = read_structures([*DRUGS, "[He]"], config(geometry=geometry))
+    graph = structures.graphs.batch([5, 0, 3, 5, 2])
+    backbone = Backbone(config(geometry=geometry), 1)
+    pairs = pairs_of(graph, 5.0)
+    half = len(pairs.distance) // 2
+    assert torch.equal(pairs.index[:, :half], pairs.index[:, half:].flip(0))
+    assert torch.equal(pairs.distance[:half], pairs.distance[half:])
+    basis, z = backbone.basis(pairs.distance), backbone.elements(graph.x[:, 0])
+    for layer in backbone.interactions:
+        assert isinstance(layer, Interaction)
+        z = z + layer.linear(layer.act(layer.convolution(z, pairs.index, pairs.distance, basis)))
+    torch.testing.assert_close(backbone(graph)[0], z)
 
 
 def test_distances_along_bonds_are_those_of_the_shortest_path() -> None:

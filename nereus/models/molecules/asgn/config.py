@@ -46,6 +46,9 @@ class ASGNConfig(Config):
     """Epochs between two assignments of molecules to clusters."""
     sharpness: float = Field(default=25.0, gt=0)
     """Inverse weight of the entropy in the transport that assigns them."""
+    cluster_rounding: Literal["balanced", "argmax"] = "balanced"
+    """How the transport's plan becomes clusters: as evenly as numbers allow, or by the largest entry of each molecule's row, as
+    in the paper. The plan of a teacher that has learned little is flat, and largest entries leave some clusters nearly empty."""
     labelled_share: float = Field(default=0.25, ge=0, lt=1)
     """Share of a teacher's batch that is drawn from labelled molecules in addition, so that few labels are seen often."""
     rounds: int = Field(default=2, ge=1)

@@ -7,6 +7,7 @@ Schuett et al., NeurIPS 2017 (SchNet, whose layers are torch-geometric's).
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import numpy as np
@@ -42,9 +43,16 @@ class Interaction(nn.Module):
         self.linear = nn.Linear(width, width)
 
     def forward(self, z: Tensor, pairs: Pairs, basis: Tensor) -> Tensor:
-        """(atoms, width) to (atoms, width); `basis` is (pairs, centres)."""
-        told = self.convolution(z, pairs.index, pairs.distance, basis)
-        return cast(Tensor, self.linear(self.act(told)))
+        """(atoms, width) to (atoms, width); `basis` is (pairs / 2, centres), of the first half of the pairs.
+
+        A filter is made once for both directions of a pair: filters cost more than all else.
+        """
+        convolution = self.convolution
+        distance = pairs.distance[: len(basis)]
+        fade = 0.5 * (torch.cos(distance * (math.pi / convolution.cutoff)) + 1)
+        filters = convolution.nn(basis) * fade[:, None]
+        told = convolution.propagate(pairs.index, x=convolution.lin1(z), W=torch.cat([filters, filters]))
+        return cast(Tensor, self.linear(self.act(convolution.lin2(told))))
 
 
 class Backbone(nn.Module):
@@ -78,7 +86,7 @@ class Backbone(nn.Module):
     def forward(self, graph: GraphBatch) -> tuple[Tensor, Pairs]:
         """Vectors of atoms, (atoms, width), and the pairs that they were made over."""
         pairs = pairs_of(graph, self.reach)
-        basis = self.basis(pairs.distance)
+        basis = self.basis(pairs.distance[: len(pairs.distance) // 2])
         z = self.elements(graph.x[:, 0])
         for interaction in self.interactions:
             z = z + interaction(z, pairs, basis)

@@ -15,7 +15,7 @@ BOND_LENGTH = 1.5
 
 @dataclass(frozen=True)
 class Pairs:
-    """Ordered pairs of different atoms of one molecule.
+    """Ordered pairs of different atoms of one molecule; the second half are those of the first, turned round.
 
     Attributes
     ----------
@@ -53,12 +53,14 @@ def pairs_of(graph: GraphBatch, reach: float) -> Pairs:
         Angstrom.
     """
     index = complete_pairs(graph)
+    index = index[:, index[0] < index[1]]
     if graph.positions is None:
         distance = _along_bonds(graph, index, reach)
     else:
         distance = (graph.positions[index[0]] - graph.positions[index[1]]).norm(dim=1)
     close = distance < reach
-    return Pairs(index[:, close], distance[close])
+    index, distance = index[:, close], distance[close]
+    return Pairs(torch.cat([index, index.flip(0)], 1), torch.cat([distance, distance]))
 
 
 def _along_bonds(graph: GraphBatch, index: Tensor, reach: float) -> Tensor:

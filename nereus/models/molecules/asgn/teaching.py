@@ -98,7 +98,7 @@ class Teaching:
             )
             for rows in np.array_split(np.arange(len(self.graphs)), -(-len(self.graphs) // BLOCK))
         ]
-        return balanced_labels(torch.cat(parts), self.config.sharpness)
+        return balanced_labels(torch.cat(parts), self.config.sharpness, self.config.cluster_rounding)
 
     def losses(self, batch: _Batch) -> Mapping[str, Tensor]:
         """See `Objective`: ``property``, ``atom``, ``distance``, ``cluster``, and how evenly clusters are used."""
