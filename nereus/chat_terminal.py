@@ -6,6 +6,7 @@ import html
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -187,18 +188,17 @@ class Talk:
         self._worker = threading.Thread(target=work, daemon=True)
         self._worker.start()
         requests: list[dict[str, Any]] = []
-        with _Written(self._tty and sys.stdout.isatty()) as written:
+        with _presses() as pressed, _Written(self._tty and sys.stdout.isatty()) as written:
             while True:
+                if pressed and not stop.is_set():
+                    stop.set()
+                    typer.echo("\nstopping ... (Ctrl-C again leaves it behind)", err=True)
+                if len(pressed) > 1:
+                    self._worker.join(_LEFT_S)
+                    raise KeyboardInterrupt
                 try:
                     mode, part = news.get(timeout=_WAIT_S)
                 except queue.Empty:
-                    continue
-                except KeyboardInterrupt:
-                    if stop.is_set():
-                        self._worker.join(_LEFT_S)
-                        raise
-                    stop.set()
-                    typer.echo("\nstopping ... (Ctrl-C again leaves it behind)", err=True)
                     continue
                 if mode == "end":
                     return requests
@@ -344,6 +344,20 @@ class Talk:
                 if not self._tty:
                     typer.echo(f"{PROMPT}{_plain(text[:200])}")
                 yield text
+
+
+@contextmanager
+def _presses() -> Iterator[list[int]]:
+    """Ctrl-C, counted while work goes on: raised anywhere, it would end what shows the work and not the work."""
+    pressed: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Written:
