@@ -78,7 +78,7 @@ function Page({ session }: { session: Session }) {
   if (first === "data" && second) {
     return (
       <DataPage
-        key={`${second} ${values.get("samples") ?? ""}`}
+        key={second}
         id={second}
         given={givenBy(second, values)}
         question={values.get("question") ?? ""}

@@ -122,3 +122,25 @@ def test_places_that_cannot_be_are_told_before_the_upload(visit: Visit, files: d
     page.get_by_label("What more.csv is").select_option("cohort_samples")
     page.get_by_text("No file is the data.").wait_for()
     assert visit.faults == []
+
+
+def test_what_is_asked_stays_while_files_are_corrected(visit: Visit, files: dict[str, Path]) -> None:
+    page = visit.open()
+    page.get_by_label("Data", exact=True).set_input_files(str(files["proteins_A.csv"]))
+    page.get_by_label("More files").set_input_files(str(files["clinic.csv"]))
+    page.get_by_role("button", name="See what it is").click()
+    question = page.get_by_label("What do you want to know?")
+    question.fill("Which proteins follow the age?")
+    page.get_by_label("How far").select_option("deep")
+    page.get_by_label("Ask me before").select_option("costly")
+    page.get_by_role("button", name="Remove clinic.csv").click()
+    page.get_by_label("What clinic.csv is").wait_for(state="detached")
+    question.wait_for()
+    assert question.input_value() == "Which proteins follow the age?"
+    page.get_by_label("Add files").set_input_files(str(files["clinic.csv"]))
+    page.get_by_label("What clinic.csv is").wait_for()
+    question.wait_for()
+    assert question.input_value() == "Which proteins follow the age?"
+    assert page.get_by_label("How far").input_value() == "deep"
+    assert page.get_by_label("Ask me before").input_value() == "costly"
+    assert visit.faults == []

@@ -27,12 +27,17 @@ export function DataPage({ id, given, question, session }: Props) {
   const dataset = useLoaded<Dataset>(`datasets/${id}`);
   const sheet = useLoaded<Dataset>(samples ? `datasets/${samples}` : null);
   const [load, setLoad] = useState<Record<string, Json>>({});
+  const [draft, setDraft] = useState<Draft>({ question, approval: "never", depth: "usual", policy: "" });
   const [job, setJob] = useState<Job | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [tries, setTries] = useState(0);
   const gone = dataset.problem !== null && !dataset.value;
   useTitle(dataset.value?.name ?? "Data");
 
+  useEffect(() => {
+    // The subject is a column of the sheet that was there before.
+    setLoad(({ subject: _, ...rest }) => rest);
+  }, [samples]);
   const asked = JSON.stringify({ samples, load });
   useEffect(() => {
     const control = new AbortController();
@@ -62,7 +67,7 @@ export function DataPage({ id, given, question, session }: Props) {
           </p>
         </>
       )}
-      {!gone && <GivenFiles given={given} question={question} most={session.upload_bytes} />}
+      {!gone && <GivenFiles given={given} question={draft.question} most={session.upload_bytes} />}
       {problem && !gone && (
         <>
           <Failure problem={problem} again={() => setTries(tries + 1)} />
@@ -70,18 +75,28 @@ export function DataPage({ id, given, question, session }: Props) {
         </>
       )}
       {!job && !problem && <Loading what="Reading the file, and finding out what can be asked of it" />}
-      {job && <Understood job={job} id={id} given={given} load={load} onLoad={setLoad} question={question} session={session} />}
+      {job && <Understood job={job} id={id} given={given} load={load} onLoad={setLoad} draft={draft} onDraft={setDraft} session={session} />}
     </>
   );
 }
 
-interface UnderstoodProps extends Props {
+/** What is asked, and how: it stays while files are corrected. */
+interface Draft {
+  question: string;
+  approval: string;
+  depth: string;
+  policy: string;
+}
+
+interface UnderstoodProps extends Omit<Props, "question"> {
   job: Job;
   load: Record<string, Json>;
   onLoad: (load: Record<string, Json>) => void;
+  draft: Draft;
+  onDraft: (draft: Draft) => void;
 }
 
-function Understood({ job, given, load, onLoad, question, session }: UnderstoodProps) {
+function Understood({ job, given, load, onLoad, draft, onDraft, session }: UnderstoodProps) {
   const samples = Object.keys(given).find((one) => given[one] === "samples") ?? null;
   const output = (name: string) => (job.result.outputs?.[name] ? `jobs/${job.id}/outputs/${name}?form=json` : null);
   const columns = useLoaded<PlainTable>(output("columns"));
@@ -106,7 +121,7 @@ function Understood({ job, given, load, onLoad, question, session }: UnderstoodP
       <div className="two-columns">
         <div>
           {contrasts.value && <Comparisons table={contrasts.value} />}
-          <Ask given={given} load={load} question={question} session={session} />
+          <Ask given={given} load={load} draft={draft} onDraft={onDraft} session={session} />
         </div>
         <div>
           {missing && (
@@ -136,7 +151,7 @@ function Understood({ job, given, load, onLoad, question, session }: UnderstoodP
           onCorrected={async (file) => {
             const made = await upload(file, () => undefined);
             const rest = Object.fromEntries(Object.entries(given).filter(([one]) => one !== samples));
-            go(addressOf({ ...rest, [made.id]: "samples" }, question));
+            go(addressOf({ ...rest, [made.id]: "samples" }, draft.question));
           }}
         />
       )}
@@ -221,11 +236,11 @@ const DEPTHS: Record<string, { label: string; budget: string[] }> = {
   deep: { label: "Thorough (16 questions)", budget: ["objectives=16", "steps=150", "wall=60m"] },
 };
 
-function Ask({ given, load, question, session }: { given: Given; load: Record<string, Json>; question: string; session: Session }) {
-  const [asked, setAsked] = useState(question);
-  const [approval, setApproval] = useState("never");
-  const [depth, setDepth] = useState("usual");
-  const [policy, setPolicy] = useState("");
+type AskProps = Pick<UnderstoodProps, "given" | "load" | "draft" | "onDraft" | "session">;
+
+function Ask({ given, load, draft, onDraft, session }: AskProps) {
+  const { question, approval, depth, policy } = draft;
+  const set = (change: Partial<Draft>) => onDraft({ ...draft, ...change });
   const [problem, setProblem] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
   const start = () => {
@@ -234,7 +249,7 @@ function Ask({ given, load, question, session }: { given: Given; load: Record<st
     send<Run>("runs", {
       ...filesOf(given),
       load,
-      question: asked.trim() || null,
+      question: question.trim() || null,
       approval,
       budget: DEPTHS[depth]?.budget ?? [],
       ...(policy ? { policy } : {}),
@@ -248,12 +263,12 @@ function Ask({ given, load, question, session }: { given: Given; load: Record<st
       <h2>Ask</h2>
       <label>
         What do you want to know? <span className="muted">Leave it empty to see what is there.</span>
-        <textarea rows={2} maxLength={2000} value={asked} placeholder="Which proteins differ in treated cells?" onChange={(event) => setAsked(event.target.value)} />
+        <textarea rows={2} maxLength={2000} value={question} placeholder="Which proteins differ in treated cells?" onChange={(event) => set({ question: event.target.value })} />
       </label>
       <div className="ask-row">
         <label>
           How far
-          <select value={depth} onChange={(event) => setDepth(event.target.value)}>
+          <select value={depth} onChange={(event) => set({ depth: event.target.value })}>
             {Object.entries(DEPTHS).map(([name, one]) => (
               <option key={name} value={name}>
                 {one.label}
@@ -263,7 +278,7 @@ function Ask({ given, load, question, session }: { given: Given; load: Record<st
         </label>
         <label>
           Ask me before
-          <select value={approval} onChange={(event) => setApproval(event.target.value)}>
+          <select value={approval} onChange={(event) => set({ approval: event.target.value })}>
             <option value="never">nothing: go ahead</option>
             <option value="costly">costly steps</option>
             <option value="always">every plan and step</option>
@@ -272,7 +287,7 @@ function Ask({ given, load, question, session }: { given: Given; load: Record<st
         {session.asks && (
           <label>
             Who decides
-            <select value={policy} onChange={(event) => setPolicy(event.target.value)}>
+            <select value={policy} onChange={(event) => set({ policy: event.target.value })}>
               <option value="">as the server is set</option>
               <option value="rules">rules, no language model</option>
               <option value="llm">language model</option>
