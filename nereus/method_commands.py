@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,9 @@ methods_app = typer.Typer(help="Trainable methods of the literature: train them 
 Where = Annotated[
     Path, typer.Argument(metavar="MODEL", help="Folder that `fit` wrote, or the name of a kept model.")
 ]
-Table = Annotated[Path, typer.Option(help="Table, one row an object: CSV, TSV, XLSX or Parquet.")]
+Table = Annotated[
+    Path, typer.Option(help="Table, one row an object: CSV, TSV, XLSX, Parquet, SDF, SMI, FASTA, GenBank.")
+]
 Smiles = Annotated[str | None, typer.Option(help="Column of SMILES.")]
 Sequences = Annotated[str | None, typer.Option("--sequence", help="Column of sequences.")]
 Text = Annotated[str | None, typer.Option(help="Column of texts.")]
@@ -105,13 +108,14 @@ def fit(
     """Train a method on a table; rows that are held out judge it beside a baseline."""
     with told():
         from nereus import models
-        from nereus.tool_commands import read_table_file, write_result
+        from nereus.tool_commands import read_rows, write_result
         from nereus.tools import registry
 
         card = models.card(name)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError("exists, and is not empty", where=str(out), mend="name another folder")
-        table = read_table_file(data)
+        _require_writable(out)
+        table, _ = read_rows(data)
         named = _columns(card, table, column, smiles=smiles, sequence=sequence, text=text, target=target)
         from nereus.models.files import with_contents
 
@@ -147,7 +151,8 @@ def _asking(verb: str, about: str) -> None:
         model: Where,
         out: Annotated[Path, typer.Option(help="Table of answers: CSV.")],
         data: Annotated[
-            Path | None, typer.Option(help="Table, one row an object: CSV, TSV, XLSX or Parquet.")
+            Path | None,
+            typer.Option(help="Table, one row an object: CSV, TSV, XLSX, Parquet, SDF, SMI, FASTA, GenBank."),
         ] = None,
         smiles: Smiles = None,
         sequence: Sequences = None,
@@ -170,7 +175,7 @@ def _asking(verb: str, about: str) -> None:
             from nereus.models.files import with_contents
             from nereus.models.tables import PROBLEM, REASON, answer
             from nereus.spreadsheets import harmless
-            from nereus.tool_commands import read_table_file
+            from nereus.tool_commands import read_rows
             from nereus.tools.single_thread import single_thread
 
             method, known = _open(model)
@@ -180,7 +185,10 @@ def _asking(verb: str, about: str) -> None:
                     where=str(model),
                     mend=f"it can {', '.join(method.card.verbs)}",
                 )
-            table = pd.DataFrame() if data is None else read_table_file(data)
+            if out.is_dir():
+                raise InputError("is a folder", where=str(out), mend="name a file for the table of answers")
+            _require_writable(out)
+            table, written = (pd.DataFrame(), pd.DataFrame()) if data is None else read_rows(data)
             named = _columns(
                 method.card, table, column, smiles=smiles, sequence=sequence, text=text, known=known
             )
@@ -191,10 +199,12 @@ def _asking(verb: str, about: str) -> None:
                 found = answer(method, Verb(verb), whole, named, _settings(option, "--option"))
             if found.index.name == table.index.name and found.index.isin(table.index).all():
                 # One answer a row, or some rows in an order: beside what the table says of them.
-                beside = table.drop(columns=[c for c in found if c in table]).loc[found.index]
-                found = pd.concat([beside, found], axis=1)
-            if out.is_dir():
-                raise InputError("is a folder", where=str(out), mend="name a file for the table of answers")
+                replaced = [name for name in found if name in written]
+                if replaced:
+                    typer.echo(
+                        f"warning: {', '.join(map(repr, replaced))} of the table gave way to the answer"
+                    )
+                found = pd.concat([written.drop(columns=replaced).loc[found.index], found], axis=1)
             out.parent.mkdir(parents=True, exist_ok=True)
             # Answers that are not one a row have an index of their own, which has a name.
             named_index = found.index.name is not None and not found.index.equals(table.index)
@@ -252,6 +262,17 @@ def delete(
 
 
 # ------------------------------------------------------------------ what the commands share
+
+
+def _require_writable(out: Path) -> None:
+    """Refuse, before anything is computed, a place where nothing can be written."""
+    there = next(one for one in (out, *out.absolute().parents) if one.exists())
+    if out != there and not there.is_dir():
+        raise InputError(f"{str(there)!r} is a file, not a folder", where=str(out), mend="name another place")
+    if not os.access(there, os.W_OK):
+        raise InputError(
+            f"nothing may be written at {str(there)!r}", where=str(out), mend="name another place"
+        )
 
 
 def _columns(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nereus.tools.base import InputSpec, Params, Result, Tool
+    from nereus.tools.proteomics.readers.delimited import Table
 
 tools_app = typer.Typer(help="The tools that agents and people can call.", no_args_is_help=False)
 
@@ -176,21 +177,82 @@ def _read(spec: InputSpec, path: Path) -> Any:
 
 
 def read_table_file(path: Path) -> pd.DataFrame:
-    """A table of any kind, one row an observation, or the sequences of a FASTA or GenBank file.
+    """A table of any kind, one row an observation: also the sequences of a FASTA or GenBank file, the molecules of an SD file.
 
     Numbers are float, anything else is text, what is missing is NaN.
     """
-    from nereus.models.sequences.files import is_sequence_file, read_sequence_file
-    from nereus.tools.proteomics.readers.sample_sheet import sheet_columns
     from nereus.tools.proteomics.readers.source import open_source
     from nereus.tools.proteomics.readers.table import read_table
 
+    special = _special_table(path)
+    return _frame(read_table(open_source(path))) if special is None else special
+
+
+def read_rows(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A table as `read_table_file` reads it, and as it is written; row by row, also rows whose cells are all empty.
+
+    Returns
+    -------
+    table, written : DataFrame
+        Of equal rows. In the second, cells are texts as they stand in the file (007, 12345678901234567890, NA), but for numbers
+        in another language's notation; cells of several lines, as mol blocks are, are left out with their column.
+    """
+    import pandas as pd
+
+    from nereus.tools.proteomics.readers.source import open_source
+    from nereus.tools.proteomics.readers.table import read_table
+
+    special = _special_table(path)
+    if special is not None:
+        long = [name for name in special if special[name].astype(str).str.contains("\n", regex=False).any()]
+        return special, special.drop(columns=long)
+    cells = read_table(open_source(path))
+    table = _frame(cells)
+    texts = {
+        name or f"column_{j + 1}": cells.columns[j] for j, name in reversed(list(enumerate(cells.header)))
+    }
+    written = pd.DataFrame({name: _as_written(table[name], texts[name]) for name in table})
+    if cells.empty:
+        lines = sorted([*cells.lines, *cells.empty])
+        known = set(cells.lines)
+        places = [row for row, line in enumerate(lines) if line in known]
+        table, written = (one.set_axis(places).reindex(range(len(lines))) for one in (table, written))
+    return table, written
+
+
+def _as_written(values: pd.Series, texts: list[str]) -> pd.Series:
+    """The texts of a column, or its numbers where these are not written in Python's way."""
+    import pandas as pd
+
+    plain = pd.Series(texts, dtype=object)
+    if str(values.dtype) == "object":
+        return plain
+    return plain if all(map(_is_written, texts, values)) else values
+
+
+def _is_written(text: str, value: float) -> bool:
+    """Whether Python reads a cell as the number that we took it for; a cell that stands for no value is as it is."""
+    try:
+        return value != value or float(text) == value
+    except ValueError:
+        return False
+
+
+def _special_table(path: Path) -> pd.DataFrame | None:
+    """The table of a file that is none by its cells: sequences, molecules, a single column; None of any other."""
+    from nereus.models.molecules.files import is_molecule_file, read_molecule_file
+    from nereus.models.sequences.files import is_sequence_file, read_sequence_file
+
     if is_sequence_file(path):
         return read_sequence_file(path)
-    single = _one_column(path)
-    if single is not None:
-        return single
-    table = read_table(open_source(path))
+    if is_molecule_file(path) and (molecules := read_molecule_file(path)) is not None:
+        return molecules
+    return _one_column(path)
+
+
+def _frame(table: Table) -> pd.DataFrame:
+    from nereus.tools.proteomics.readers.sample_sheet import sheet_columns
+
     frame = sheet_columns(table, range(table.n_rows))
     for name in frame.columns:
         if str(frame[name].dtype) == "category":  # as written, so that no order of levels is taken for one

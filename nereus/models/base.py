@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from nereus.errors import InputError
 from nereus.models import storage
 from nereus.models.card import Card, ColumnKind, Verb
+from nereus.models.columns import numbers, require_column, require_numbers
 from nereus.models.config import Config
 from nereus.models.training.device import derive_seed, resolve, seeded
 from nereus.models.training.loop import History
@@ -234,12 +235,8 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
 
     def observed(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> np.ndarray:
         """What `prediction` is to be compared with, (n,), NaN where unknown: the first target, as a number."""
-        import pandas as pd
-
         named = columns["target"]
-        values = table[named if isinstance(named, str) else named[0]]
-        found: np.ndarray = pd.to_numeric(values, errors="coerce").to_numpy(float)
-        return found
+        return numbers(table[named if isinstance(named, str) else named[0]])
 
     def relatives(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> np.ndarray | None:
         """Number of each row's family, (n,), where rows of one family would tell each other's answers; None where none would."""
@@ -254,14 +251,15 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
         return role.kind, table[named if isinstance(named, str) else named[0]].astype(str).tolist()
 
     def require_columns(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> None:
-        """Refuse columns that training on a table could not take.
+        """Refuse columns, and targets, that training on a table could not take.
 
         Raises
         ------
         InputError
-            A role is unknown or lacks its column, or a column is not there.
+            A role is unknown or lacks its column, a column is not there, or a target is no number and no other is a word.
         """
         self._checked_columns(table, columns, training=True)
+        require_numbers(self.card, table, columns)
 
     def _checked_columns(
         self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]], training: bool
@@ -276,16 +274,15 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
         for role, column in known.items():
             # Targets are what predictions give, so they are asked for in training only.
             if column.required and role not in named and (training or not column.answered):
-                raise InputError(f"no column for {role!r}", where=where, mend=f"{role}: {column.about}")
+                raise InputError(
+                    f"no column for {role!r}",
+                    where=where,
+                    mend=f"{role}: {column.about}; columns are {list(table.columns)[:20]}",
+                )
             if len(named.get(role, [])) > 1 and not column.many:
                 raise InputError(f"{role!r} takes one column, got {named[role]}", where=where)
         for name in (one for role in named.values() for one in role):
-            if name not in table.columns:
-                raise InputError(
-                    f"there is no column {name!r}",
-                    where=where,
-                    mend=f"columns are {list(table.columns)[:20]}",
-                )
+            require_column(name, table, where)
         if not len(table):
             raise InputError("the table has no rows", where=where)
         return named

@@ -11,6 +11,7 @@ import pandas as pd
 
 from nereus.errors import InputError
 from nereus.models.card import Column, Verb
+from nereus.models.columns import require_column
 
 if TYPE_CHECKING:
     from nereus.models.base import Method
@@ -37,12 +38,7 @@ def unreadable(
         if role.kind not in ("smiles", "text") or not named or (role.learned and not training):
             continue
         for name in [named] if isinstance(named, str) else named:
-            if name not in table.columns:
-                raise InputError(
-                    f"there is no column {name!r}",
-                    where=f"method {method.card.name!r}",
-                    mend=f"columns are {list(table.columns)[:20]}",
-                )
+            require_column(name, table, f"method {method.card.name!r}")
             found = {**_unreadable(role, table[name]), **found}
     return dict(sorted({**method.unreadable_rows(table, columns), **found}.items()))
 

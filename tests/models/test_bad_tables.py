@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nereus.cli import app
+from nereus.models.molecules.labels import binary_labels
 from tests.models.cases import trained
 from tests.models.cases.molecules import ALCOHOL, SMILES
 
@@ -72,3 +73,86 @@ def test_answers_go_to_a_file_and_columns_of_training_are_checked(tmp_path: Path
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     told = fitted(tmp_path, "mgssl", "--target", "y", "--set", "width=8", "--set", "width.x=9")
     assert "'width.x' is a part of 'width', which has a value of its own" in told
+
+
+@pytest.mark.parametrize(("wrong", "near"), [("Y", "perhaps 'y'"), ("score", "columns are ['smiles', 'y']")])
+def test_the_nearest_column_is_named(tmp_path: Path, wrong: str, near: str) -> None:
+    assert near in fitted(tmp_path, "mgssl", "--target", wrong)
+
+
+@pytest.mark.parametrize("method", MOLECULES)
+@pytest.mark.parametrize("cell", ["<-3", "2.5 uM", "inf"])
+def test_a_target_that_is_no_bare_number_is_told_with_its_row(tmp_path: Path, method: str, cell: str) -> None:
+    y: list[Any] = ALCOHOL.tolist()
+    smiles = [
+        "no molecule",
+        *SMILES[1:],
+    ]  # rows are counted as in the file, also behind one that cannot be read
+    y[20] = cell
+    told = fitted(tmp_path, method, "--target", "y", "--held-out", "0", smiles=smiles, y=y)
+    assert f"row 20: {cell!r} in column 'y' is no number" in told
+
+
+def test_a_first_row_that_is_no_molecule_is_quoted(tmp_path: Path) -> None:
+    told = fitted(tmp_path, "mgssl", "--target", "y", smiles=[f"sample {row}" for row in range(24)])
+    assert "row 0: 'sample 0' is no SMILES" in told
+
+
+def test_truth_values_are_labels(tmp_path: Path) -> None:
+    pd.DataFrame({"smiles": SMILES, "y": ALCOHOL.astype(bool)}).to_csv(tmp_path / "table.csv", index=False)
+    words = [
+        "methods",
+        "fit",
+        "mgssl",
+        "--data",
+        str(tmp_path / "table.csv"),
+        "--target",
+        "y",
+        "--smiles",
+        "smiles",
+    ]
+    small = [
+        "--set",
+        "width=8",
+        "--set",
+        "layers=2",
+        "--set",
+        "training.epochs=1",
+        "--set",
+        "finetuning.epochs=1",
+    ]
+    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "model"), *small])
+    assert done.exit_code == 0, done.output
+    assert "held-out rows auroc" in done.output
+    assert binary_labels([True, "false", None], 3)[:, 0].tolist() == pytest.approx(
+        [1, 0, np.nan], nan_ok=True
+    )
+
+
+def test_places_that_cannot_be_written_are_told_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    pd.DataFrame({"smiles": SMILES, "y": ALCOHOL}).to_csv(tmp_path / "table.csv", index=False)
+    trained("mgssl").save(tmp_path / "model")
+    data, out = ["--data", str(tmp_path / "table.csv")], ["--out", str(tmp_path / "file" / "out")]
+    for words in (["fit", "mgssl", "--target", "y"], ["predict", str(tmp_path / "model")]):
+        done = CliRunner().invoke(app, ["methods", *words, *data, *out])
+        assert (done.exit_code, type(done.exception)) == (1, SystemExit), done.output
+        assert "is a file, not a folder" in done.output
+
+
+def test_predictions_stand_row_by_row_beside_what_is_written(tmp_path: Path) -> None:
+    trained("mgssl").save(tmp_path / "model")
+    given = "structure,id,cid,prediction,value\nCCO,007,12345678901234567890,old,1e5\n,,,,\nC1CC,1,2,old,NA\n,,,,\n"
+    (tmp_path / "table.csv").write_text(given, encoding="utf-8")
+    out = tmp_path / "out.csv"
+    words = ["methods", "predict", str(tmp_path / "model"), "--data", str(tmp_path / "table.csv")]
+    done = CliRunner().invoke(app, [*words, "--smiles", "structure", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "3 rows cannot be read" in done.output
+    assert "'prediction' of the table gave way to the answer" in done.output
+    found = pd.read_csv(out, dtype=str, keep_default_na=False)
+    assert found["id"].tolist() == ["007", "", "1", ""]
+    assert found["cid"].tolist() == ["12345678901234567890", "", "2", ""]
+    assert found["value"].tolist() == ["1e5", "", "NA", ""]
+    assert [bool(one) for one in found["prediction"]] == [True, False, False, False]
+    assert found["problem"].tolist() == ["", "is empty", "is no SMILES that RDKit can read", "is empty"]

@@ -101,7 +101,7 @@ def evaluate(
         raise InputError(
             f"no target is a number{f', the first is {told.iloc[0]!r}' if len(told) else ': all are empty'}",
             where="evaluation",
-            mend="give numbers; classes by name are not judged: hold out none (held_out=0)",
+            mend="write numbers, or 1 and 0 for two classes; classes by name are not judged (held_out=0)",
         )
     fractions = (1 - share, 0.0, share)
     groups = _groups(method, table, columns)

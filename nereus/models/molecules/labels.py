@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nereus.errors import InputError
+from nereus.models.columns import numbers
 
 
 def binary_labels(labels: Any, molecules: int) -> np.ndarray:
@@ -63,7 +64,7 @@ def property_values(values: Any, molecules: int) -> np.ndarray:
 def _table(labels: Any, molecules: int, mend: str) -> np.ndarray:
     """Labels as (molecules, tasks), float64."""
     try:
-        values = pd.DataFrame(labels).apply(pd.to_numeric).to_numpy(dtype=np.float64, na_value=np.nan)
+        values = pd.DataFrame(labels).apply(_numeric).to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise InputError(f"labels are no numbers: {error}", where="labels", mend=mend) from None
     if values.ndim != 2 or len(values) != molecules or not values.shape[1]:
@@ -75,3 +76,12 @@ def _table(labels: Any, molecules: int, mend: str) -> np.ndarray:
     if np.isinf(values).any():
         raise InputError("a label is infinite", where="labels", mend=mend)
     return np.asarray(values)
+
+
+def _numeric(column: pd.Series) -> pd.Series:
+    """Numbers of a column, true and false among them; `ValueError` where something else stands."""
+    found = pd.Series(numbers(column), index=column.index)
+    wrong = column[found.isna() & column.notna() & (column.astype(str).str.strip() != "")]
+    if len(wrong):
+        raise ValueError(repr(wrong.iloc[0]))
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,10 +44,14 @@ def fit(card: Card, table: pd.DataFrame, params: Any, seed: int, session: Sessio
     readable = table.iloc[[row for row in range(len(table)) if row not in bad]].reset_index(drop=True)
     if readable.empty:
         raise InputError(
-            "no row can be read", where=f"tool 'fit_{card.name}'", mend=f"row 0: {bad.get(0, 'no rows')}"
+            "no row can be read",
+            where=f"tool 'fit_{card.name}'",
+            mend=f"row 0: {_why(card, table, columns, bad) if bad else 'no rows'}",
         )
     warnings = (
-        [f"{len(bad)} rows cannot be read and are left out, first row {min(bad)}: {bad[min(bad)]}"]
+        [
+            f"{len(bad)} rows cannot be read and are left out, first row {min(bad)}: {_why(card, table, columns, bad)}"
+        ]
         if bad
         else []
     )
@@ -84,6 +89,24 @@ def fit(card: Card, table: pd.DataFrame, params: Any, seed: int, session: Sessio
         n_total=len(table),
         n_returned=len(readable),
     )
+
+
+def _why(
+    card: Card, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]], bad: Mapping[int, str]
+) -> str:
+    """What stands in the first row that cannot be read, where that is short, and why it cannot."""
+    row = min(bad)
+    named = columns.get(card.inputs[0].name)
+    if not named:
+        return bad[row]
+    cell = str(table[named if isinstance(named, str) else named[0]].iloc[row])
+    short = (
+        "\n" not in cell
+        and len(cell) <= 120
+        and repr(cell) not in bad[row]
+        and not bad[row].endswith("empty")
+    )
+    return f"{cell!r} {bad[row]}" if short else bad[row]
 
 
 def _history(losses: list[dict[str, float]]) -> pd.DataFrame:

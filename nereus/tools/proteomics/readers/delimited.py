@@ -48,6 +48,8 @@ class Table:
         What was assumed or skipped.
     before
         Cells of the lines before the header, stripped: banners, or upper lines of a header of several lines.
+    empty
+        Lines below the header whose cells are all empty; they are no rows. Lines without any cell are not told.
     """
 
     where: str
@@ -56,6 +58,7 @@ class Table:
     lines: Sequence[int]
     notes: list[str] = field(default_factory=list)
     before: list[list[str]] = field(default_factory=list)
+    empty: list[int] = field(default_factory=list)
 
     @property
     def n_rows(self) -> int:
@@ -190,12 +193,15 @@ def _parse(
     start = 1
     shorter: list[int] = []  # rows of a tab-separated text that end early
     last_empty = 0
+    header_line = 0
+    empty: list[int] = []
 
     def settle() -> None:
         """Find the header among the first records, and check those already read."""
-        nonlocal header, width, keep, records, lines, short_header, trailing, before
+        nonlocal header, width, keep, records, lines, short_header, trailing, before, header_line
         position, header, width, short_header, trailing = _find_header(records, lines, where, sep == "\t")
         before = [[cell.strip() for cell in record] for record in records[:position]]
+        header_line = lines[position]
         if position:
             notes.append(f"{position} line{'s' * (position > 1)} before the header skipped")
         body, body_lines = records[position + 1 :], lines[position + 1 :]
@@ -230,6 +236,8 @@ def _parse(
             if sep == " " and record and not record[-1]:
                 record.pop()
             if not any(record) or not any(cell.strip() for cell in record):
+                if len(record) > 1:
+                    empty.append(line)
                 continue
             if header is None:
                 records.append(record)
@@ -258,7 +266,8 @@ def _parse(
     columns = [[cell.strip() for cell in column] for column in zip(*records, strict=True)]
     if not text.endswith("\n"):
         notes.append("the last line has no line end: check that the file is complete")
-    return Table(where, [_clean_name(name) for name in names], columns, lines, notes, before)
+    empty = [line for line in empty if line > header_line]
+    return Table(where, [_clean_name(name) for name in names], columns, lines, notes, before, empty)
 
 
 def _check_stripped(

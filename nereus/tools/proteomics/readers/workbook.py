@@ -73,9 +73,9 @@ def read_workbook(
     chosen_columns = full if keep is None else [full[i] for i in keep]
     columns = [[row[i] for row in body] for i in chosen_columns]
     before = [[row[i] for i in full] for row in rows[:position]]
-    return Table(
-        where, [_clean_name(header[i]) for i in chosen_columns], columns, lines[position + 1 :], notes, before
-    )
+    empty = sorted(set(range(lines[position] + 1, lines[-1])) - set(lines))
+    names_of_columns = [_clean_name(header[i]) for i in chosen_columns]
+    return Table(where, names_of_columns, columns, lines[position + 1 :], notes, before, empty)
 
 
 def _check_archive(source: Source, max_megabytes: int) -> None:
