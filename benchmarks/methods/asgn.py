@@ -96,9 +96,14 @@ CONTROLS: dict[str, dict[str, Any]] = {
 """All start from the same random labels and choose by k-centre, but one control. `student_only` is the plain network."""
 
 
+def rounds_of(scale: dict[str, Any]) -> int:
+    """Rounds of choosing."""
+    return int(-(-(scale["budget"] - scale["start"]) // scale["batch"]))
+
+
 def passes(scale: dict[str, Any]) -> dict[str, float]:
     """What an epoch of each arm's parts costs, in molecules that are read forwards and backwards, over all rounds."""
-    rounds = -(-(scale["budget"] - scale["start"]) // scale["batch"])
+    rounds = rounds_of(scale)
     labels = [
         min(scale["start"] + (number + 1) * scale["batch"], scale["budget"]) for number in range(rounds)
     ]
@@ -113,12 +118,18 @@ def passes(scale: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def equal_budgets(scale: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Epochs of the arms that lack a part, so that all read as many molecules in training as the whole method may."""
+def equal_budgets(scale: dict[str, Any], studied: int | None = None) -> dict[str, dict[str, Any]]:
+    """Epochs of the arms that lack a part, so that all read as many molecules in training as the whole may.
+
+    `studied` are the epochs that its students did before they stopped, in all rounds: then as many as it did read. It matters to
+    the teacher alone, as the others stop by themselves.
+    """
     cost, settings = passes(scale), scale["settings"]
-    whole = cost["teacher"] * settings["training"]["epochs"] + cost["student"] * settings["student"]["epochs"]
+    teacher = cost["teacher"] * settings["training"]["epochs"]
+    whole = teacher + cost["student"] * settings["student"]["epochs"]
+    read = whole if studied is None else teacher + cost["student"] * studied / rounds_of(scale)
     return {
-        "teacher_only": {"training__epochs": round(whole / cost["teacher_only"])},
+        "teacher_only": {"training__epochs": round(read / cost["teacher_only"])},
         "student_only": {"student__epochs": round(whole / cost["student"])},
         "supervised": {"student__epochs": round(whole / cost["supervised"])},
     }
@@ -236,6 +247,8 @@ def one_seed(
         if arm == "asgn":
             usage = [one["cluster_usage"] for one in model.history_.losses if "cluster_usage" in one]
             more["cluster_usage"] = min(usage)
+            studied = sum("student" in one for one in model.history_.losses)
+            epochs["teacher_only"] = equal_budgets(scale, studied)["teacher_only"]
         tell(arm, model, budget, started, **more)
     return runs
 
