@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 from nereus.errors import InputError
 from nereus.models import storage
 from nereus.models.card import Card, ColumnKind, Verb
-from nereus.models.columns import numbers, require_column, require_numbers
+from nereus.models.columns import numbers, require_column, require_numbers, single
 from nereus.models.config import Config
 from nereus.models.training.device import derive_seed, resolve, seeded
 from nereus.models.training.loop import History
@@ -37,6 +38,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 C = TypeVar("C", bound=Config)
+
+
+def _of_one_column(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """A verb that takes objects also as a table or array of one column."""
+
+    @wraps(verb)
+    def asked(self: Any, X: Any, *others: Any, **told: Any) -> Any:
+        return verb(self, single(X), *others, **told)
+
+    return asked
 
 
 class NotFitted(InputError):
@@ -70,6 +81,12 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
 
     network_: nn.Module
     history_: History
+
+    def __init_subclass__(cls, **told: Any) -> None:
+        super().__init_subclass__(**told)
+        for verb in ("fit", "predict", "predict_proba", "embed"):
+            if verb in cls.__dict__:
+                setattr(cls, verb, _of_one_column(cls.__dict__[verb]))
 
     def __init__(self, config: C | None = None, **settings: Any) -> None:
         self.config: C = self._configured(config, settings)
@@ -133,7 +150,7 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
         Parameters
         ----------
         X
-            The objects; see the method.
+            The objects; see the method. A table or array of one column is that column.
         y
             Their targets, where the method takes any.
         session
@@ -147,7 +164,7 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
             The session was cancelled.
         """
         with seeded(derive_seed(self.config.random_state, self.card.name)):
-            self._fit(X, y, session or Session())
+            self._fit(single(X), y, session or Session())
         self.network_.eval()
         return self
 

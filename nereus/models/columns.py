@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,13 @@ def require_column(name: str, table: pd.DataFrame, where: str) -> None:
     raise InputError(
         f"there is no column {name!r}", where=where, mend=f"{told}columns are {list(table.columns)[:20]}"
     )
+
+
+def single(X: Any) -> Any:
+    """The column of a table or array of one column, as scikit-learn passes objects on; anything else as it is."""
+    if isinstance(X, pd.DataFrame) and X.shape[1] == 1:
+        return X.iloc[:, 0]
+    return X[:, 0] if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1 else X
 
 
 def numbers(values: pd.Series) -> np.ndarray:

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from nereus.errors import InputError
 from nereus.models import registry
 from nereus.models.base import Method
 from nereus.models.sequences.bsm import BSM
@@ -45,11 +46,15 @@ def test_molecules(name: str, settings: dict[str, Any], y: np.ndarray, scoring: 
     method = quick(name, **settings)
     assert is_classifier(method) == (scoring == "roc_auc")
     smiles = [SMILES[row] for row in KNOWN]
-    for X in (smiles, pd.Series(smiles, index=range(100, 100 + len(smiles)))):
+    column = pd.DataFrame({"smiles": smiles}, index=range(100, 100 + len(smiles)))
+    for X in (smiles, column["smiles"], column, np.array(smiles, dtype=object)[:, None]):
         found = cross_val_score(method, X, y[KNOWN], scoring=scoring, cv=2, error_score="raise")
         assert np.isfinite(found).all()
     piped = make_pipeline(FunctionTransformer(stripped), method).fit([f" {one}" for one in smiles], y[KNOWN])
     assert len(piped.predict(smiles[:3])) == 3
+    if name != "unimatch":  # looks for molecules that are told twice first
+        with pytest.raises(InputError, match=r"row 0: .*1\.,? 1\.,? 1\..* is no text"):
+            method.fit(np.ones((4, 3)), [0, 1, 0, 1])
 
 
 def test_sequences_of_classes_and_of_values() -> None:

@@ -13,6 +13,7 @@ from nereus.errors import InputError, ToolError
 from nereus.models.config import TrainingOptions
 from nereus.models.training import Progress, Session, TrainingCancelled, train
 from nereus.models.training.batches import made, shuffled_rows
+from nereus.models.training.device import resolve
 from nereus.models.training.loop import _factor
 from nereus.models.training.running_statistics import settle_batch_norm
 
@@ -187,3 +188,9 @@ def test_running_statistics_are_those_of_the_last_weights() -> None:
     assert network["a"][2].training
     torch.testing.assert_close(network["a"][0].weight.detach(), weights, rtol=0, atol=0)
     torch.testing.assert_close(network["b"].running_var, unseen)  # no batch came through it
+
+
+@pytest.mark.parametrize("name", ["gpu", "meta", "cuda:99"])
+def test_a_device_that_is_not_there_is_told(name: str) -> None:
+    with pytest.raises(InputError, match=f"there is no device '{name}' here"):
+        resolve(name)

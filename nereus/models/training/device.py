@@ -23,9 +23,12 @@ def resolve(name: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
     here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not here[device.type] or (device.index or 0) >= max(1, torch.cuda.device_count()):
+    if not here.get(device.type) or (device.index or 0) >= max(1, torch.cuda.device_count()):
         raise InputError(f"there is no device {name!r} here", where="device", mend="use 'auto' or 'cpu'")
     return device
 

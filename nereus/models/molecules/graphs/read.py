@@ -9,6 +9,7 @@ from multiprocessing import get_context
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from rdkit import Chem, rdBase
 
 from nereus.errors import InputError
@@ -155,10 +156,11 @@ def _read(texts: Iterable[object], start: int) -> tuple[list[Chem.Mol], list[int
 
 
 def _molecule(text: object) -> tuple[Chem.Mol | None, str]:
-    if text is None or text != text or (isinstance(text, str) and not text.strip()):
-        return None, "is empty"
     if not isinstance(text, str):
-        return None, "is no text"
+        missing = text is None or text is pd.NA or (isinstance(text, float) and text != text)
+        return None, "is empty" if missing else "is no text"
+    if not text.strip():
+        return None, "is empty"
     molecule: Chem.Mol | None = Chem.MolFromSmiles(text.strip())
     if molecule is None:
         return None, "is no SMILES that RDKit can read"
