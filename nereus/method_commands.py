@@ -108,6 +108,7 @@ def fit(
     """Train a method on a table; rows that are held out judge it beside a baseline."""
     with told():
         from nereus import models
+        from nereus.models.store import require_name
         from nereus.tool_commands import read_rows, write_result
         from nereus.tools import registry
 
@@ -115,11 +116,15 @@ def fit(
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError("exists, and is not empty", where=str(out), mend="name another folder")
         _require_writable(out)
+        if keep is not None:
+            require_name(keep)
+        settings = _settings(setting)
+        models.get(name)(**settings)  # refuses what is no setting, with the nearest that is
         table, _ = read_rows(data)
         named = _columns(card, table, column, smiles=smiles, sequence=sequence, text=text, target=target)
         from nereus.models.files import with_contents
 
-        params = {**named, "settings": _settings(setting), "held_out": held_out, "split": split}
+        params = {**named, "settings": settings, "held_out": held_out, "split": split}
         with _progress(quiet) as session:
             from nereus.tools.methods.fitting import fit as train
             from nereus.tools.single_thread import single_thread
@@ -243,6 +248,8 @@ def kept(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         if as_json:
             typer.echo(json.dumps([one.model_dump(mode="json") for one in entries], indent=2))
             return
+        if not entries:
+            typer.echo("no trained method is kept: `nereus methods fit ... --keep NAME` keeps one")
         for one in entries:
             metrics = ", ".join(f"{k} {v:.3f}" for k, v in one.metrics.items() if v is not None)
             typer.echo(

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from nereus.errors import InputError
 from nereus.models import storage
 from nereus.models.card import Card, ColumnKind, Verb
-from nereus.models.columns import numbers, require_column, require_numbers, single
+from nereus.models.columns import nearest, numbers, require_column, require_numbers, single
 from nereus.models.config import Config
 from nereus.models.training.device import derive_seed, resolve, seeded
 from nereus.models.training.loop import History
@@ -38,6 +38,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 C = TypeVar("C", bound=Config)
+
+
+def _fields(config: type[BaseModel]) -> list[str]:
+    """Names of its fields and of those of its parts."""
+    inner = [one.annotation for one in config.model_fields.values()]
+    parts = [one for one in inner if isinstance(one, type) and issubclass(one, BaseModel)]
+    return [*config.model_fields, *(name for part in parts for name in part.model_fields)]
 
 
 def _of_one_column(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,10 +116,18 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
                 f"{'.'.join(map(str, one['loc']))}: {one['msg']} (got {one['input']!r})"
                 for one in error.errors()
             )
+            near = [
+                found
+                for one in error.errors()
+                if one["type"] == "extra_forbidden"
+                for found in nearest(str(one["loc"][-1]), _fields(cls.config_class))
+            ]
+            perhaps = f"perhaps {', '.join(near)}; " if near else ""
             raise InputError(
                 wrong,
                 where=f"configuration of {cls.card.name!r}",
-                mend=f"fields are {', '.join(cls.config_class.model_fields)}; see `nereus methods show {cls.card.name}`",
+                mend=f"{perhaps}fields are {', '.join(cls.config_class.model_fields)}; "
+                f"see `nereus methods show {cls.card.name}`",
             ) from None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

@@ -32,14 +32,25 @@ def require_column(name: str, table: pd.DataFrame, where: str) -> None:
     """
     if name in table.columns:
         return
-    known = {str(one).casefold(): str(one) for one in table.columns}
-    wanted = name.casefold()
-    near = [known[one] for one in get_close_matches(wanted, known, n=3)]
-    near = near or [told for one, told in known.items() if wanted in one or one in wanted][:3]
+    near = nearest(name, list(map(str, table.columns)))
     told = f"perhaps {', '.join(map(repr, near))}; " if near else ""
     raise InputError(
         f"there is no column {name!r}", where=where, mend=f"{told}columns are {list(table.columns)[:20]}"
     )
+
+
+def nearest(name: str, names: Sequence[str]) -> list[str]:
+    """At most three of the names that are most like one, whatever their case.
+
+    Examples
+    --------
+    >>> nearest("Smile", ["SMILES", "value"]), nearest("smiles", ["canonical_smiles", "id"])
+    (['SMILES'], ['canonical_smiles'])
+    """
+    known = {one.casefold(): one for one in names}
+    wanted = name.casefold()
+    close = [known[one] for one in get_close_matches(wanted, known, n=3)]
+    return close or [told for one, told in known.items() if wanted in one or one in wanted][:3]
 
 
 def single(X: Any) -> Any:

@@ -46,6 +46,14 @@ class Entry(BaseModel):
     """Of rows that were held out; the baseline's under ``baseline_...``."""
 
 
+def require_name(name: str) -> None:
+    """Refuse what cannot be the name of a model."""
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} is no name for a model", where="model store", mend="letters, digits, . _ -"
+        )
+
+
 class ModelStore:
     """A folder of trained methods.
 
@@ -60,10 +68,7 @@ class ModelStore:
 
     def keep(self, name: str, method: Method[Any], **facts: Any) -> Entry:
         """Keep a trained method as the next version of a name; `facts` are fields of `Entry`."""
-        if not _NAME.fullmatch(name):
-            raise InputError(
-                f"{name!r} is no name for a model", where="model store", mend="letters, digits, . _ -"
-            )
+        require_name(name)
         folder = self.root / name
         folder.mkdir(parents=True, exist_ok=True)
         version = self._last(folder) + 1

@@ -156,3 +156,12 @@ def test_predictions_stand_row_by_row_beside_what_is_written(tmp_path: Path) -> 
     assert found["value"].tolist() == ["1e5", "", "NA", ""]
     assert [bool(one) for one in found["prediction"]] == [True, False, False, False]
     assert found["problem"].tolist() == ["", "is empty", "is no SMILES that RDKit can read", "is empty"]
+
+
+def test_a_setting_that_is_none_and_a_name_that_cannot_be_kept_are_told_before_training(
+    tmp_path: Path,
+) -> None:
+    told = fitted(tmp_path, "mgssl", "--target", "y", "--set", "widht=8", "--set", "training.epoch=1")
+    assert "widht: Extra inputs are not permitted" in told
+    assert "mend: perhaps epochs, width; fields are" in told
+    assert "is no name for a model" in fitted(tmp_path, "mgssl", "--target", "y", "--keep", "no name")
