@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,26 +13,28 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
-from langgraph.store.base import GetOp, PutOp, SearchOp
+from langgraph.store.base import GetOp, PutOp
 
 from nereus.api.langchain.embeddings import NereusEmbeddings
 from nereus.errors import InputError
 from nereus.memory.database.engine import Database
 from nereus.memory.database.models import LOCAL
+from nereus.memory.langgraph.item_vectors import item_vectors, nearest_rows
 from nereus.memory.langgraph.items import ItemStore
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST = 50_000
-"""Documents of a collection: each search compares all of them."""
 _SPACE = "vectors"
+_GIVEN = "given"
+_PAGE = 1000
 
 
 class StoredVectors(VectorStore):
     """Documents with their vectors, of one owner; a search compares the question with each of them (cosine).
 
-    They are items of the store (`docs/server.md`), under the namespace ``vectors.<collection>``.
+    They are items of the store (`docs/server.md`), under the namespace ``vectors.<collection>``. The process keeps the
+    vectors and reads the documents that it gives, so that the first search of a large collection takes longer.
 
     Parameters
     ----------
@@ -122,14 +125,17 @@ class StoredVectors(VectorStore):
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
         """Forget documents by their ids; all of the collection where none are given. Unknown ids are passed over."""
         del kwargs
-        names = [one.key for one in self._all()] if ids is None else ids
-        self._items.batch([PutOp(self._space, name, None) for name in names])
+        if ids is not None:
+            self._items.batch([PutOp(self._space, name, None) for name in ids])
+            return True
+        while found := self._items.search(self._space, limit=_PAGE):
+            self._items.batch([PutOp(self._space, one.key, None) for one in found])
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """Documents by their ids, in their order; unknown ids are passed over."""
         found: list[Any] = self._items.batch([GetOp(self._space, one, False) for one in ids])
-        return [_document(one) for one in found if one is not None]
+        return [_document(one.key, one.value) for one in found if one is not None]
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
         """Documents that are most like a question; with ``filter`` those whose metadata have these values."""
@@ -154,7 +160,7 @@ class StoredVectors(VectorStore):
         asked = np.asarray(self._embedding.embed_query(query), dtype=np.float32)
         near = self._nearest(list(asked), fetch_k, kwargs.get("filter"))
         items: list[Any] = self._items.batch([GetOp(self._space, str(one.id), False) for one, _ in near])
-        vectors = [_vector(one).tolist() for one in items]
+        vectors = [_vector(one.value).tolist() for one in items]
         chosen = maximal_marginal_relevance(asked, vectors, lambda_mult, k) if vectors else []
         return [near[place][0] for place in chosen]
 
@@ -176,31 +182,34 @@ class StoredVectors(VectorStore):
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         return lambda likeness: (likeness + 1) / 2
 
-    def _all(self) -> list[Any]:
-        found: list[Any] = self._items.batch([SearchOp(self._space, None, MOST, 0)])
-        return list(found[0])
-
     def _nearest(
         self, asked: Sequence[float], k: int, wanted: Mapping[str, Any] | None
     ) -> list[tuple[Document, float]]:
-        fitting = [
-            one
-            for one in self._all()
-            if all(one.value["metadata"].get(name) == value for name, value in (wanted or {}).items())
-        ]
-        if not fitting or k <= 0:
-            return []
-        vectors = np.stack([_vector(one) for one in fitting])
+        def fits(value: dict[str, Any]) -> bool:
+            return all(value["metadata"].get(name) == told for name, told in (wanted or {}).items())
+
+        kept = item_vectors(self._database, self._owner, self._space, _GIVEN, _vectors)
         question = np.asarray(asked, dtype=np.float32)
-        lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(question)
-        likeness = vectors @ question / np.where(lengths > 0, lengths, 1)
-        order = sorted(range(len(fitting)), key=lambda at: (-float(likeness[at]), fitting[at].key))[:k]
-        return [(_document(fitting[at]), float(likeness[at])) for at in order]
+        try:
+            with self._database.read() as connection:
+                ordered = kept.nearest(connection, question)
+                found = nearest_rows(connection, self._owner, ordered, k, fits)
+        except ValueError as error:
+            raise InputError(
+                str(error),
+                where=f"collection {self._space[1]!r}",
+                mend="ask with the embedding that its documents were added with, or begin another collection",
+            ) from error
+        return [(_document(row.key, json.loads(row.value)), likeness) for row, likeness in found]
 
 
-def _document(item: Any) -> Document:
-    return Document(id=item.key, page_content=item.value["text"], metadata=dict(item.value["metadata"]))
+def _document(key: str, value: dict[str, Any]) -> Document:
+    return Document(id=key, page_content=value["text"], metadata=dict(value["metadata"]))
 
 
-def _vector(item: Any) -> NDArray[np.float32]:
-    return np.frombuffer(base64.b64decode(item.value["vector"]), dtype="<f4")
+def _vector(value: dict[str, Any]) -> NDArray[np.float32]:
+    return np.frombuffer(base64.b64decode(value["vector"]), dtype="<f4")
+
+
+def _vectors(rows: Sequence[Any]) -> NDArray[np.float32]:
+    return np.stack([_vector(json.loads(row.value)) for row in rows])

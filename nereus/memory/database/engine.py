@@ -45,7 +45,7 @@ from nereus.memory.database import (  # noqa: F401  (so that `Base` knows all ta
 from nereus.memory.database.models import Base
 from nereus.memory.database.unit import Unit, Write
 
-SCHEMA = "0009"
+SCHEMA = "0010"
 """Revision of the newest migration: what this version of Nereus reads and writes."""
 
 BUSY_S = 60.0

@@ -105,6 +105,10 @@ class ProtocolItemRow(Made):
     """Something kept across threads."""
 
     __tablename__ = "protocol_items"
+    # It holds all that tells what changed, so that values are not read for it.
+    __table_args__ = (
+        Index("ix_protocol_items_changed", "owner", "namespace", "updated_at", "key", "expires_at"),
+    )
 
     owner: Mapped[str] = mapped_column(String(64), primary_key=True)
     namespace: Mapped[str] = mapped_column(String(1000), primary_key=True)
@@ -114,3 +118,13 @@ class ProtocolItemRow(Made):
     expires_at: Mapped[float | None] = mapped_column(Float, index=True)
     lifetime_s: Mapped[float | None] = mapped_column(Float)
     updated_at: Mapped[str] = mapped_column(String(32))
+
+
+class ProtocolItemChangesRow(Base):
+    """How often items of a namespace were written or forgotten: what a process keeps of them is in step, or is not."""
+
+    __tablename__ = "protocol_item_changes"
+
+    owner: Mapped[str] = mapped_column(String(64), primary_key=True)
+    namespace: Mapped[str] = mapped_column(String(1000), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer)

@@ -7,7 +7,8 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, cast
+from itertools import islice
+from typing import Any
 
 from langgraph.store.base import (
     BaseStore,
@@ -21,15 +22,21 @@ from langgraph.store.base import (
     SearchItem,
     SearchOp,
 )
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, delete, update
 
 from nereus.memory.database.containment import contains
 from nereus.memory.database.engine import Database, now
-from nereus.memory.database.langgraph_tables import ProtocolItemRow
 from nereus.memory.embedding import Embedder, HashedEmbedder
+from nereus.memory.langgraph.item_vectors import (
+    ITEMS,
+    alive,
+    changed,
+    item_vectors,
+    joined,
+    labels,
+    nearest_rows,
+)
 
-_ITEMS = cast(Table, ProtocolItemRow.__table__)
-_BETWEEN = "."
 _MINUTE_S = 60.0
 _COMPARED = {
     "$eq": lambda a, b: a == b,
@@ -44,7 +51,8 @@ _COMPARED = {
 class ItemStore(BaseStore):
     """The items of one owner, in the run database.
 
-    Search by words compares all items under a namespace by similarity of their text (`nereus.memory.embedding`).
+    Search by words compares all items under a namespace by similarity of their text (`nereus.memory.embedding`),
+    with vectors that the process keeps (`nereus.memory.langgraph.item_vectors`).
 
     Parameters
     ----------
@@ -69,8 +77,10 @@ class ItemStore(BaseStore):
         seen: list[Any] = []
         if any(isinstance(op, PutOp) for op in asked):
             with self._database.write() as connection:
-                connection.execute(delete(_ITEMS).where(_ITEMS.c.expires_at < time.time()))
+                connection.execute(delete(ITEMS).where(ITEMS.c.expires_at < time.time()))
                 results = [self._do(connection, op, seen) for op in asked]
+                written = {joined(op.namespace) for op in asked if isinstance(op, PutOp)}
+                changed(connection, self._database, self._owner, written)
         else:
             with self._database.read() as connection:
                 results = [self._do(connection, op, seen) for op in asked]
@@ -96,22 +106,22 @@ class ItemStore(BaseStore):
 
     def _put(self, connection: Connection, op: PutOp) -> None:
         mine = (
-            _ITEMS.c.owner == self._owner,
-            _ITEMS.c.namespace == _BETWEEN.join(op.namespace),
-            _ITEMS.c.key == op.key,
+            ITEMS.c.owner == self._owner,
+            ITEMS.c.namespace == joined(op.namespace),
+            ITEMS.c.key == op.key,
         )
         if op.value is None:
-            connection.execute(delete(_ITEMS).where(*mine))
+            connection.execute(delete(ITEMS).where(*mine))
             return
         lifetime = None if op.ttl is None else op.ttl * _MINUTE_S
         moment = now()
         self._database.put(
             connection,
-            _ITEMS,
+            ITEMS,
             [
                 {
                     "owner": self._owner,
-                    "namespace": _BETWEEN.join(op.namespace),
+                    "namespace": joined(op.namespace),
                     "key": op.key,
                     "value": json.dumps(op.value, allow_nan=False),
                     "lifetime_s": lifetime,
@@ -123,7 +133,7 @@ class ItemStore(BaseStore):
         )
 
     def _get(self, connection: Connection, op: GetOp, seen: list[Any]) -> Item | None:
-        query = self._alive().where(_ITEMS.c.namespace == _BETWEEN.join(op.namespace), _ITEMS.c.key == op.key)
+        query = alive(self._owner, ()).where(ITEMS.c.namespace == joined(op.namespace), ITEMS.c.key == op.key)
         row = connection.execute(query).one_or_none()
         if row is None:
             return None
@@ -132,25 +142,48 @@ class ItemStore(BaseStore):
         return Item(**_content(row))
 
     def _search(self, connection: Connection, op: SearchOp, seen: list[Any]) -> list[SearchItem]:
-        rows = list(connection.execute(self._under(op.namespace_prefix)))
-        fitting = [row for row in rows if _fits(json.loads(row.value), op.filter or {})]
-        scores: list[float | None] = [None] * len(fitting)
-        if op.query and fitting:
-            vectors = self._embedder.embed([op.query, *(_text(row) for row in fitting)])
-            likeness = [float(one) for one in vectors[1:] @ vectors[0]]
-            order = sorted(range(len(fitting)), key=lambda at: (-likeness[at], fitting[at].key))
-            fitting, scores = [fitting[at] for at in order], [likeness[at] for at in order]
         page = slice(op.offset, op.offset + op.limit)
-        found = fitting[page]
+        if op.query:
+            found = self._alike(connection, op, op.query)[page]
+        else:
+            query = alive(self._owner, op.namespace_prefix).order_by(
+                ITEMS.c.updated_at.desc(), ITEMS.c.namespace, ITEMS.c.key
+            )
+            if op.filter:
+                fitting = (
+                    row for row in connection.execute(query) if _fits(json.loads(row.value), op.filter)
+                )
+                found = [(row, None) for row in islice(fitting, page.start, page.stop)]
+            else:
+                rows = connection.execute(query.limit(op.limit).offset(op.offset))
+                found = [(row, None) for row in rows]
         if op.refresh_ttl:
-            seen.extend(found)
-        return [
-            SearchItem(**_content(row), score=score) for row, score in zip(found, scores[page], strict=True)
-        ]
+            seen.extend(row for row, _ in found)
+        return [SearchItem(**_content(row), score=score) for row, score in found]
+
+    def _alike(self, connection: Connection, op: SearchOp, words: str) -> list[tuple[Any, float | None]]:
+        """Items that are wanted by likeness of their words, as many as are asked for."""
+        vectors = item_vectors(
+            self._database,
+            self._owner,
+            op.namespace_prefix,
+            self._embedder.id,
+            lambda rows: self._embedder.embed([_text(row) for row in rows]),
+        )
+        asked = self._embedder.embed([words])[0]
+        wanted = op.filter or {}
+        found = nearest_rows(
+            connection,
+            self._owner,
+            vectors.nearest(connection, asked),
+            op.offset + op.limit,
+            lambda value: _fits(value, wanted),
+        )
+        return list(found)
 
     def _namespaces(self, connection: Connection, op: ListNamespacesOp) -> list[tuple[str, ...]]:
-        query = self._alive().with_only_columns(_ITEMS.c.namespace).distinct()
-        found = [tuple(row.namespace.split(_BETWEEN)) for row in connection.execute(query)]
+        query = alive(self._owner, (), ITEMS.c.namespace).distinct()
+        found = [labels(row.namespace) for row in connection.execute(query)]
         fitting = {
             space[: op.max_depth]
             for space in found
@@ -158,36 +191,23 @@ class ItemStore(BaseStore):
         }
         return sorted(fitting)[op.offset : op.offset + op.limit]
 
-    def _alive(self) -> Any:
-        in_time = _ITEMS.c.expires_at.is_(None) | (_ITEMS.c.expires_at >= time.time())
-        return select(_ITEMS).where(_ITEMS.c.owner == self._owner, in_time)
-
-    def _under(self, prefix: Sequence[str]) -> Any:
-        query = self._alive().order_by(_ITEMS.c.updated_at.desc(), _ITEMS.c.namespace, _ITEMS.c.key)
-        if not prefix:
-            return query
-        joined = _BETWEEN.join(prefix)
-        return query.where(
-            (_ITEMS.c.namespace == joined) | _ITEMS.c.namespace.startswith(joined + _BETWEEN, autoescape=True)
-        )
-
     def _refresh(self, rows: Sequence[Any]) -> None:
         """Let the time of items begin anew."""
         if not rows:
             return
         with self._database.write() as connection:
             for row in rows:
-                one = update(_ITEMS).where(
-                    _ITEMS.c.owner == self._owner,
-                    _ITEMS.c.namespace == row.namespace,
-                    _ITEMS.c.key == row.key,
+                one = update(ITEMS).where(
+                    ITEMS.c.owner == self._owner,
+                    ITEMS.c.namespace == row.namespace,
+                    ITEMS.c.key == row.key,
                 )
                 connection.execute(one.values(expires_at=time.time() + row.lifetime_s))
 
 
 def _content(row: Any) -> dict[str, Any]:
     return {
-        "namespace": tuple(row.namespace.split(_BETWEEN)),
+        "namespace": labels(row.namespace),
         "key": row.key,
         "value": json.loads(row.value),
         "created_at": datetime.fromisoformat(row.created_at),
