@@ -182,14 +182,19 @@ CARD = Card(
     limits=(
         "What it learns of genes and proteins here is the genetic code, in windows of five codons, which a table of codons "
         "knows without learning; of a protein alone it knows no more than residue frequencies.",
-        "The control that learned apart has never seen sequences joined. In two seeds of three it passes over the gene (2.88 nats, "
-        "2.86 without) and the gap is -0.002 and 0.002, standard errors over genes below 0.001. In the third any gene disturbs it "
-        "(5.17), its own more: -0.039, standard error 0.005, above the 0.02 nats that were allowed and no noise. Three windows a gene "
-        "and one other gene had given -0.060, -0.011 and 0.001 for the same networks.",
+        "The control that learned apart has never seen sequences joined. In two seeds of three it passes over the gene (2.88 "
+        "nats, 2.86 without) and the gap is -0.002 and 0.002, standard errors over genes below 0.001. In the third any gene "
+        "disturbs it (5.17), its own more: -0.039, standard error 0.005, above the 0.02 nats that were allowed and no noise. "
+        "Three windows a gene and one other gene had given -0.060, -0.011 and 0.001 for the same networks.",
         "Demonstrations make pairs harder to judge for a model that was trained on single pairs: train on documents of several "
         "(``related``, ``document``) before relying on them, and tune the threshold on pairs of your own.",
         "On RNA-protein pairs it is below logistic regression on counts of words, and hardly above what vectors of a network "
-        "that was never trained give. Fitness of variants, localisation and stability were not measured, nor the paper's sizes.",
+        "that was never trained give. Tried on 519 pairs of other entries of the training part (seed 100): counts in the same "
+        "100 letters gave 0.963, in whole sequences 0.960, so the cut is not why. Fine-tuning gave 0.896, 0.927 and 0.927 after "
+        "one, two and three epochs; a head on the mean of all tokens 0.844, 0.879 and 0.892, and was not kept. Both orders of a "
+        "pair, other step sizes and longer pre-training were not tried.",
+        "Fitness of TEM-1's variants without labels: Spearman 0.10, where BLOSUM62 gives 0.34. Localisation and stability were "
+        "not measured, nor the paper's sizes.",
         "No weights are published, and the paper's training of 272 billion tokens cannot be repeated here: its benchmarks are "
         "not reproduced. Train on sequences close to what you ask about.",
         "Linked genes are those of one symbol, documents those of neighbours on a genome or of your texts: the paper's web pages "
