@@ -47,10 +47,27 @@ COLLECTIONS = ("objectives", "workflows", "hypotheses")
 _MEMORIES = cast(Table, MemoryRow.__table__)
 _RUNS = cast(Table, RunRow.__table__)
 # Built once: a statement costs more to build than to run. No run has an empty id.
+_HEAD = select(func.count(), func.max(_MEMORIES.c.created_at)).where(
+    _MEMORIES.c.collection == bindparam("collection")
+)
 _TEXTS = (
     select(_MEMORIES.c.text_id, func.min(_MEMORIES.c.text))
-    .where(_MEMORIES.c.collection == bindparam("collection"), _MEMORIES.c.run_id != bindparam("excluded"))
+    .where(_MEMORIES.c.collection == bindparam("collection"))
     .group_by(_MEMORIES.c.text_id)
+)
+_OF_RUN = (
+    select(_MEMORIES.c.text_id)
+    .where(_MEMORIES.c.collection == bindparam("collection"), _MEMORIES.c.run_id == bindparam("run"))
+    .distinct()
+)
+_OF_OTHERS = (
+    select(_MEMORIES.c.text_id)
+    .where(
+        _MEMORIES.c.collection == bindparam("collection"),
+        _MEMORIES.c.text_id.in_(bindparam("wanted", expanding=True)),
+        _MEMORIES.c.run_id != bindparam("run"),
+    )
+    .distinct()
 )
 _WANTED = (
     select(_MEMORIES, _RUNS.c.created_at.label("run_made"))
@@ -110,7 +127,8 @@ class VectorIndex:
         self._process = os.getpid()
         self._client: Any = None
         self._collections: dict[str, Any] = {}
-        self._in_step: dict[str, set[str]] = {}
+        self._known: dict[str, tuple[Any, dict[str, str]]] = {}
+        self._in_step: dict[str, dict[str, str]] = {}
         self._opened = False
         self._away = False
         """The server failed; it is left alone until the index is opened again."""
@@ -156,11 +174,12 @@ class VectorIndex:
                 mend=f"one of {', '.join(COLLECTIONS)}",
             )
         with self._lock:
-            known = self._texts(collection, exclude_run)
-            if n < 1 or not known:
+            known = self._texts(collection)
+            own = self._only_of(collection, exclude_run) if exclude_run else set()
+            if n < 1 or len(known) == len(own):
                 return []
             query = self._embedder.embed([text])[0]
-            candidates = self._candidates(collection, query, n, known)
+            candidates = self._candidates(collection, query, n, known, own)
             ranked = sorted((-self._similarity(query, one, known[one]), one) for one in candidates)
             best = [(-similarity, one) for similarity, one in ranked if similarity < 0][:n]
             return self._memories(collection, best, exclude_run)
@@ -202,14 +221,14 @@ class VectorIndex:
 
     def count(self) -> int:
         """Count the texts that can be recalled."""
-        return sum(len(self._texts(name, None)) for name in COLLECTIONS)
+        return sum(len(self._texts(name)) for name in COLLECTIONS)
 
     def lag(self) -> dict[str, int]:
         """Count, by collection, the texts of SQL that the index does not hold; opens the index."""
         with self._lock:
             missing: dict[str, int] = {}
             for name in COLLECTIONS:
-                wanted = set(self._texts(name, None))
+                wanted = set(self._texts(name))
                 held = self._with_collection(
                     name, lambda collection: set(collection.get(include=[])["ids"]), in_step=False
                 )
@@ -233,13 +252,12 @@ class VectorIndex:
     # ------------------------------------------------------------------ SQL: the truth
 
     def _store(self, record: RunRecord) -> int:
-        stamp, run_id = now(), record.header.id
+        run_id = record.header.id
         rows = [
             {
                 "collection": name,
                 "run_id": run_id,
                 "id": identity,
-                "created_at": stamp,
                 "text_id": hashlib.sha256(text.encode()).hexdigest()[:32],
                 "text": text,
                 "document": json.dumps(metadata, sort_keys=True),
@@ -248,14 +266,29 @@ class VectorIndex:
         ]
         with self._database.write() as connection:
             connection.execute(delete(_MEMORIES).where(_MEMORIES.c.run_id == run_id))
-            self._database.put(connection, _MEMORIES, rows)
+            stamp = now()
+            self._database.put(connection, _MEMORIES, [{**row, "created_at": stamp} for row in rows])
         return len(rows)
 
-    def _texts(self, collection: str, exclude_run: str | None) -> dict[str, str]:
-        """Text id -> text."""
-        asked = {"collection": collection, "excluded": exclude_run or ""}
+    def _texts(self, collection: str) -> dict[str, str]:
+        """Text id -> text; read again when their number or the time of the newest is another one."""
+        asked = {"collection": collection}
         with self._database.read(settled=False) as connection:
-            return {row[0]: row[1] for row in connection.execute(_TEXTS, asked)}
+            head = tuple(connection.execute(_HEAD, asked).one())
+            held, texts = self._known.get(collection, (None, {}))
+            if held != head:
+                texts = {row[0]: row[1] for row in connection.execute(_TEXTS, asked)}
+                self._known[collection] = (head, texts)
+        return texts
+
+    def _only_of(self, collection: str, run_id: str) -> set[str]:
+        """Texts that no other run has."""
+        asked = {"collection": collection, "run": run_id}
+        with self._database.read(settled=False) as connection:
+            own = set(connection.execute(_OF_RUN, asked).scalars())
+            if not own:
+                return own
+            return own - set(connection.execute(_OF_OTHERS, {**asked, "wanted": list(own)}).scalars())
 
     def _memories(
         self, collection: str, best: list[tuple[float, str]], exclude_run: str | None
@@ -302,12 +335,13 @@ class VectorIndex:
         return [self._vectors[text_id] for text_id in texts]
 
     def _candidates(
-        self, collection: str, query: NDArray[np.float32], n: int, known: dict[str, str]
+        self, collection: str, query: NDArray[np.float32], n: int, known: dict[str, str], own: set[str]
     ) -> Iterable[str]:
         """Find texts that can be among the `n` best: from the index where they are many, else all."""
         wanted = max(_CANDIDATES, 8 * n)
         # A query without words has no direction.
-        if len(known) > wanted and float(query @ query) > 0:
+        number = len(known) - len(own)
+        if number > wanted and float(query @ query) > 0:
 
             def nearest(index: Any) -> list[str]:
                 # Texts of the excluded run are in the index too, so more may be needed than are kept.
@@ -315,16 +349,17 @@ class VectorIndex:
                     reply = index.query(
                         query_embeddings=[query.tolist()], n_results=min(ask, index.count()), include=[]
                     )
-                    kept = [one for one in reply["ids"][0] if one in known]
-                    if len(kept) >= min(wanted, len(known)) or ask >= index.count():
+                    kept = [one for one in reply["ids"][0] if one in known and one not in own]
+                    if len(kept) >= min(wanted, number) or ask >= index.count():
                         return kept
                 return kept
 
             found = self._with_collection(collection, nearest)
             if found is not None:
                 return found
-        self._vector_of(known)
-        return known
+        fitting = {one: text for one, text in known.items() if one not in own}
+        self._vector_of(fitting)
+        return fitting
 
     # ------------------------------------------------------------------ Chroma: the index
 
@@ -431,8 +466,8 @@ class VectorIndex:
 
     def _bring_in_step(self, name: str, collection: Any) -> None:
         """Add the texts that SQL has and the index lacks, and drop the others."""
-        wanted = self._texts(name, None)
-        if self._in_step.get(name) == wanted.keys():
+        wanted = self._texts(name)
+        if self._in_step.get(name) is wanted:
             return
         held = set(collection.get(include=[])["ids"])
         for part in _batches(sorted(held - wanted.keys())):
@@ -440,7 +475,7 @@ class VectorIndex:
         for part in _batches(sorted(wanted.keys() - held)):
             texts = {text_id: wanted[text_id] for text_id in part}
             collection.add(ids=list(part), embeddings=[vector.tolist() for vector in self._vector_of(texts)])
-        self._in_step[name] = set(wanted)
+        self._in_step[name] = wanted
 
     def _folder(self) -> Path:
         """Find the newest generation: a damaged index is left behind, as Chroma may still hold its files."""

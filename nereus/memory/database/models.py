@@ -340,6 +340,7 @@ class MemoryRow(Made):
     """A text of a finished run that later runs may recall; what the vector index is built from."""
 
     __tablename__ = "memories"
+    __table_args__ = (Index("ix_memories_newest", "collection", "created_at"),)
 
     collection: Mapped[str] = mapped_column(String(32), primary_key=True)
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)

@@ -1,4 +1,4 @@
-"""Items of the store: how often those of a namespace changed, and which
+"""Searches by likeness: how often items of a namespace changed, and which; the newest of what is recalled
 
 Revision ID: 0010
 Revises: 0009
@@ -25,8 +25,10 @@ def upgrade() -> None:
     op.create_index(
         'ix_protocol_items_changed', 'protocol_items', ['owner', 'namespace', 'updated_at', 'key', 'expires_at']
     )
+    op.create_index('ix_memories_newest', 'memories', ['collection', 'created_at'])
 
 
 def downgrade() -> None:
+    op.drop_index('ix_memories_newest', 'memories')
     op.drop_table('protocol_item_changes')
     op.drop_index('ix_protocol_items_changed', 'protocol_items')
