@@ -62,6 +62,11 @@ CARD = Card(
             origin="paper",
         ),
         Component(
+            name="the plan rounded to clusters as even as numbers allow (an option: largest entries, as in the paper)",
+            place="transport.py",
+            origin="inferred",
+        ),
+        Component(
             name="student: the teacher's weights, fine-tuned on labels, then labels for the teacher",
             place="rounds.py",
             origin="paper",
@@ -87,12 +92,12 @@ CARD = Card(
     figures=(
         Figure(
             metric="mean absolute error of HOMO, eV",
-            value=0.259,
-            data="QM9, 500 molecules of which 150 labelled, then 300; 400 others to judge; three splits",
-            baseline="the same network on 300 random labels, equally many molecules read in training: 0.186; "
-            "the network alone with k-centre 0.206; teacher alone 0.364; chosen at random 0.265; "
-            "ridge on Morgan fingerprints 0.230; kernel ridge on Coulomb matrices 0.338",
-            result="asgn.json:figures.mae_ev.asgn.300.mean",
+            value=0.158,
+            data="QM9, 2,500 molecules of which 300 labelled, then 500; 1,000 others to judge; two splits",
+            baseline="the same network on 500 random labels: 0.145; the network alone with k-centre "
+            "0.170; teacher alone 0.193; ridge on Morgan fingerprints 0.202; kernel ridge "
+            "on Coulomb matrices 0.292",
+            result="asgn.json:figures.mae_ev.asgn.500.mean",
         ),
         Figure(
             metric="mean absolute error of atomisation energies, kcal/mol",
@@ -103,15 +108,32 @@ CARD = Card(
         ),
     ),
     limits=(
-        "On QM9 the same network trained on labels alone was better, when both read equally many molecules in "
-        "training, and so was ridge regression on fingerprints. A part of ASGN's goes into rounds whose student is replaced. "
-        "Longer trainings and the paper's size were not run. Compare with `parts='student'` on your own molecules.",
-        "Choosing covers the molecules much better than drawing them, but did not reliably lower the error.",
-        "Clusters are equally large in the transport's plan; the largest entries, which are learned, are less so at first: the "
-        "entropy of their usage is 0.88 of its largest value before the teacher has learned anything, 0.9997 from the third "
-        "epoch on (100 clusters of 2,800 molecules).",
-        "The three losses are summed as means with weights of one, as the paper says; the authors' code leaves the clusters "
-        "out and weights labels ten thousand times.",
+        "On QM9 the same network trained on labels alone was better on each split; all arms have the same step sizes, "
+        "average their weights and end by their own held-out labels. Longer trainings and the paper's size were not run. "
+        "Compare with `parts='student'` on your own molecules.",
+        "What was tried on splits none of whose molecules is judged (2,500 molecules, 300 then 500 labels, one seed "
+        "each). Seed 100: the network on labels alone 0.160 eV, with a moving average of the weights (0.99) and patience "
+        "of 30 epochs 0.147, which all arms were given. ASGN with students of 40 epochs, losses of equal weight and "
+        "clusters by largest entries 0.159; with the average, students of up to 200 epochs, structure and clusters "
+        "weighted 0.1, even clusters 0.135, which was kept. Seed 101: students whose step size falls from 0.002 to "
+        "nothing in 120 epochs, after 12 epochs of the teacher in place of 8, 0.147, without the network on labels alone "
+        "beside it. Changes were made together: which of them helped is not known.",
+        "What goes with these differences is how long students learned, in two rounds, before the molecules set aside "
+        "ended it. ASGN: 291 epochs where it was better than labels alone, 263 on the judged split where it was nearly as"
+        " good (0.131 eV, 0.127), 116 where it was not (0.184, 0.164); the network alone with k-centre: 319 (0.154) and "
+        "109 (0.186). These are 30 molecules, a tenth of the first labels, and do not grow with the labels; the network "
+        "on labels alone has 50. Setting more aside was not tried.",
+        "A first run of the same settings was ended after ASGN's error on the first split was seen; no setting of ASGN or"
+        " the network on labels alone differs in the run that is stored, the teacher alone reads fewer molecules than it "
+        "would have.",
+        "Choosing covers the molecules much better than drawing them; whether it lowers the error was not measured at "
+        "this size.",
+        "Clusters are equally large in the transport's plan. Its largest entries, by which the paper assigns, are less so"
+        " at first: the entropy of their usage is 0.88 of its largest value before the teacher has learned anything, "
+        "0.9997 from the third epoch on (100 clusters of 2,800 molecules, measured before there was another way). Rounded"
+        " evenly, the default, it is 1 in all epochs.",
+        "The three losses are summed as means with weights of one, as the paper says; the benchmark weights structure and"
+        " clusters 0.1, and the authors' code leaves the clusters out and weights labels ten thousand times.",
         "A chosen molecule lies far from what is known: it is often unusual, and may be hard to make or to measure.",
         "The optimiser of teacher and student starts anew in every round; their weights do not.",
     ),
