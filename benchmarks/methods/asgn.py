@@ -1,6 +1,6 @@
 """ASGN: few labelled molecules of QM9, what each part gives, and whether choosing them beats drawing them.
 
-    python -m benchmarks.methods.asgn --qm9 FOLDER [--device auto] [--scale small|cpu|asked|hours|gpu]
+    python -m benchmarks.methods.asgn --qm9 FOLDER [--device auto] [--scale small|middle|asked|cpu|hours|gpu]
         [--seeds 0 1 2] [--controls]
 
 `--qm9` holds files ``<scaffold>.csv`` (``mol_id``, ``homo`` in Hartree) and ``<scaffold>.sdf`` (names are ``mol_id``), one pair
@@ -50,7 +50,7 @@ SCALES: dict[str, dict[str, Any]] = {
             "student": {"epochs": 25, "batch_size": 32, "learning_rate": 3e-3, "patience": 12},
         },
     },
-    "cpu": {
+    "middle": {
         "pool": 500, "test": 400, "start": 150, "budget": 300, "batch": 75,
         "settings": {
             **SMALL, "clusters": 50,
@@ -58,7 +58,7 @@ SCALES: dict[str, dict[str, Any]] = {
             "student": {"epochs": 25, "batch_size": 32, "learning_rate": 3e-3, "patience": 20},
         },
     },
-    "asked": {
+    "asked": {  # also called cpu
         "pool": 2500, "test": 1000, "start": 300, "budget": 500, "batch": 100,
         "settings": {
             **SMALL, "clusters": 100, "reconstruction_weight": 0.1, "cluster_weight": 0.1,
@@ -83,6 +83,7 @@ SCALES: dict[str, dict[str, Any]] = {
         },
     },
 }  # fmt: skip
+SCALES["cpu"] = SCALES["asked"]
 ARMS: dict[str, dict[str, Any]] = {
     "asgn": {},
     "teacher_only": {"parts": "teacher"},
