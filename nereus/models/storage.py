@@ -7,6 +7,7 @@ methods give equal bytes, so that a trained method can be an artifact under its 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,18 @@ class Header(BaseModel):
     """What was learned that is no tensor: vocabularies, names of tasks, scales."""
     history: dict[str, Any] = {}
     """The course of training."""
+    weights: str = ""
+    """Hash of the weights (SHA-256), so that a damaged byte is found; empty in files of before."""
+
+
+def digest(tensors: dict[str, Tensor]) -> str:
+    """Hash of names, kinds, shapes and bytes of tensors, in the order of their names."""
+    from safetensors.torch import save
+
+    found = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        found.update(save({name: tensor.detach().cpu().contiguous()}))
+    return found.hexdigest()
 
 
 def to_bytes(header: Header, tensors: dict[str, Tensor]) -> bytes:
@@ -48,6 +61,7 @@ def to_bytes(header: Header, tensors: dict[str, Tensor]) -> bytes:
     from safetensors.torch import save
 
     dense = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
+    header = header.model_copy(update={"weights": digest(dense)})
     text = json.dumps(header.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return bytes(save(dense, metadata={_KEY: text}))
 
@@ -136,4 +150,11 @@ def read_tensors(place: Path) -> dict[str, Tensor]:
             raise InputError(
                 f"tensor {name!r} holds what is no number", where=str(file), mend="save it again"
             )
+    told = read_header(file).weights
+    if told and told != digest(found):
+        raise InputError(
+            "the weights are not those that were saved: the file is damaged or was changed",
+            where=str(file),
+            mend="copy it again from where it was made, or train again",
+        )
     return found

@@ -268,7 +268,7 @@ def test_files_that_do_not_fit_are_refused_with_a_reason(name: str, tmp_path: Pa
     changes: list[tuple[dict[str, Any], str]] = [
         ({"config": {**config, "field_of_another_version": 1}}, "does not fit"),
         ({"history": {"another": 1}}, "does not fit"),
-        ({"tensors": {tensor: "nowhere"}}, "does not fit"),
+        ({"tensors": {tensor: "nowhere"}, "weights": ""}, "does not fit"),
         ({"version": "99"}, "version 99, not"),
         ({"method": "nothing"}, "not"),
         ({"format": 99}, "this version reads"),
@@ -287,6 +287,16 @@ def test_files_that_do_not_fit_are_refused_with_a_reason(name: str, tmp_path: Pa
     if method._state()[0][last].dtype is torch.float32:
         with pytest.raises(InputError, match="holds what is no number"):
             type(method).load(tmp_path / "nan")
+
+
+@EVERY_METHOD
+def test_one_changed_bit_of_the_weights_is_found(name: str, tmp_path: Path) -> None:
+    file = trained(name).save(tmp_path) / "model.safetensors"
+    whole = bytearray(file.read_bytes())
+    whole[-4] ^= 1  # of the last number the least bit: it stays a number
+    file.write_bytes(whole)
+    with pytest.raises(InputError, match="damaged or was changed"):
+        models.load(tmp_path)
 
 
 @EVERY_METHOD
