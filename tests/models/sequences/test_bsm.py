@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmarks.methods.bsm import OTHERS, standard_error, tiles
 from nereus.errors import InputError
 from nereus.models.card import Verb
 from nereus.models.sequences.alphabets import LETTERS, MODALITIES, Biosequence
@@ -393,3 +394,22 @@ def test_a_gene_tells_its_protein_after_training_on_pairs() -> None:
     )
     gap = (model.score(table) - model.score(wrong)).mean() / 3
     assert gap > 1
+
+
+def test_windows_of_the_benchmark_are_read_after_other_genes_each_once() -> None:
+    genes = pd.DataFrame({"gene": [f"g{i}" for i in range(8)], "dna": GENES, "protein": PROTEINS})
+    every = tiles(genes, 3, seed=0)
+    assert len(every) == 8 * 2  # eight residues hold two windows of three
+    owner = dict(zip(every["own"] + every["gene"], every["gene"], strict=True))
+    assert len(owner) == len(every)
+    for number in range(OTHERS):
+        other = every[f"other_{number}"]
+        assert sorted(other) == sorted(every["own"])
+        shift = next(s for s in range(len(every)) if other.tolist() == np.roll(every["own"], s).tolist())
+        assert (np.roll(every["gene"], shift) != every["gene"]).all()
+
+
+def test_the_error_of_a_gap_is_of_genes_not_of_windows() -> None:
+    gene = pd.Series(["a", "a", "b", "b"])
+    assert standard_error(np.array([1.0, 1.0, -1.0, -1.0]), gene) == pytest.approx(4.0)  # sums 2 and -2
+    assert standard_error(np.array([1.0, -1.0, 1.0, -1.0]), gene) == 0
