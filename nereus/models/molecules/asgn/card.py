@@ -108,12 +108,12 @@ CARD = Card(
         ),
     ),
     limits=(
-        "On QM9 the same network trained on labels alone was better on two of three splits; all arms have the same step "
-        "sizes, average their weights and end by their own held-out labels. Longer trainings and the paper's size were "
-        "not run. Compare with `parts='student'` on your own molecules.",
+        "On QM9 the same network trained on labels alone was better on two of three splits; all students have the same "
+        "step sizes, average their weights and end by their own held-out labels. Longer trainings and the paper's size "
+        "were not run. Compare with `parts='student'` on your own molecules.",
         "What was tried on splits none of whose molecules is judged (2,500 molecules, 300 then 500 labels, one seed "
         "each). Seed 100: the network on labels alone 0.160 eV, with a moving average of the weights (0.99) and patience "
-        "of 30 epochs 0.147, which all arms were given. ASGN with students of 40 epochs, losses of equal weight and "
+        "of 30 epochs 0.147, which all students were given. ASGN with students of 40 epochs, losses of equal weight and "
         "clusters by largest entries 0.159; with the average, students of up to 200 epochs, structure and clusters "
         "weighted 0.1, even clusters 0.135, which was kept. Seed 101: students whose step size falls from 0.002 to "
         "nothing in 120 epochs, after 12 epochs of the teacher in place of 8, 0.147, without the network on labels alone "
