@@ -156,3 +156,14 @@ def test_groups_are_never_cut(seed: int) -> None:
     assert not of[0] & of[1]
     assert not (of[0] | of[1]) & of[2]
     assert len({tuple(group_split(groups, seed=s).test) for s in range(8)}) > 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_one_large_group_does_not_fill_the_part_that_judges(seed: int) -> None:
+    groups = [0] * 50 + list(range(1, 51))
+    assert len(group_split(groups, (0.8, 0.0, 0.2), seed=seed, even=True).test) == 20
+    chains = ["C" * length for length in range(1, 31)]  # none has a ring: one scaffold
+    rings = [f"C1{'C' * size}C1" for size in range(1, 31)]
+    split = scaffold_split(chains + rings, (0.7, 0.0, 0.3), seed=seed, even=True)
+    assert len(split.test) == 18
+    assert set(range(30)) <= set(split.train.tolist())

@@ -112,14 +112,14 @@ def evaluate(
                 where="evaluation",
                 mend="name one, or split by scaffold or at random",
             )
-        parts = group_split(groups.tolist(), fractions, seed=seed)
+        parts = group_split(groups.tolist(), fractions, seed=seed, even=True)
     elif split == "scaffold" and kind == "smiles":
-        parts = scaffold_split(objects, fractions, seed=seed)
+        parts = scaffold_split(objects, fractions, seed=seed, even=True)
     elif split == "scaffold" and (family := method.relatives(table, columns)) is not None:
-        parts = group_split(family.tolist(), fractions, seed=seed)
+        parts = group_split(family.tolist(), fractions, seed=seed, even=True)
     else:
         # Rows of one object stay together: a second measurement of a molecule tells the first one's value.
-        parts = group_split(_same(kind, objects), fractions, seed=seed)
+        parts = group_split(_same(kind, objects), fractions, seed=seed, even=True)
     train, test = (rows[np.isfinite(y[rows])] for rows in (parts.train, parts.test))
     if min(len(train), len(test)) < LEAST_ROWS:
         raise InputError(

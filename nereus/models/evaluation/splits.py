@@ -64,6 +64,7 @@ def scaffold_split(
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     *,
     seed: int | None = None,
+    even: bool = False,
 ) -> Split:
     """No scaffold is in two parts.
 
@@ -75,10 +76,13 @@ def scaffold_split(
         Shares of training, validation and test; groups of one scaffold are never cut, so they are met roughly.
     seed
         None puts the largest groups into training (the usual deterministic split); a number deals the groups out at random.
+    even
+        Whether groups that would fill more than half of a smaller part go to training first, so that the shares are nearly met
+        where many molecules have one scaffold, or none.
 
     References
     ----------
-    Wu et al., Chem. Sci. 2018, 9, 513 (MoleculeNet).
+    Wu et al., Chem. Sci. 2018, 9, 513 (MoleculeNet); Yang et al., J. Chem. Inf. Model. 2019, 59, 3370 (even groups).
     """
     first, second = cuts(len(smiles), fractions)
     groups: dict[str, list[int]] = defaultdict(list)
@@ -87,11 +91,15 @@ def scaffold_split(
     ordered = sorted(groups.values(), key=lambda rows: (-len(rows), rows[0]))
     if seed is not None:
         ordered = [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
-    return _dealt(ordered, first, second)
+    return _dealt(ordered, first, second, len(smiles) if even else 0)
 
 
 def group_split(
-    groups: Sequence[object], fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), *, seed: int = 0
+    groups: Sequence[object],
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    *,
+    seed: int = 0,
+    even: bool = False,
 ) -> Split:
     """No group (assay, protein) is in two parts.
 
@@ -103,17 +111,26 @@ def group_split(
         Shares of training, validation and test; they are met roughly.
     seed
         Decides who goes where.
+    even
+        See `scaffold_split`.
     """
     first, second = cuts(len(groups), fractions)
     members: dict[object, list[int]] = defaultdict(list)
     for row, group in enumerate(groups):
         members[group].append(row)
     rows = list(members.values())
-    return _dealt([rows[i] for i in np.random.default_rng(seed).permutation(len(rows))], first, second)
+    shuffled = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
+    return _dealt(shuffled, first, second, len(groups) if even else 0)
 
 
-def _dealt(ordered: list[list[int]], first: int, second: int) -> Split:
-    """Groups of rows, each into the first part that has room: up to `first` rows, up to `second`, the rest."""
+def _dealt(ordered: list[list[int]], first: int, second: int, even: int = 0) -> Split:
+    """Groups of rows, each into the first part that has room: up to `first` rows, up to `second`, the rest.
+
+    With `even`, the number of all rows, groups of more than half of a smaller part come first.
+    """
+    smaller = [size for size in (second - first, even - second) if size > 0]
+    if even and smaller:
+        ordered = sorted(ordered, key=lambda rows: 2 * len(rows) <= min(smaller))
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
     for rows in ordered:
         if len(parts[0]) + len(rows) <= first:

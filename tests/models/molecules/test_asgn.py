@@ -359,7 +359,8 @@ def test_a_loss_of_no_weight_teaches_nothing(weight: str, heads: list[str]) -> N
 
 
 def test_losses_are_the_paper_s_sum_and_labelled_molecules_are_drawn_more_often() -> None:
-    found = config(labelled_share=0.5, training={"epochs": 1, "batch_size": 8})
+    weights = {"reconstruction_weight": 1.0, "cluster_weight": 1.0}  # the paper's
+    found = config(labelled_share=0.5, training={"epochs": 1, "batch_size": 8}, **weights)
     structures = read_structures(SMILES, found)
     labelled = np.array([0, 5])
     targets = np.full((24, 1), np.nan)

@@ -132,8 +132,8 @@ CARD = Card(
         " at first: the entropy of their usage is 0.88 of its largest value before the teacher has learned anything, "
         "0.9997 from the third epoch on (100 clusters of 2,800 molecules, measured before there was another way). Rounded"
         " evenly, the default, it is 1 in all epochs.",
-        "The three losses are summed as means with weights of one, as the paper says; the benchmark weights structure and"
-        " clusters 0.1, and the authors' code leaves the clusters out and weights labels ten thousand times.",
+        "The three losses are summed as means. The paper's weights are one; structure and clusters weigh 0.1 here, as the "
+        "benchmark has it, and the authors' code leaves the clusters out and weights labels ten thousand times.",
         "A chosen molecule lies far from what is known: it is often unusual, and may be hard to make or to measure.",
         "The optimiser of teacher and student starts anew in every round; their weights do not.",
     ),
