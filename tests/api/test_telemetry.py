@@ -224,7 +224,7 @@ def test_off_it_costs_nothing(tmp_path: Path) -> None:
 def test_a_collector_without_the_library_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.grpc.trace_exporter", None)
     settings = load_settings(home=tmp_path, telemetry="http://127.0.0.1:4317")
-    with pytest.raises(SettingsError, match=r"nereus\[telemetry\]"):
+    with pytest.raises(SettingsError, match=r"\.\[telemetry\]"):
         open_signals(settings, "nereus-server")
 
 

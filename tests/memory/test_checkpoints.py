@@ -187,7 +187,7 @@ def test_a_broken_file_and_a_missing_driver_are_explained(
         open_checkpoints("postgresql://a:secret@h/x"),
     ):
         pass
-    assert "nereus[postgres]" in str(caught.value)
+    assert ".[postgres]" in str(caught.value)
     assert "secret" not in str(caught.value)
 
 

@@ -33,9 +33,9 @@ class UniMatchConfig(Config):
     """Molecules of each class in a support set while meta-training."""
     queries: int = Field(default=16, ge=1)
     """Query molecules of each task of a meta-batch."""
-    tasks: int = Field(default=9, ge=1)
+    tasks: int = Field(default=3, ge=1)
     """Tasks of a meta-batch."""
-    episodes: int = Field(default=10, ge=1)
+    episodes: int = Field(default=30, ge=1)
     """Meta-batches of an epoch."""
     offset_rank: int = Field(default=4, ge=1)
     """Rank of the learned offsets of training tasks (``task_matching="relation"``)."""
@@ -47,6 +47,6 @@ class UniMatchConfig(Config):
     """Whether meta-training changes the graph network, or only how its vectors are compared: the control that tells what
     meta-learning gave beside random features, and a choice where `pretrained` is good and tasks are few."""
     training: TrainingOptions = TrainingOptions(
-        epochs=30, batch_size=1, learning_rate=1e-3, weight_decay=5e-5, clip_norm=1.0
+        epochs=30, batch_size=1, learning_rate=1e-3, weight_decay=5e-5, clip_norm=1.0, average=0.98
     )
     """How the network is trained; `batch_size` is the number of meta-batches a step and is one."""
