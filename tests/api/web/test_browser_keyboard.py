@@ -191,8 +191,8 @@ def test_a_run_that_was_cancelled_says_that_it_has_no_report(
     ("place", "told"),
     [
         ("data/d0000000000000000", "there is no data set"),
-        ("runs/r0000000000-1", "there is no run"),
-        ("compare/r0000000000-1/r0000000000-2", "there is no run"),
+        ("runs/rffffffffff-1", "there is no run"),
+        ("compare/rffffffffff-1/rffffffffff-2", "there is no run"),
         ("library/tools/nothing", "there is no tool"),
         ("library/nothing", "Analysis"),
         ("nowhere", "From a raw table to ranked hypotheses"),
