@@ -6,10 +6,10 @@
 `--data` is the folder of the public data sets with ``moleculenet`` in it (by default NEREUS_DATA). Tasks are split as PAR does
 (Wang et al., NeurIPS 2021): Tox21 nine to learn from and three to answer, SIDER twenty-one and six. Every model answers the
 same draws: for each test task and seed ten supports, queries are all other molecules with a label. Settings are the method's
-defaults, trained twice as long; they were chosen on tasks to learn from, of which some were held out. `disjoint` learns from
-half of the molecules and is asked about the other half, since in both sets the molecules of a test task carry labels of
-training tasks too; simple models beside it answer the same half. Runs that the stored result holds at equal scale are kept;
-`--again` runs them anew, `--workers` several side by side, each on one core.
+defaults; they were chosen on tasks to learn from, of which some were held out. `disjoint` learns from half of the molecules
+and is asked about the other half, since in both sets the molecules of a test task carry labels of training tasks too; simple
+models beside it answer the same half. Runs that the stored result holds at equal scale are kept; `--again` runs them anew,
+`--workers` several side by side, each on one core.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SETS = {"tox21": ("tox21.csv.gz", 9), "sider": ("sider.csv.gz", 21)}
 """File, and the number of tasks to learn from; the others are asked about."""
 STEPS = {"batch_size": 1, "learning_rate": 1e-3, "weight_decay": 5e-5, "clip_norm": 1.0, "average": 0.98}
 SCALES: dict[str, dict[str, Any]] = {
-    "cpu": {"width": 64, "layers": 3, "tasks": 3, "episodes": 30, "training": {"epochs": 60, **STEPS}},
+    "cpu": {"width": 64, "layers": 3, "tasks": 3, "episodes": 30, "training": {"epochs": 30, **STEPS}},
     "gpu": {
         "width": 300, "layers": 5, "dropout": 0.5, "tasks": 9, "episodes": 10, "training": {"epochs": 200, **STEPS},
     },
