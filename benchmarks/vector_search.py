@@ -79,12 +79,10 @@ def stored(vectors: np.ndarray, asked: np.ndarray, owners: int, home: Path) -> d
             shelf.add_texts(part, ids=part)
     written = time.perf_counter() - begin
     first, times, right = [], [], []
-    for owner, shelf in enumerate(shelves):
+    for shelf in shelves:
         begin = time.perf_counter()
         shelf.similarity_search("0", k=NEAREST)
         first.append(time.perf_counter() - begin)
-        del owner
-    time.sleep(2.5)  # a change of the last two seconds is looked at twice
     for number in range(len(asked)):
         owner = number % owners
         begin = time.perf_counter()

@@ -137,7 +137,7 @@ def test_owners_and_namespaces_are_apart(database: Database) -> None:
 def test_vectors_that_are_no_numbers_or_unequally_long(database: Database) -> None:
     store = ItemStore(database, "ann")
     put(store, {"a": "x", "b": "y", "c": "z"})
-    odd = {"a": [np.nan, 1.0], "b": [np.inf, 1.0], "c": [0.0, 2.0]}
+    odd = {"a": [0.0, 2.0], "b": [np.inf, np.nan], "c": [-np.inf, 1.0]}  # b is nothing then, and like nothing
     vectors = kept.item_vectors(
         database, "ann", ("notes",), "odd", lambda rows: np.array([odd[row.key] for row in rows], "float32")
     )

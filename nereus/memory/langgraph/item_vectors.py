@@ -239,6 +239,6 @@ def item_vectors(
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of length 1; a row of zeros stays, and what is no number is zero."""
-    vectors = np.nan_to_num(vectors)
+    vectors = np.nan_to_num(vectors, posinf=0.0, neginf=0.0)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
