@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 _RECORD_END = "$$$$\n"
 
 
+def ending(path: Path) -> str:
+    """What a file's name ends in, lower case; of what is inside where it is gzipped.
+
+    Examples
+    --------
+    >>> ending(Path("library.SDF.gz"))
+    '.sdf'
+    """
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
 def content(given: str | Path, folder: Path | None = None) -> str:
     """The content of what a cell names.
 

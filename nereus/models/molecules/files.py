@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nereus.errors import InputError
+from nereus.models.files import ending
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -21,7 +22,7 @@ STRUCTURE = "structure"
 
 def is_molecule_file(path: Path) -> bool:
     """Whether the name is that of an SD file or of a SMILES file, gzipped or not."""
-    return _ending(path) in (*_SD, *_SMILES)
+    return ending(path) in (*_SD, *_SMILES)
 
 
 def read_molecule_file(path: Path) -> pd.DataFrame | None:
@@ -62,7 +63,7 @@ def read_molecule_file(path: Path) -> pd.DataFrame | None:
         ) from error
     text = raw.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
     with rdBase.BlockLogs():
-        return _of_records(text, str(path)) if _ending(path) in _SD else _of_lines(text, str(path))
+        return _of_records(text, str(path)) if ending(path) in _SD else _of_lines(text, str(path))
 
 
 def _of_records(text: str, where: str) -> pd.DataFrame:
@@ -134,7 +135,3 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
         if numbers.notna().equals(cells.notna()) and cells.notna().any():
             table[name] = numbers.astype(float)
     return table
-
-
-def _ending(path: Path) -> str:
-    return Path(path.name.lower().removesuffix(".gz")).suffix

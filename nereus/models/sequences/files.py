@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import pandas as pd
 
 from nereus.errors import InputError
+from nereus.models.files import ending
 from nereus.models.sequences.alphabets import guess, reverse_complement
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ NEIGHBOURS = 4
 
 def is_sequence_file(path: Path) -> bool:
     """Whether the name is that of a FASTA or GenBank file, gzipped or not."""
-    return _ending(path) in (*_GENBANK, *_FASTA)
+    return ending(path) in (*_GENBANK, *_FASTA)
 
 
 def read_sequence_file(path: Path) -> pd.DataFrame:
@@ -70,20 +71,15 @@ def read_sequence_file(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise InputError("there is no such file", where=str(path))
-    if _ending(path) in _GENBANK:
+    if ending(path) in _GENBANK:
         return _genbank(path)
-    if _ending(path) in _FASTA:
+    if ending(path) in _FASTA:
         return _fasta(path)
     raise InputError(
         "this is no sequence file by its name",
         where=str(path),
         mend=f"names end in {', '.join((*_GENBANK, *_FASTA))}, with or without .gz",
     )
-
-
-def _ending(path: Path) -> str:
-    name = path.name.lower().removesuffix(".gz")
-    return Path(name).suffix
 
 
 def _open(path: Path) -> TextIO:
