@@ -28,7 +28,6 @@ from urllib.parse import urlsplit, urlunsplit
 import platformdirs
 from dotenv import dotenv_values
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -40,6 +39,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.sources import EnvSettingsSource
 
 from nereus.errors import SettingsError
+from nereus.explained import Explained
 
 PREFIX = "NEREUS_"
 CONFIG_FILE = "nereus.toml"
@@ -73,10 +73,10 @@ def _kind(url: str) -> str:
     return url.partition(":")[0].partition("+")[0]
 
 
-class McpServer(BaseModel):
+class McpServer(Explained):
     """An external MCP server: a command on this machine, or an address."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     command: tuple[str, ...] = ()
     """Program and arguments of a server on standard input and output."""
@@ -84,7 +84,7 @@ class McpServer(BaseModel):
     """Variables of our environment that the program may see, beside PATH, HOME and the like; none of ours else."""
     url: str | None = None
     """Address of a server over streamable HTTP."""
-    headers: dict[str, SecretStr] = {}
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
     """Headers that are sent to the address: ``{"Authorization": "Bearer ..."}``."""
     tools: tuple[str, ...] = ("*",)
     """Which of its tools are offered, as patterns."""

@@ -28,6 +28,13 @@ POSTGRES = "NEREUS_TEST_POSTGRES_URL"
 TEST_DATA = Path(__file__).parent / "data"
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named by their parameter and number: what a compressor writes holds the time, and two processes that run
+    the tests side by side must call each test the same.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of larger public data sets (setting NEREUS_DATA); tests that need it are skipped without it."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
+
+from nereus.explained import Explained
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+class _Data(Explained):
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Status(StrEnum):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from nereus.explained import Explained
 
 
-class TrainingOptions(BaseModel):
+class TrainingOptions(Explained):
     """How a network is trained. A method's configuration holds one, with the defaults of its paper."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(default=30, ge=1)
     """Passes over the training data (episodes of meta-learning: see the method)."""
@@ -46,10 +48,10 @@ class TrainingOptions(BaseModel):
     """Epochs between two checkpoints, where a session keeps any."""
 
 
-class Config(BaseModel):
+class Config(Explained):
     """Base of every method's configuration."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     random_state: int = Field(default=0, ge=0, lt=2**31)
     """Seed of everything random: equal seeds give equal results on equal machines."""

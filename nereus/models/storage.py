@@ -12,9 +12,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from nereus.errors import InputError
+from nereus.explained import Explained
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,10 +26,10 @@ _KEY = "nereus"
 FORMAT = 1
 
 
-class Header(BaseModel):
+class Header(Explained):
     """What a file of a trained method says of itself."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
     """Layout of this header."""
@@ -38,9 +39,9 @@ class Header(BaseModel):
     """Version of the method's weights layout."""
     config: dict[str, Any]
     """The configuration, as JSON values."""
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = Field(default_factory=dict)
     """What was learned that is no tensor: vocabularies, names of tasks, scales."""
-    history: dict[str, Any] = {}
+    history: dict[str, Any] = Field(default_factory=dict)
     """The course of training."""
     weights: str = ""
     """Hash of the weights (SHA-256), so that a damaged byte is found; empty in files of before."""

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from nereus.errors import InputError
+from nereus.explained import Explained
 from nereus.models import registry
 from nereus.models.base import Method
 
@@ -23,10 +24,10 @@ _LAST = "last_version"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-class Entry(BaseModel):
+class Entry(Explained):
     """One trained method of the store."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     """What its owner calls it."""
@@ -40,9 +41,9 @@ class Entry(BaseModel):
     """SHA-256 of the table that it learned from."""
     data_name: str = ""
     """File or artifact that the table came from."""
-    columns: dict[str, list[str]] = {}
+    columns: dict[str, list[str]] = Field(default_factory=dict)
     """Role to columns."""
-    metrics: dict[str, float | None] = {}
+    metrics: dict[str, float | None] = Field(default_factory=dict)
     """Of rows that were held out; the baseline's under ``baseline_...``."""
 
 

@@ -24,9 +24,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from nereus.errors import PlanError, ToolError
+from nereus.explained import Explained
 from nereus.memory.records import Scalar
 from nereus.tools.single_thread import single_thread
 
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
     from nereus.models.base import Method
 
 
-class Params(BaseModel):
+class Params(Explained):
     """Base of every tool's parameters: immutable, JSON-serialisable, unknown keys are an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from nereus.agents.reasoner.harvest import Harvest, Packing, Target, harvest
 from nereus.agents.reasoner.policy import RowsValue, ScoredPolicy, ScoredValue, StepScorer
 from nereus.agents.reasoner.tree import Tree
 from nereus.errors import InputError
+from nereus.explained import Explained
 from nereus.models.language.cpl.choices import Array, Comparison, Described, Imitation
 from nereus.models.language.cpl.linear import LinearPolicy, LinearValue
 from nereus.models.language.cpl.rows import held_out
@@ -27,10 +28,10 @@ HELD_OUT = 0.1
 """Share of the trees that training stops by."""
 
 
-class LearningOptions(BaseModel):
+class LearningOptions(Explained):
     """How the reasoner learns."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: Literal["linear", "network"] = "linear"
     """Weighted features (trained in a second, no torch), or a small network (seconds to minutes)."""

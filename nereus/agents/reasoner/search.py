@@ -13,19 +13,20 @@ from typing import Literal
 from zlib import crc32
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from nereus.agents.reasoner import single_steps
 from nereus.agents.reasoner.policy import PrefixValue, Proposal, Request, StepPolicy
 from nereus.agents.reasoner.taking import WHERE, distinct, require_form, take
 from nereus.agents.reasoner.tree import EXPLORATION, Node, Tree, Unvisited, close, select, tell
 from nereus.errors import InputError
+from nereus.explained import Explained
 
 
-class SearchOptions(BaseModel):
+class SearchOptions(Explained):
     """How a tree grows."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     simulations: int = Field(default=40, ge=1)
     """Simulations of each tree."""

@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from mcp import types
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from nereus.api.mcp.asked import Asked
+from nereus.explained import Explained
 
 
-class Arguments(BaseModel):
+class Arguments(Explained):
     """Arguments of a verb; unknown ones are an error."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
 
-class Answer(BaseModel):
+class Answer(Explained):
     """What a verb gives; ``text`` is how it is shown to a reader who sees no structure."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     def links(self) -> list[types.ResourceLink]:
         """Resources that the answer is about."""

@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from nereus.agents.chat.turn import Cost, Outcome, Turn
 from nereus.errors import InputError, NereusError
+from nereus.explained import Explained
 
 
-class Args(BaseModel):
+class Args(Explained):
     """Base of all arguments: unknown ones are an error."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 def as_meant(turn: Turn, args: Args) -> dict[str, Any]:

@@ -24,7 +24,7 @@ DEFINITION = "nereus_definition"
 class ExternalArgs(Args):
     """Arguments as the server's schema has them."""
 
-    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="allow")
 
     nereus_definition: str = ""
     """Digest of the tool as it was when the call was decided on."""

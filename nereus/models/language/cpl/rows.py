@@ -9,13 +9,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from nereus.errors import InputError
+from nereus.explained import Explained
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+class _Row(Explained):
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class StepPair(_Row):

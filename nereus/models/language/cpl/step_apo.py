@@ -32,9 +32,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from nereus.errors import InputError
+from nereus.explained import Explained
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -42,13 +43,13 @@ if TYPE_CHECKING:
 WHERE = "Step-APO"
 
 
-class StepApo(BaseModel):
+class StepApo(Explained):
     """What is minimised.
 
     `alpha` = 0 is DPO on steps (Step-DPO); on whole solutions it is DPO.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     beta: float = Field(default=0.3, gt=0)
     """Strength of the pull to the reference: the temperature of the optimum."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from nereus.explained import Explained
 from nereus.models.config import Config, TrainingOptions
 
 
-class Mix(BaseModel):
+class Mix(Explained):
     """Shares of the tokens by kind of data; need not sum to one. Kinds that the data lack leave theirs to the others."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     single: float = Field(default=0.0, ge=0)
     """Sequences alone."""
@@ -30,10 +31,10 @@ class Mix(BaseModel):
         return self
 
 
-class Round(BaseModel):
+class Round(Explained):
     """One round of training: which data, how many of the tokens, how fast."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mix: tuple[Mix, ...] = Field(min_length=1)
     """What is trained on. Of several, a short annealing from the round before chooses."""
