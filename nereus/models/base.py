@@ -69,7 +69,8 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
     config
         The whole configuration.
     **settings
-        Single fields of it, as ``hidden_width=64`` or ``training__epochs=5``; they go before `config`.
+        Single fields of it, which go before `config`: ``hidden_width=64``, and of its parts ``training__epochs=5`` or
+        ``training={"epochs": 5}``, which leaves the rest of the part as it is.
 
     Attributes
     ----------
@@ -105,8 +106,10 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
         values = {} if config is None else config.model_dump()
         for name, value in settings.items():
             part, _, inner = name.partition("__")
-            if inner and isinstance(values.get(part, {}), dict):
-                values[part] = {**values.get(part, _default(cls.config_class, part)), inner: value}
+            changed = {inner: value} if inner else value
+            kept = values.get(part, {})
+            if isinstance(changed, Mapping) and isinstance(kept, Mapping):
+                values[part] = {**kept, **changed}
             else:
                 values[name] = value
         try:
@@ -436,10 +439,3 @@ class Method(BaseEstimator, Generic[C]):  # type: ignore[misc]
         memo[id(self)] = twin
         twin.__dict__ |= {name: copy.deepcopy(value, memo) for name, value in self.__dict__.items()}
         return twin
-
-
-def _default(config_class: type[Config], field: str) -> dict[str, Any]:
-    """Values of a part of a configuration as it is by default; empty where there is no such part."""
-    found = config_class.model_fields.get(field)
-    default = None if found is None else found.get_default(call_default_factory=True)
-    return default.model_dump() if isinstance(default, BaseModel) else {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nereus.explained import Explained
 
@@ -59,3 +60,21 @@ class Config(Explained):
     """Where to compute: ``auto`` takes a GPU where there is one."""
     training: TrainingOptions = TrainingOptions()
     """How the network is trained."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rest_of_a_part_stays(cls, given: Any) -> Any:
+        """``{"training": {"epochs": 5}}`` changes the epochs alone; all else of the part is as the method has it."""
+        if not isinstance(given, Mapping):
+            return given
+        return {
+            name: {**part_defaults(cls, name), **value} if isinstance(value, Mapping) else value
+            for name, value in given.items()
+        }
+
+
+def part_defaults(config: type[Config], field: str) -> dict[str, Any]:
+    """Values of a part of a configuration as it is by default; empty where there is no such part."""
+    found = config.model_fields.get(field)
+    default = None if found is None else found.get_default(call_default_factory=True)
+    return default.model_dump() if isinstance(default, BaseModel) else {}

@@ -22,7 +22,7 @@ from nereus.errors import InputError
 from nereus.models import registry
 from nereus.models.base import Method, NotFitted
 from nereus.models.card import Status
-from nereus.models.config import Config
+from nereus.models.config import Config, TrainingOptions
 from nereus.models.training import Progress, Session, TrainingCancelled
 from tests.models.cases import CASES, Case, answers, trained
 
@@ -133,6 +133,19 @@ def test_configuration_goes_through_json_and_back(name: str) -> None:
     assert isinstance(config, Config)
     assert type(config).model_validate_json(config.model_dump_json()) == config
     assert all(one.description for one in type(config).model_fields.values()), "every field is documented"
+
+
+@EVERY_METHOD
+def test_a_part_that_is_changed_keeps_the_rest(name: str) -> None:
+    method = registry.get(name)
+    default = method().config.training
+    assert default.epochs != 3, "the case shows nothing"
+    changed = default.model_copy(update={"epochs": 3})
+    assert method(training={"epochs": 3}).config.training == changed
+    assert type(method().config).model_validate({"training": {"epochs": 3}}).training == changed
+    larger = changed.model_copy(update={"batch_size": 3})
+    assert method(method(training__epochs=3).config, training={"batch_size": 3}).config.training == larger
+    assert method(training=TrainingOptions(epochs=3)).config.training == TrainingOptions(epochs=3)
 
 
 @EVERY_METHOD
