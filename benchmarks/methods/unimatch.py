@@ -45,7 +45,7 @@ SETS = {"tox21": ("tox21.csv.gz", 9), "sider": ("sider.csv.gz", 21)}
 """File, and the number of tasks to learn from; the others are asked about."""
 STEPS = {"batch_size": 1, "learning_rate": 1e-3, "weight_decay": 5e-5, "clip_norm": 1.0, "average": 0.98}
 SCALES: dict[str, dict[str, Any]] = {
-    "cpu": {"width": 64, "layers": 3, "tasks": 3, "episodes": 30, "training": {"epochs": 30, **STEPS}},
+    "cpu": {"width": 64, "layers": 3, "tasks": 3, "episodes": 30, "training": {"epochs": 240, **STEPS}},
     "gpu": {
         "width": 300, "layers": 5, "dropout": 0.5, "tasks": 9, "episodes": 10, "training": {"epochs": 200, **STEPS},
     },
