@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nereus.assignments import assigned
 from nereus.errors import InputError
 from nereus.telling import told
 
@@ -111,6 +112,7 @@ def fit(
         from nereus.models.store import require_name
         from nereus.tool_commands import read_rows, write_result
         from nereus.tools import registry
+        from nereus.tools.methods.made import config_class
 
         card = models.card(name)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -118,7 +120,7 @@ def fit(
         _require_writable(out)
         if keep is not None:
             require_name(keep)
-        settings = _settings(setting)
+        settings = assigned(setting or [], model=config_class(card))
         models.get(name)(**settings)  # refuses what is no setting, with the nearest that is
         table, _ = read_rows(data)
         named = _columns(card, table, column, smiles=smiles, sequence=sequence, text=text, target=target)
@@ -201,7 +203,7 @@ def _asking(verb: str, about: str) -> None:
                 method.set_params(random_state=seed)
             whole = table if data is None else with_contents(method.card, table, named, data.parent)
             with single_thread():
-                found = answer(method, Verb(verb), whole, named, _settings(option, "--option"))
+                found = answer(method, Verb(verb), whole, named, assigned(option or [], "--option"))
             if found.index.name == table.index.name and found.index.isin(table.index).all():
                 # One answer a row, or some rows in an order: beside what the table says of them.
                 replaced = [name for name in found if name in written]
@@ -326,31 +328,6 @@ def _list(value: str | Sequence[str]) -> list[str]:
 
 def _listed(named: dict[str, Any]) -> dict[str, list[str]]:
     return {role: _list(value) for role, value in named.items()}
-
-
-def _settings(given: list[str] | None, where: str = "--set") -> dict[str, Any]:
-    """``width=64`` and ``training.epochs=5`` as nested values."""
-    found: dict[str, Any] = {}
-    for item in given or []:
-        name, sign, text = item.partition("=")
-        if not sign or not name:
-            raise InputError(f"{item!r} is no assignment", where=where, mend="write name=value")
-        try:
-            value: Any = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
-        *parts, last = name.split(".")
-        inner = found
-        for part in parts:
-            inner = inner.setdefault(part, {})
-            if not isinstance(inner, dict):
-                raise InputError(
-                    f"{name!r} is a part of {part!r}, which has a value of its own",
-                    where=where,
-                    mend="give one of them",
-                )
-        inner[last] = value
-    return found
 
 
 def _open(place: Path) -> tuple[Method[Any], dict[str, Any]]:

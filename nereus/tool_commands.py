@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nereus.assignments import assigned
 from nereus.errors import InputError, PlanError
 from nereus.telling import told
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nereus.tools.base import InputSpec, Params, Result, Tool
+    from nereus.tools.base import InputSpec, Result, Tool
     from nereus.tools.proteomics.readers.delimited import Table
 
 tools_app = typer.Typer(help="The tools that agents and people can call.", no_args_is_help=False)
@@ -69,7 +70,10 @@ def run(
         ),
     ] = None,
     parameters: Annotated[
-        list[str] | None, typer.Option("--set", help="A parameter, e.g. target=yield; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="A parameter, e.g. target=yield or settings.training.epochs=5; repeatable."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for tables, figures and values.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
@@ -87,7 +91,7 @@ def run(
                 where="nereus tools run",
                 mend="it runs only within a recorded run, where it can be approved",
             )
-        params = _parameters(tool, parameters or [])
+        params = tool.validate(assigned(parameters or [], model=tool.params_model))
         inputs = _inputs(tool, files or [])
         if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError("exists, and is not empty", where=str(out), mend="name another folder")
@@ -104,25 +108,6 @@ def run(
             typer.echo(f"warning: {warning}")
         if out is not None:
             typer.echo(f"tables, figures and values are in {out}")
-
-
-def _parameters(tool: Tool, given: list[str]) -> Params:
-    """Parameters from ``name=value``: text where the parameter is text, JSON elsewhere, or a list with commas."""
-    found: dict[str, Any] = {}
-    for item in given:
-        name, sign, text = item.partition("=")
-        if not sign or not name:
-            raise InputError(f"{item!r} is no assignment", where="--set", mend="write name=value")
-        field = tool.params_model.model_fields.get(name)
-        kind = str(field.annotation) if field is not None else ""
-        if kind in ("<class 'str'>", "str | None"):
-            found[name] = text
-            continue
-        try:
-            found[name] = json.loads(text)
-        except json.JSONDecodeError:
-            found[name] = text.split(",") if kind.startswith(("tuple", "list")) else text
-    return tool.validate(found)
 
 
 def _inputs(tool: Tool, given: list[str]) -> dict[str, Any]:

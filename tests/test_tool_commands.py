@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import BaseModel
 from typer.testing import CliRunner
 
+from nereus.assignments import assigned
 from nereus.cli import app
 from nereus.errors import InputError
 from nereus.tool_commands import read_table_file
@@ -91,3 +93,48 @@ def test_a_file_of_one_column_is_a_table(tmp_path: Path) -> None:
     prose.write_text("no table at all\nonly words\n", encoding="utf-8")
     with pytest.raises(InputError):
         read_table_file(prose)
+
+
+def test_parts_of_settings_are_assigned_as_to_methods(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    chains = ["C" * n + "O" * (n % 2) for n in range(1, 13)]
+    pd.DataFrame({"smiles": chains, "2024": range(12)}).to_csv(tmp_path / "table.csv", index=False)
+    words = [
+        str(tmp_path / "table.csv"),
+        "--set",
+        "smiles=smiles",
+        "--set",
+        "target=2024",
+        "--set",
+        "held_out=0",
+    ]
+    small = ["geometry=bonds", "width=8", "layers=1", "rounds=1", "training.epochs=1", "student.epochs=1"]
+    given = [word for one in small for word in ("--set", f"settings.{one}")]
+    code, text = said("fit_asgn", *words, *given, "--json")
+    assert code == 0, text
+    assert json.loads(text)["epochs"] == 2
+    code, text = said("fit_asgn", *words, "--set", "settings.training.epoch=1")
+    assert code == 1
+    assert "settings.training.epoch" in text
+
+
+def test_values_are_read_as_their_fields_want_them() -> None:
+    class Part(BaseModel):
+        folder: str | None = None
+        epochs: int = 1
+
+    class Whole(BaseModel):
+        part: Part = Part()
+        names: tuple[str, ...] = ()
+        widths: tuple[int, ...] = ()
+
+    given = ["part.folder=2024", "part.epochs=3", "names=5,7", "widths=5,7", "other.deep=[1]"]
+    assert assigned(given, model=Whole) == {
+        "part": {"folder": "2024", "epochs": 3},
+        "names": ["5", "7"],
+        "widths": ["5", "7"],
+        "other": {"deep": [1]},
+    }
+    for wrong in (["width"], ["=3"], ["a..b=1"], ["a=1", "a.b=2"], ["a.b=2", "a=1"]):
+        with pytest.raises(InputError, match=r"no assignment|has a value of its own"):
+            assigned(wrong)
