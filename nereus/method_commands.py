@@ -121,20 +121,25 @@ def fit(
         if keep is not None:
             require_name(keep)
         settings = assigned(setting or [], model=config_class(card))
-        models.get(name)(**settings)  # refuses what is no setting, with the nearest that is
+        if "random_state" in settings:
+            raise InputError(
+                "random_state is given by --seed", where="--set", mend=f"--seed {settings['random_state']}"
+            )
+        # Refuses what is no setting, with the nearest that is.
+        config = models.get(name)(**settings).config.model_copy(update={"random_state": seed % 2**31})
         table, _ = read_rows(data)
         named = _columns(card, table, column, smiles=smiles, sequence=sequence, text=text, target=target)
         from nereus.models.files import with_contents
 
-        params = {**named, "settings": settings, "held_out": held_out, "split": split}
         with _progress(quiet) as session:
             from nereus.tools.methods.fitting import fit as train
             from nereus.tools.single_thread import single_thread
 
-            tool = registry.get(f"fit_{name}")
+            asked = registry.get(f"fit_{name}").validate({**named, "held_out": held_out, "split": split})
+            params = asked.model_copy(update={"settings": config})
             whole = with_contents(card, table, named, data.parent)
             with single_thread():
-                result = train(card, whole, tool.validate(params), seed, session=session)
+                result = train(card, whole, params, seed, session=session)
         write_result(result, out)
         trained = result.models["model"].open()
         trained.save(out)

@@ -165,3 +165,8 @@ def test_a_setting_that_is_none_and_a_name_that_cannot_be_kept_are_told_before_t
     assert "widht: Extra inputs are not permitted" in told
     assert "mend: perhaps epochs, width; fields are" in told
     assert "is no name for a model" in fitted(tmp_path, "mgssl", "--target", "y", "--keep", "no name")
+
+
+def test_a_seed_among_the_settings_is_refused(tmp_path: Path) -> None:
+    told = fitted(tmp_path, "mgssl", "--target", "y", "--set", "random_state=5")
+    assert "random_state is given by --seed mend: --seed 5" in told

@@ -10,3 +10,6 @@ CATALOGUE: dict[str, tuple[str, Verb | None]] = {
     **{f"{verb.value}_{name}": (name, verb) for name in methods.names() for verb in methods.card(name).verbs},
 }
 """Tool to method and verb; None is training."""
+
+STARTING = ("unimatch", "mgssl", "mbp", "bsm")
+"""Methods whose setting ``pretrained`` names a trained method of this library: their tools take it as an input."""

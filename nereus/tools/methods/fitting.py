@@ -21,7 +21,14 @@ _PARITY = "Each point is a row that training did not see; on the line, predictio
 _ROC = "Curves over rows that training did not see, of the method and of a linear baseline; the diagonal is guessing."
 
 
-def fit(card: Card, table: pd.DataFrame, params: Any, seed: int, session: Session | None = None) -> Result:
+def fit(
+    card: Card,
+    table: pd.DataFrame,
+    params: Any,
+    seed: int,
+    session: Session | None = None,
+    started_from: str | None = None,
+) -> Result:
     """Train a method on all readable rows; judge a copy that saw a part of them on the rest.
 
     Parameters
@@ -36,6 +43,8 @@ def fit(card: Card, table: pd.DataFrame, params: Any, seed: int, session: Sessio
         Seed of the method and of the split.
     session
         Progress and cancellation.
+    started_from
+        What the trained method tells of its setting ``pretrained``, in place of a path.
     """
     columns = roles(card, params)
     method = methods.get(card.name)(params.settings.model_copy(update={"random_state": seed % 2**31}))
@@ -67,6 +76,8 @@ def fit(card: Card, table: pd.DataFrame, params: Any, seed: int, session: Sessio
             session=(session or Session()).stage("judging"),
         )
     method.fit_table(readable, columns, session=(session or Session()).stage("training"))
+    if started_from is not None:
+        method.config = method.config.model_copy(update={"pretrained": started_from})
     warnings += method.history_.notes
     tables = {"history": _history(method.history_.losses)}
     figures = dict(_drawn("plot_learning_curve", {"history": tables["history"]}))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
-from pydantic import Field, create_model
+from pydantic import AfterValidator, Field, create_model
 
 from nereus.models import registry as methods
 from nereus.models.card import Card, Verb
@@ -15,7 +15,7 @@ from nereus.models.config import Config
 from nereus.models.files import require_contents
 from nereus.tools.base import Params, Result, Tool, TrainedMethod, tool
 from nereus.tools.methods.asking import ask, makes_structures
-from nereus.tools.methods.catalogue import CATALOGUE
+from nereus.tools.methods.catalogue import CATALOGUE, STARTING
 from nereus.tools.methods.columns import roles
 
 DEFAULT_HELD_OUT = 0.2
@@ -49,8 +49,21 @@ def _columns(card: Card, training: bool) -> dict[str, Any]:
     return fields
 
 
+def _own_alone(settings: Config) -> Config:
+    """Settings of a tool: what reaches beyond its inputs, or says again what the call says, is refused."""
+    if settings.random_state:
+        raise ValueError("the seed of the call is the random_state; leave it out, and give the call a seed")
+    if getattr(settings, "pretrained", None) is not None:
+        raise ValueError(
+            "a tool reads only its inputs, so pretrained cannot name a folder; give a trained model as the input "
+            "'pretrained' where there is one, or use `nereus methods fit`"
+        )
+    return settings
+
+
 def _fitting(name: str, card: Card) -> Tool:
     settings = config_class(card)
+    taken: Any = Annotated[settings, AfterValidator(_own_alone)]
     params = create_model(
         f"{name.title().replace('_', '')}Params",
         __base__=Params,
@@ -61,7 +74,7 @@ def _fitting(name: str, card: Card) -> Tool:
             Field(DEFAULT_HELD_OUT, ge=0, lt=0.9, description="Share of rows that judge; 0 judges nothing."),
         ),
         split=(str, Field("scaffold", pattern="^(scaffold|random|group)$", description="Who is held out.")),
-        settings=(settings, Field(default_factory=settings, description="Configuration of the method.")),
+        settings=(taken, Field(default_factory=settings, description="Configuration of the method.")),
     )
 
     def run(table: pd.DataFrame, params: Params, *, seed: int) -> Result:
@@ -70,17 +83,24 @@ def _fitting(name: str, card: Card) -> Tool:
 
         return fit(card, table, params, seed)
 
+    def start(
+        table: pd.DataFrame, params: Params, *, pretrained: TrainedMethod | None = None, seed: int
+    ) -> Result:
+        require_contents(card, table, roles(card, params), f"tool {name!r}")
+        from nereus.tools.methods.starting import fit_from
+
+        return fit_from(pretrained, card, table, params, seed)
+
+    starts = card.name in STARTING
     judged = Verb.PREDICT in card.verbs
     outputs = ("model:model", "table:history", "figure:learning_curve")
     return _tool(
-        run,
+        start if starts else run,
         name,
         params,
         f"Train {card.name} on a table ({card.task}), judged on held-out rows beside a baseline.",
         outputs + (("table:held_out", "table:held_out_targets", "figure:performance") if judged else ()),
-        _described(
-            card, name, "table : DataFrame\n    One row an object; columns are named by role.", _FITTED
-        ),
+        _described(card, name, _GIVEN + _STARTED if starts else _GIVEN, _FITTED),
         45.0,
     )
 
@@ -110,6 +130,8 @@ def _asking(name: str, card: Card, verb: Verb) -> Tool:
     )
 
 
+_GIVEN = "table : DataFrame\n    One row an object; columns are named by role."
+_STARTED = "\npretrained : TrainedMethod, optional\n    What training starts from, as `nereus methods show` says of the setting."
 _FITTED = """Result
     Model ``model``; table ``history`` (``step, epoch`` and losses) with figure ``learning_curve``; where a target is predicted,
     table ``held_out`` (``row, observed, predicted, baseline``, of the first target) with figure ``performance`` (ROC or parity)
