@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 methods_app = typer.Typer(help="Trainable methods of the literature: train them on a table, and ask them.")
 
 Where = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="Folder that `fit` wrote, or the name of a kept model.")
+    Path,
+    typer.Argument(metavar="MODEL", help="Folder that `fit` wrote, or a kept model: NAME or NAME@VERSION."),
 ]
 Table = Annotated[
     Path, typer.Option(help="Table, one row an object: CSV, TSV, XLSX, Parquet, SDF, SMI, FASTA, GenBank.")
@@ -252,6 +253,8 @@ def kept(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
     """List the trained methods that are kept."""
     with told():
         entries = _store().entries()
+        for place in _store().damaged():
+            typer.echo(f"warning: the entry of {place} is damaged", err=True)
         if as_json:
             typer.echo(json.dumps([one.model_dump(mode="json") for one in entries], indent=2))
             return
@@ -272,7 +275,7 @@ def delete(
     """Remove a kept model."""
     with told():
         gone = _store().delete(name, version)
-        typer.echo(f"removed {name} version {', '.join(str(one.version) for one in gone)}")
+        typer.echo(f"removed {name} version {', '.join(map(str, gone))}")
 
 
 # ------------------------------------------------------------------ what the commands share
@@ -340,7 +343,9 @@ def _open(place: Path) -> tuple[Method[Any], dict[str, Any]]:
     from nereus import models
 
     if not place.exists() and len(place.parts) == 1:
-        entry, place = _store().find(place.name)
+        from nereus.models.store import parted
+
+        entry, place = _store().find(*parted(place.name))
         return models.load(place), dict(entry.columns)
     file = place / "columns.json" if place.is_dir() else place.with_name("columns.json")
     return models.load(place), _columns_of_training(file) if file.exists() else {}
