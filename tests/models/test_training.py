@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from nereus.errors import InputError, ToolError
-from nereus.models.config import TrainingOptions
-from nereus.models.training import Progress, Session, TrainingCancelled, train
+from nereus.models.config import Config, TrainingOptions
+from nereus.models.training import Progress, Session, TrainingCancelled, identity_of, train
 from nereus.models.training.batches import made, shuffled_rows
 from nereus.models.training.device import resolve
 from nereus.models.training.loop import _factor
@@ -194,3 +195,43 @@ def test_running_statistics_are_those_of_the_last_weights() -> None:
 def test_a_device_that_is_not_there_is_told(name: str) -> None:
     with pytest.raises(InputError, match=f"there is no device '{name}' here"):
         resolve(name)
+
+
+def test_a_patience_that_nothing_judges_is_told() -> None:
+    network, options = line(epochs=2, patience=1)
+    assert "all 2 epochs" in train(network, Line(network), options, seed=0).notes[0]
+    network, options = line(epochs=2, patience=1)
+    assert not train(network, Line(network, [1.0, 2.0]), options, seed=0).notes
+
+
+def test_a_validation_loss_that_is_no_number_is_said() -> None:
+    network, options = line(epochs=2, patience=1)
+    with pytest.raises(ToolError, match="'validation': nan"):
+        train(network, Line(network, [float("nan")]), options, seed=0)
+
+
+def test_batches_that_are_left_over_weigh_as_much_as_any() -> None:
+    found: list[Tensor] = []
+    handle = register_optimizer_step_pre_hook(
+        lambda optimiser, *_: found.append(optimiser.param_groups[0]["params"][0].grad.clone())
+    )
+    try:
+        for together in (1, 3):
+            network, options = line(epochs=1, accumulate=together)
+            network[1].p = 0.0
+            train(network, Line(network, n=8), options, seed=0)  # one batch
+    finally:
+        handle.remove()
+    torch.testing.assert_close(found[1], found[0])
+
+
+@pytest.mark.parametrize("changed", [{"random_state": 1}, {"device": "cpu"}])
+def test_seed_and_device_do_not_identify_a_training(changed: dict) -> None:
+    assert identity_of(Config(**changed), "a") == identity_of(Config(), "a")
+
+
+def test_settings_and_data_identify_a_training() -> None:
+    other = Config(training={"epochs": 3})
+    assert identity_of(other, "a") != identity_of(Config(), "a")
+    assert identity_of(other, "a", without={"training"}) == identity_of(Config(), "a", without={"training"})
+    assert identity_of(Config(), "a", "b") != identity_of(Config(), "ab")

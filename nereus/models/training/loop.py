@@ -38,10 +38,10 @@ class Objective(Protocol[B]):
     """What is minimised, on which data."""
 
     def batches(self, rng: np.random.Generator) -> Batches[B]:
-        """One epoch's batches, on the training's device. `rng` decides the order."""
+        """One epoch's batches; `rng` decides the order. `losses` brings them to the training's device."""
 
     def losses(self, batch: B) -> Mapping[str, Tensor]:
-        """Scalar losses by name: ``total`` is minimised, the others are told."""
+        """Scalar losses by name, means over the batch: ``total`` is minimised, the others are told."""
 
     def validate(self) -> float | None:
         """A loss on data that are not trained on (lower is better), or None. The network is in evaluation mode."""
@@ -92,7 +92,7 @@ def train(
     parameters
         What the optimiser changes, where it is not all of the network's.
     identity
-        Hash of the data: a checkpoint of a training on other data is refused.
+        Hash of the method's settings and the data (see `identity_of`): a checkpoint of a training with others is refused.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def train(
     InputError
         The checkpoint belongs to another training, or there are no batches.
     ToolError
-        The loss is no longer finite.
+        The loss, or that of validation, is no longer finite.
     """
     return _Loop(network, objective, options, seed, session or Session(), parameters, identity).run()
 
@@ -146,6 +146,10 @@ class _Loop:
         was_training = self.network.training
         with compiled(self.network, self.options.compile):
             self._epochs(first)
+        if self.options.patience is not None and not any("validation" in one for one in self.history.losses):
+            self.history.notes.append(
+                f"patience had no effect, for nothing was set aside to judge by: all {self.options.epochs} epochs were trained"
+            )
         if self.best:
             self._put(self.best)
         elif self.average:
@@ -173,7 +177,8 @@ class _Loop:
         batches = self.objective.batches(rng)
         if not len(batches):
             raise InputError("there is nothing to train on: no batch", mend="give more rows")
-        total_steps = self.options.epochs * math.ceil(len(batches) / self.options.accumulate)
+        together = self.options.accumulate
+        total_steps = self.options.epochs * math.ceil(len(batches) / together)
         sums: dict[str, Tensor] = {}
         for number, batch in enumerate(batches, start=1):
             self.session.check()
@@ -181,19 +186,23 @@ class _Loop:
                 self.device_type, torch.bfloat16, enabled=self.options.precision == "bfloat16"
             ):
                 losses = self.objective.losses(batch)
-            (losses["total"] / self.options.accumulate).backward()  # type: ignore[no-untyped-call]
+            before = (number - 1) // together * together  # the last step of an epoch may be of fewer batches
+            (losses["total"] / min(together, len(batches) - before)).backward()  # type: ignore[no-untyped-call]
             for name, value in losses.items():  # summed on the device: one transfer an epoch
                 sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach()
-            if number % self.options.accumulate == 0 or number == len(batches):
+            if number % together == 0 or number == len(batches):
                 self._update(total_steps)
         means = {name: float(value) / len(batches) for name, value in sums.items()}
-        if not all(map(math.isfinite, means.values())):
+        self._require_finite(means)
+        return means
+
+    def _require_finite(self, losses: Mapping[str, float]) -> None:
+        if not all(map(math.isfinite, losses.values())):
             raise ToolError(
-                f"the loss is no longer finite: {means}",
+                f"the loss is no longer finite: {dict(losses)}",
                 where=f"epoch {len(self.history.losses) + 1}",
                 mend="lower training.learning_rate, or set training.clip_norm",
             )
-        return means
 
     def _update(self, total_steps: int) -> None:
         if self.options.clip_norm is not None:
@@ -218,6 +227,8 @@ class _Loop:
             self._put(self.average)
         with torch.no_grad():
             loss = self.objective.validate()
+        told = {} if loss is None else {"validation": float(loss)}
+        self._require_finite(told)
         kept = loss is not None and loss < self.best_loss and self.options.patience is not None
         if kept:
             assert loss is not None
@@ -225,7 +236,7 @@ class _Loop:
             self.best = self._copy()
         if own:
             self._put(own)
-        return {} if loss is None else {"validation": float(loss)}
+        return told
 
     def _worn_out(self) -> bool:
         patience = self.options.patience

@@ -65,7 +65,7 @@ class ASGNConfig(Config):
     """How molecules to measure are chosen: far from all measured ones in the teacher's space, or at random (the control)."""
     validation: float = Field(default=0.1, ge=0, lt=0.5)
     """Share of the labelled molecules that neither teacher nor student learns from: they end the student's training. None
-    are taken where this is less than four."""
+    are taken where this is less than four; students then learn for all their epochs, and ``student.patience`` does nothing."""
     training: TrainingOptions = TrainingOptions(epochs=8, batch_size=64, learning_rate=3e-3)
     """How the teacher is trained, in every round."""
     student: TrainingOptions = TrainingOptions(

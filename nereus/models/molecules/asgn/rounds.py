@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from nereus.models.molecules.asgn.selection import Choice, covering_radius, k_ce
 from nereus.models.molecules.asgn.structures import Structures
 from nereus.models.molecules.asgn.teaching import BLOCK, Studying, TeacherState, Teaching
 from nereus.models.molecules.graphs.packed import PackedGraphs
-from nereus.models.training import History, Session, train
+from nereus.models.training import History, Session, identity_of, train
 from nereus.models.training.device import derive_seed
 
 LEAST_VALIDATION = 4
@@ -143,13 +142,9 @@ class Rounds:
         return labels if self.scale is None else self.scale.to_standard(labels, self.composition)
 
     def _identity(self, *more: np.ndarray) -> str:
-        told = hashlib.sha256(
-            self.structures.identity().encode()
-            + self.config.model_dump_json(exclude={"device", "random_state"}).encode()
+        return identity_of(
+            self.config, self.structures.identity(), *(one.tobytes() for one in (self.labels, *more))
         )
-        for one in (self.labels, *more):
-            told.update(np.ascontiguousarray(one).tobytes())
-        return told.hexdigest()
 
     def teach(self) -> None:
         """Train the teacher, from where it is, on labels, on what the student said, and on all structures."""

@@ -8,7 +8,6 @@ Briefings in Bioinformatics 2024, 25, bbad451, arXiv:2306.04886.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -45,7 +44,7 @@ from nereus.models.molecules.mbp.tables import (
     listed,
     variant_named,
 )
-from nereus.models.training import Session, train
+from nereus.models.training import Session, identity_of, train
 from nereus.models.training.device import derive_seed
 from nereus.models.training.running_statistics import settle_batch_norm
 
@@ -178,17 +177,20 @@ class MBP(RegressorMixin, Method[MBPConfig]):  # type: ignore[misc]
             options,
             compare=given is None,
         )
-        identity = hashlib.sha256(packed.identity() + known.y.tobytes() + known.heads.tobytes())
-        identity.update(known.rows.tobytes() + known.groups.tobytes())
-        if given is not None:
-            identity.update(given.to_bytes())
+        identity = identity_of(
+            self.config,
+            packed.identity(),
+            *(one.tobytes() for one in (known.y, known.heads, known.rows, known.groups)),
+            b"" if given is None else given.to_bytes(),
+            without={"pretrained", "training", "finetuning"},
+        )
         self.history_ = train(
             network,
             objective,
             options,
             seed=self.config.random_state,
             session=session,
-            identity=identity.hexdigest(),
+            identity=identity,
         )
         if given is None and all(one is not None for one in written):
             # No row taught what any other protein is: that vector is still as random as it began.

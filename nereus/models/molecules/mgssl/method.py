@@ -8,7 +8,6 @@ arXiv:2110.00987.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,13 +31,15 @@ from nereus.models.molecules.mgssl.motifs import UNKNOWN, MotifTree, Vocabulary,
 from nereus.models.molecules.mgssl.network import MGSSLNetwork
 from nereus.models.molecules.mgssl.pretraining import Pretraining
 from nereus.models.molecules.mgssl.trees import PackedTrees
-from nereus.models.training import History, Session, train
+from nereus.models.training import History, Session, identity_of, train
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _BLOCK = 512
 """Molecules that are encoded at a time."""
+_OF_FINETUNING = ("finetuning", "finetuning_dropout", "validation")
+"""Settings that pre-training does not depend on."""
 
 
 class MGSSL(ClassifierMixin, Method[MGSSLConfig]):  # type: ignore[misc]
@@ -90,22 +91,25 @@ class MGSSL(ClassifierMixin, Method[MGSSLConfig]):  # type: ignore[misc]
                 mend="name a target, or leave pretrained and tasks as they are by default",
             )
         graphs = pack(molecules)
-        identity = hashlib.sha256("\n".join(smiles).encode())
+        start = "\n".join(smiles).encode()
         if self.config.pretrained is not None:
             given = MGSSL.load(self.config.pretrained)
             self._require_alike(given, ("width", "layers", "order", "rules"))
-            identity.update(given.to_bytes())
+            start += given.to_bytes()
             network, vocabulary, before = given.network_.to(self.device), given.vocabulary_, History()
         else:
-            network, vocabulary, before = self._pretrain(molecules, graphs, session, identity.hexdigest())
+            identity = identity_of(self.config, start, without={"training", *_OF_FINETUNING})
+            network, vocabulary, before = self._pretrain(molecules, graphs, session, identity)
         losses = [_named(one, "pretraining") for one in before.losses]
+        notes += before.notes
         self.history_ = History(losses, notes=notes)
         if labels is not None:
             network.classifier = nn.Linear(self.config.width, labels.shape[1]).to(self.device)
-            after = self._finetune(network, molecules, graphs, labels, known, session, identity.hexdigest())
+            identity = identity_of(self.config, start, labels.tobytes(), without={"pretrained", "finetuning"})
+            after = self._finetune(network, molecules, graphs, labels, known, session, identity)
             best = None if after.best_epoch is None else len(losses) + after.best_epoch
             losses += [_named(one, "finetuning") for one in after.losses]
-            self.history_ = History(losses, best, after.stopped_early, notes)
+            self.history_ = History(losses, best, after.stopped_early, [*notes, *after.notes])
         self.network_, self.vocabulary_, self.tasks_ = network, vocabulary, names
 
     def _pretrain(
@@ -166,7 +170,7 @@ class MGSSL(ClassifierMixin, Method[MGSSLConfig]):  # type: ignore[misc]
             seed=self.config.random_state,
             session=session.stage("fine-tuning"),
             parameters=[*network.encoder.parameters(), *network.classifier.parameters()],
-            identity=identity + hashlib.sha256(labels.tobytes()).hexdigest(),
+            identity=identity,
         )
 
     @property

@@ -7,7 +7,6 @@ Instruction-Based Molecular Graph Generation with Unified Text-Graph Diffusion M
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -34,7 +33,7 @@ from nereus.models.molecules.utgdiff.pretrained import put, read_pretrained
 from nereus.models.molecules.utgdiff.sampling import Drawing, sample
 from nereus.models.molecules.utgdiff.text import TextTokenizer
 from nereus.models.tables import REASON
-from nereus.models.training import Session, train
+from nereus.models.training import Session, identity_of, train
 from nereus.models.training.device import derive_seed, seeded
 
 if TYPE_CHECKING:
@@ -140,9 +139,9 @@ class UTGDiff(Method[UTGDiffConfig]):
             self.config.training,
             seed=self.config.random_state,
             session=session.stage("denoising"),
-            identity=hashlib.sha256(told.encode()).hexdigest(),
+            identity=identity_of(self.config, told, without={"training", *_OPTIONS}),
         )
-        self.history_.notes[:] = notes
+        self.history_.notes[:0] = notes
         self.network_, self.tokenizer_, self.atoms_, self.slots_ = network, tokenizer, atoms, slots
         silent = len(texts) < len(asked) or self.config.no_text > 0
         self.asked_ = {"text": bool(texts), "none": silent, "source": any(one.source for one in asked)}

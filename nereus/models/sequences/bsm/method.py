@@ -33,7 +33,7 @@ from nereus.models.sequences.bsm.rounds import judges, run_rounds
 from nereus.models.sequences.bsm.targets import Targets
 from nereus.models.sequences.bsm.vectors import ROWS, pooled
 from nereus.models.sequences.families import families
-from nereus.models.training import History, Session, train
+from nereus.models.training import History, Session, identity_of, train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,15 +84,16 @@ class BSM(Method[BSMConfig]):
         targets = None if y is None else Targets.of(y, len(examples), self.config.head)
         if self.config.too_long == "error":
             documents(examples, self.config)
-        identity = examples.identity()
+        start = examples.identity()
         network, mixes = BSMNetwork(self.config), []
         if self.config.pretrained is not None:
             given = BSM.load(self.config.pretrained)
             self._require_alike(given, ("layers", "width", "heads", "widening", "rope_base"))
-            identity += hashlib.sha256(given.to_bytes()).hexdigest()
+            start += hashlib.sha256(given.to_bytes()).hexdigest()
             network.load_state_dict(given.network_.state_dict(), strict=False)
             mixes = list(given.mixes_)
         network = network.to(self.device)
+        identity = identity_of(self.config, start, without=("pretrained", "head", "finetuning"))
         history = History()
         if self.config.pretrained is None or targets is None:
             corpus, held = examples.corpora(self.config)
@@ -100,7 +101,9 @@ class BSM(Method[BSMConfig]):
             history, mixes = run_rounds(network, corpus, judged, self.config, session, identity)
         history.notes = examples.notes + history.notes
         if targets is not None:
-            history.losses += self._finetune(network, examples, targets, y, session, identity)
+            told = self._finetune(network, examples, targets, y, session, identity)
+            history.losses += told.losses
+            history.notes += told.notes
         self.history_, self.network_, self.mixes_, self.targets_ = history, network, mixes, targets
 
     def _finetune(
@@ -111,7 +114,7 @@ class BSM(Method[BSMConfig]):
         y: Any,
         session: Session,
         identity: str,
-    ) -> list[dict[str, float]]:
+    ) -> History:
         numbers, known = targets.numbers(y)
         network.head = nn.Linear(self.config.width, targets.outputs).to(self.device)
         given = documents(examples, self.config)
@@ -125,7 +128,10 @@ class BSM(Method[BSMConfig]):
             parameters=[*network.decoder.model.parameters(), *network.head.parameters()],
             identity=identity + hashlib.sha256(numbers.tobytes()).hexdigest(),
         )
-        return [{"finetuning" if name == "total" else name: v for name, v in e.items()} for e in done.losses]
+        done.losses = [
+            {"finetuning" if name == "total" else name: v for name, v in e.items()} for e in done.losses
+        ]
+        return done
 
     # ------------------------------------------------------------------ asking
 

@@ -54,8 +54,9 @@ def run_rounds(
     Returns
     -------
     tuple of History and list of dict
-        The course of all rounds, and every candidate mix: ``round, candidate``, its shares, ``validation`` (nats a token after
-        its annealing; None where there was nothing to choose), ``chosen``.
+        The course of all rounds, whose best epoch and early stop are those of the last; and every candidate mix: ``round,
+        candidate``, its shares, ``validation`` (nats a token after its annealing; None where there was nothing to choose),
+        ``chosen``.
     """
     whole = History()
     tried: list[dict[str, Any]] = []
@@ -96,6 +97,10 @@ def run_rounds(
             session=session.stage(f"round {number}"),
             identity=f"{identity}{candidates[chosen]}",
         )
+        if done.best_epoch is not None:
+            whole.best_epoch = len(whole.losses) + done.best_epoch
+        whole.stopped_early = done.stopped_early
+        whole.notes += [note for note in done.notes if note not in whole.notes]
         whole.losses += [
             {f"round_{number}" if k == "total" else k: v for k, v in e.items()} for e in done.losses
         ]
