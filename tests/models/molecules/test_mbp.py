@@ -22,7 +22,7 @@ from nereus.models.molecules.mbp.learning import AssayLearning, even_batches
 from nereus.models.molecules.mbp.measurements import Partners, measurements
 from nereus.models.molecules.mbp.network import MBPNetwork
 from nereus.models.molecules.mbp.proteins import letters_of
-from nereus.models.molecules.mbp.structures import read_pocket
+from nereus.models.molecules.mbp.structures import read_pocket, read_poses
 from nereus.models.tables import answer
 from tests.models.cases.mbp import COLUMNS, FOLDER, affinities, complexes, contents
 from tests.models.cases.molecules import SMILES
@@ -355,3 +355,60 @@ def test_tables_tell_which_poses_cannot_be_read_and_rank_the_rest() -> None:
     assert (predicted["prediction"][4:] == predicted["prediction_IC50"][4:]).all()
     with pytest.raises(InputError, match="no column 'series'"):
         model.rank_table(contents(), COLUMNS, group="series")
+
+
+# ------------------------------------------------------------------ what is given wrongly
+
+
+def test_coordinates_that_are_no_numbers_are_refused() -> None:
+    line = "ATOM      1  CA  ALA A   1       1.000   2.000   3.000  1.00  0.00           C\n"
+    for wrong, told in (
+        ("     nan", "coordinates that are no numbers"),
+        ("     abc", "is no protein structure"),
+    ):
+        with pytest.raises(InputError, match=told):
+            read_pocket(line.replace("   1.000", wrong))
+
+
+def test_all_poses_of_a_mol2_file_are_read() -> None:
+    def record(second: str, height: float) -> str:
+        return (
+            f"@<TRIPOS>MOLECULE\nx\n2 1 0 0 0\nSMALL\nNO_CHARGES\n\n@<TRIPOS>ATOM\n1 C1 0.0 0.0 {height} C.3 1 UNL 0.0\n"
+            f"2 X2 1.5 0.0 {height} {second} 1 UNL 0.0\n@<TRIPOS>BOND\n1 1 2 1\n"
+        )
+
+    heights = [
+        one.GetConformer().GetPositions()[0, 2] for one in read_poses(record("C.3", 1) + record("C.3", 2))
+    ]
+    assert heights == [1.0, 2.0]
+    with pytest.raises(InputError, match="2 different molecules"):
+        read_poses(record("C.3", 1) + record("N.3", 2))
+
+
+def test_letters_that_are_no_residues_are_told_by_row() -> None:
+    with pytest.raises(InputError, match=r"row 1: 'CCN' '>' at position 1 is no letter of protein"):
+        MBP(**TINY).fit(
+            [Complex(smiles="CCO", sequence="MKV"), Complex(smiles="CCN", sequence=">p\nMKV")], [5, 6]
+        )
+
+
+def test_one_sequence_in_two_spellings_is_one_protein() -> None:
+    assert Complex(smiles="C", sequence="mk v").target == Complex(smiles="N", sequence="MKV").target
+
+
+def test_numbers_that_look_like_concentrations_are_told() -> None:
+    known = measurements([5000.0, 60.0, 7.0], CONFIG, targets=["p"] * 3, types=["Ki"] * 3)
+    assert known.notes == (
+        "2 affinities are beyond -1 to 16 as -log10 of mol/L: if they are concentrations, name their unit",
+    )
+
+
+def test_rows_without_a_group_are_ranked_within_their_protein() -> None:
+    model = MBP(**TINY).fit(SMILES, VALUES)
+    X = [Complex(smiles=one, protein=name) for one, name in zip(SMILES[:5], "aabbb", strict=True)]
+    found = model.rank(X, ["one", "one", None, np.nan, " "])
+    assert found["group"].tolist() == ["one", "one", "b", "b", "b"]
+    table = pd.DataFrame({"smiles": SMILES[:4], "assay": pd.array(["x", "x", pd.NA, pd.NA], dtype="string")})
+    table["protein"] = pd.array(["a", "a", pd.NA, pd.NA], dtype="string")
+    found = model.rank_table(table, {"smiles": "smiles", "assay": "assay", "protein": "protein"})
+    assert found["of"].tolist() == [2, 2, 2, 2]

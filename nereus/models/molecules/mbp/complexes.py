@@ -26,6 +26,7 @@ from nereus.models.molecules.graphs.read import pack, problems
 from nereus.models.molecules.mbp.config import MBPConfig
 from nereus.models.molecules.mbp.features import BOUND
 from nereus.models.molecules.mbp.structures import Pocket, read_pocket, read_poses
+from nereus.models.sequences.alphabets import problems as sequence_problems
 
 Variant = Literal["structure", "pose-free"]
 Protein = tuple[str, str]
@@ -59,7 +60,8 @@ class Complex:
     @property
     def target(self) -> str:
         """What tells proteins apart: the name, else the sequence, else the structure; empty where none is given."""
-        return self.protein or self.sequence or ("" if self.pocket is None else str(self.pocket))
+        letters = "" if self.written is None else self.written[1]
+        return self.protein or letters or ("" if self.pocket is None else str(self.pocket))
 
     @property
     def written(self) -> Protein | None:
@@ -204,7 +206,10 @@ def variant_of(complexes: Sequence[Complex], config: MBPConfig) -> Variant:
 def problem(one: Complex, variant: Variant, config: MBPConfig) -> str:
     """Why a complex cannot be read; empty where it can."""
     if variant == "pose-free":
-        return problems([one.smiles]).get(0, "")
+        wrong = problems([one.smiles])
+        if not wrong and one.sequence:
+            wrong = sequence_problems([one.sequence], ["protein"])
+        return wrong.get(0, "")
     try:
         read(one, config)
     except InputError as error:

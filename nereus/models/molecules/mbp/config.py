@@ -22,7 +22,9 @@ class MBPConfig(Config):
     layers: int = Field(default=3, ge=1, le=12)
     """Layers of the networks within ligand and protein; the outputs of all are summed."""
     encoder: Literal["attentivefp", "gat", "gcn", "gin", "egnn"] = "attentivefp"
-    """Kind of these networks. All read distances only (``egnn`` moves its points, equivariantly), so a complex may be turned."""
+    """Kind of these networks. None reads coordinates but through distances (``egnn`` moves its points, equivariantly), so a
+    complex may be turned; ``attentivefp`` reads bonds and distances within a graph in its first layer, ``gcn`` only who is near
+    whom."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of entries that are dropped in contacts and heads."""
     ligand_cutoff: float = Field(default=5.0, gt=0)
@@ -40,7 +42,8 @@ class MBPConfig(Config):
     heads: Literal["two", "three", "one"] = "two"
     """Outputs: IC50 and K (Ki and Kd; the authors' code), one a type (the paper's text), or one for all (a control)."""
     affinity: AffinityType | None = None
-    """Type of the affinities where no column tells it; None is answered by the head of Ki and Kd."""
+    """Type of the affinities where no column tells it. With None such rows are learned by the head of Ki and Kd, and asked of the
+    head that most was learned of."""
     unit: Literal["p", "M", "mM", "uM", "nM", "pM"] = "p"
     """Unit of the target where no column tells it: ``p`` is -log10 of molar, the others are concentrations. Answers are ``p``."""
     censored: Literal["drop", "refuse"] = "drop"
@@ -56,6 +59,7 @@ class MBPConfig(Config):
     training: TrainingOptions = TrainingOptions(epochs=20, batch_size=64, learning_rate=1e-3)
     """How it learns from assays; 100 epochs in the paper."""
     finetuning: TrainingOptions = TrainingOptions(epochs=100, batch_size=64, learning_rate=1e-3, patience=20)
-    """How a pre-trained one is fine-tuned; up to 1,000 epochs and a patience of 70 in the paper."""
+    """How a pre-trained one is fine-tuned; up to 1,000 epochs and a patience of 70 in the paper. Patience needs rows to judge by:
+    see `validation`."""
     validation: float = Field(default=0.0, ge=0, lt=0.5)
     """Share of rows whose RMSE is told and with a patience decides the epoch that is kept; 0 learns from all."""

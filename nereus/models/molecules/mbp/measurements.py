@@ -14,6 +14,8 @@ from nereus.models.molecules.mbp.config import AffinityType, MBPConfig
 
 MOLAR = {"M": 1.0, "mM": 1e-3, "uM": 1e-6, "nM": 1e-9, "pM": 1e-12}
 """Concentrations in mol/L."""
+_PLAUSIBLE = (-1.0, 16.0)
+"""Affinities beyond these (ten mol/L, a tenth of a femtomole a litre) are rather numbers in another unit."""
 _UNITS = {
     **{name.lower(): name for name in MOLAR if name not in ("mM", "M")},
     "µm": "uM",
@@ -50,7 +52,7 @@ def affinity_types(given: Any, n: int, config: MBPConfig) -> list[AffinityType |
     """
     found: list[AffinityType | None] = []
     for row, one in enumerate(_column(given, n, "types")):
-        text = _text(one)
+        text = text_of(one)
         if text and text.lower() not in _TYPES:
             raise InputError(
                 f"row {row}: affinity type {one!r} is unknown",
@@ -63,7 +65,7 @@ def affinity_types(given: Any, n: int, config: MBPConfig) -> list[AffinityType |
 
 def unit(text: object, row: int, default: str) -> str:
     """A unit in its usual spelling."""
-    name = _text(text)
+    name = text_of(text)
     if not name:
         return default
     if name in MOLAR:
@@ -86,7 +88,7 @@ def molar_logarithms(values: Any, units: Any, config: MBPConfig) -> np.ndarray:
     given = list(values)
     found = pd.to_numeric(pd.Series(given, dtype=object), errors="coerce").to_numpy(float)
     for row, (text, value) in enumerate(zip(given, found, strict=True)):
-        if np.isinf(value) or (np.isnan(value) and _text(text)):
+        if np.isinf(value) or (np.isnan(value) and text_of(text)):
             raise InputError(
                 f"row {row}: affinity {text!r} is no number",
                 where="target",
@@ -171,6 +173,11 @@ def measurements(
         )
     if left := int((np.isfinite(y) & ~exact).sum()):
         notes.append(f"{left} affinities are no exact values (relation > or <) and are left out")
+    if strange := int(((y < _PLAUSIBLE[0]) | (y > _PLAUSIBLE[1])).sum()):
+        notes.append(
+            f"{strange} affinities are beyond {_PLAUSIBLE[0]:g} to {_PLAUSIBLE[1]:g} as -log10 of mol/L: if they are "
+            "concentrations, name their unit"
+        )
     untyped = sum(one is None for one in kinds)
     if untyped and config.heads != "one":
         notes.append(
@@ -183,7 +190,7 @@ def measurements(
         )
     names = head_names(config.heads)
     heads = np.array([names.index(HEADS[config.heads][kinds[row]]) for row in rows], dtype=np.int64)
-    named = [_text(one) for one in _column(assays, n, "assays")]
+    named = [text_of(one) for one in _column(assays, n, "assays")]
     # Of one assay and one type: Ki and Kd share a head, but are not compared with each other.
     key = [(named[row], targets[row], kinds[row]) for row in rows.tolist()]
     number = {one: i for i, one in enumerate(dict.fromkeys(key))}
@@ -194,7 +201,8 @@ def measurements(
             raise InputError(
                 "every assay has a single compound: there is nothing to rank",
                 where="assay",
-                mend="give assays of two compounds or more, or set ranking_weight=0",
+                mend="give assays of two compounds or more, or set ranking_weight=0; rows of other proteins are never compared, "
+                "and where each pose has a pocket of its own a column of protein names tells which are of one",
             )
         if single := int((sizes == 1).sum()):
             notes.append(f"{single} of {len(sizes)} assays have a single compound, which teaches no order")
@@ -211,7 +219,7 @@ def exact_values(relations: Sequence[object], config: MBPConfig) -> np.ndarray:
     """
     found = []
     for row, one in enumerate(relations):
-        text = _text(one)
+        text = text_of(one)
         if text not in _EXACT and text not in _CENSORED:
             raise InputError(
                 f"row {row}: relation {one!r} is unknown",
@@ -235,7 +243,8 @@ def _column(given: Any, n: int, name: str) -> list[Any]:
     return values
 
 
-def _text(one: object) -> str:
+def text_of(one: object) -> str:
+    """A cell as text without blanks around it; empty where nothing is told."""
     return "" if one is None or one is pd.NA or one != one else str(one).strip()
 
 

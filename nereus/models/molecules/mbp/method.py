@@ -32,7 +32,7 @@ from nereus.models.molecules.mbp.complexes import (
 )
 from nereus.models.molecules.mbp.config import MBPConfig
 from nereus.models.molecules.mbp.learning import AssayLearning
-from nereus.models.molecules.mbp.measurements import head_names, measurements
+from nereus.models.molecules.mbp.measurements import head_names, measurements, text_of
 from nereus.models.molecules.mbp.network import MBPNetwork
 from nereus.models.molecules.mbp.pretrained import grown, require_variant
 from nereus.models.molecules.mbp.proteins import LONGEST_SEQUENCE, letters_of, short_names
@@ -210,7 +210,7 @@ class MBP(RegressorMixin, Method[MBPConfig]):  # type: ignore[misc]
         X
             Complexes, or SMILES, (n,); of several poses the first answers.
         types
-            Type that each is asked for; where it is None the head that most was learned of answers.
+            Type that each is asked for; where it is None that of ``affinity``, else the head that most was learned of, answers.
 
         Returns
         -------
@@ -241,7 +241,7 @@ class MBP(RegressorMixin, Method[MBPConfig]):  # type: ignore[misc]
         X
             Complexes, or SMILES, (n,).
         groups
-            What is compared with each other, (n,); by default what has the same protein.
+            What is compared with each other, (n,); by default, and where it is empty, what has the same protein.
         types
             See `predict`; of one type within a group.
         by
@@ -263,9 +263,11 @@ class MBP(RegressorMixin, Method[MBPConfig]):  # type: ignore[misc]
 
         self._require_fitted()
         complexes = as_complexes(X)
-        named = short_names(complexes) if groups is None else [str(one) for one in groups]
-        if len(named) != len(complexes):
-            raise InputError(f"{len(named)} groups for {len(complexes)} complexes", where="groups")
+        named = short_names(complexes)
+        if groups is not None:
+            if len(groups) != len(complexes):
+                raise InputError(f"{len(groups)} groups for {len(complexes)} complexes", where="groups")
+            named = [text_of(one) or name for one, name in zip(groups, named, strict=True)]
         related = self._relation_learned()
         by = by or ("relation" if related else "affinity")
         if by not in ("relation", "affinity"):

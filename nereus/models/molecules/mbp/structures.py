@@ -16,6 +16,8 @@ from nereus.models.molecules.mbp.features import PROTONATED, RESIDUE, UNKNOWN_RE
 
 _FLAT = 1e-6
 """Heights below this are those of a drawing, not of a pose; Angstrom."""
+_MOL2 = "@<TRIPOS>MOLECULE"
+"""What each record of a MOL2 file begins with."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def read_poses(text: str) -> list[Chem.Mol]:
         Nothing can be read, there are no 3D coordinates, or the records are different molecules.
     """
     with rdBase.BlockLogs():
-        if "@<TRIPOS>MOLECULE" in text:
-            found = [Chem.MolFromMol2Block(text, removeHs=True)]
+        if _MOL2 in text:
+            found = [Chem.MolFromMol2Block(_MOL2 + one, removeHs=True) for one in text.split(_MOL2)[1:]]
         else:
             supplier = Chem.SDMolSupplier()
             supplier.SetData(text, removeHs=True)
@@ -61,7 +63,8 @@ def read_poses(text: str) -> list[Chem.Mol]:
             raise InputError("has no 3D coordinates (all z are 0)", mend="give the bound or a docked pose")
     if len({Chem.MolToSmiles(one, isomericSmiles=False) for one in poses}) > 1:
         raise InputError(
-            f"holds {len(poses)} different molecules", mend="name one record, as file.sdf#name or file.sdf#0"
+            f"holds {len(poses)} different molecules",
+            mend="name one record of an SDF, as file.sdf#name or file.sdf#0, or give one molecule a file",
         )
     return poses
 
@@ -73,9 +76,10 @@ def read_pocket(text: str) -> Pocket:
     Raises
     ------
     InputError
-        There is no residue with an alpha carbon.
+        There is no residue with an alpha carbon, or its coordinates are no numbers.
     """
     from Bio.PDB.MMCIFParser import MMCIFParser
+    from Bio.PDB.PDBExceptions import PDBConstructionException
     from Bio.PDB.PDBParser import PDBParser
 
     kind: Any = MMCIFParser if text.lstrip().startswith("data_") else PDBParser
@@ -84,7 +88,7 @@ def read_pocket(text: str) -> Pocket:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = next(iter(parser.get_structure("protein", StringIO(text))))
-    except (StopIteration, ValueError, KeyError, IndexError) as error:
+    except (StopIteration, ValueError, KeyError, IndexError, PDBConstructionException) as error:
         raise InputError(f"is no protein structure: {error}", mend="give a PDB or mmCIF file") from None
     classes, positions, without, strange = [], [], [], []
     for residue in model.get_residues():
@@ -103,6 +107,8 @@ def read_pocket(text: str) -> Pocket:
         raise InputError(
             "has no residue with an alpha carbon", mend="give the protein or its pocket as PDB or mmCIF"
         )
+    if not np.isfinite(positions).all():
+        raise InputError("has coordinates that are no numbers", mend="correct the structure's file")
     notes = []
     if without:
         notes.append(f"{len(without)} residues without alpha carbon are left out, first {without[0]}")

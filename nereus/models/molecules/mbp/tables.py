@@ -12,7 +12,7 @@ from nereus.errors import InputError
 from nereus.models.files import content
 from nereus.models.molecules.mbp.complexes import Complex, Variant
 from nereus.models.molecules.mbp.config import MBPConfig
-from nereus.models.molecules.mbp.measurements import exact_values, molar_logarithms
+from nereus.models.molecules.mbp.measurements import exact_values, molar_logarithms, text_of
 from nereus.models.molecules.mbp.structures import read_poses
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def complexes_of(table: pd.DataFrame, named: Mapping[str, list[str]]) -> list[Co
         )
     rows = zip(*(cells(table, named, role) or [] for role in roles), strict=True)
     return [
-        Complex(**{role: str(one) for role, one in zip(roles, row, strict=True) if _told(one)})
+        Complex(**{role: str(one) for role, one in zip(roles, row, strict=True) if text_of(one)})
         for row in rows
     ]
 
@@ -55,10 +55,6 @@ def formulae(table: pd.DataFrame, named: Mapping[str, list[str]], config: MBPCon
     if variant_named(named, config) == "pose-free":
         return [str(one.smiles) for one in complexes]
     return [Chem.MolToSmiles(read_poses(content(str(one.ligand)))[0]) for one in complexes]
-
-
-def _told(cell: object) -> bool:
-    return cell is not None and cell == cell and str(cell).strip() != ""
 
 
 def cells(table: pd.DataFrame, named: Mapping[str, list[str]], role: str) -> list[Any] | None:
