@@ -47,7 +47,10 @@ def reverse_complement(dna: str) -> str:
 
 
 def guess(letters: str) -> Modality:
-    """The narrowest alphabet that has all letters: DNA, else RNA, else protein. A peptide of A, C, G and T is misread."""
+    """DNA where all letters are A, C, G, T or N, else RNA with U for T, else protein.
+
+    A peptide of A, C, G and T is misread, and so is DNA with other ambiguous letters, which proteins have too.
+    """
     plain = set(letters.upper())
     if plain <= set("ACGTN"):
         return "dna"

@@ -376,3 +376,9 @@ def test_every_target_is_judged() -> None:
     assert not np.allclose(
         other.predictions["predicted"], found.predictions["predicted"][: len(other.predictions)]
     )
+
+
+def test_several_targets_without_a_value_are_read_back(tmp_path: Path) -> None:
+    model = ASGN(**TINY, geometry="bonds").fit(SMILES, np.full((len(SMILES), 3), np.nan))
+    model.save(tmp_path / "kept")
+    np.testing.assert_array_equal(ASGN.load(tmp_path / "kept").embed(SMILES), model.embed(SMILES))

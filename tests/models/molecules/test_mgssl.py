@@ -453,3 +453,11 @@ def test_unimatch_starts_from_the_encoder(tmp_path: Path) -> None:
         torch.testing.assert_close(own, given, atol=1e-6, rtol=0)
     with pytest.raises(InputError, match=r"width 8 and 2 layers, here are 16 and 2"):
         UniMatch(**{**settings, "width": 16}, pretrained=str(tmp_path)).fit(SMILES, ALCOHOL)
+
+
+@pytest.mark.parametrize(("smiles", "labels", "size"), [(["C"], None, 32), (["C", "O", "CC"], [1, 0, 1], 1)])
+def test_a_batch_of_one_atom_is_refused(smiles: list[str], labels: list[int] | None, size: int) -> None:
+    with pytest.raises(InputError, match="a batch of a single atom teaches nothing"):
+        MGSSL(**{**TINY, "tasks": "all", "training": {"epochs": 1}, "finetuning": {"batch_size": size}}).fit(
+            smiles, labels
+        )

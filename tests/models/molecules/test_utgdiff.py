@@ -533,3 +533,27 @@ def test_diversity_counts_different_and_new_ones() -> None:
 
 def test_instruction_is_a_text_and_a_source() -> None:
     assert Instruction("do", "CO") == ("do", "CO")
+
+
+@pytest.mark.parametrize("X", ["an alcohol", [3], [("a", "C", "O")], [float("nan")]])
+def test_what_is_no_instruction_is_told(X: object) -> None:
+    with pytest.raises(InputError, match=r"no list of instructions|row 0: .* is no instruction"):
+        made().generate(X)  # type: ignore[arg-type]
+
+
+def test_molecules_to_edit_are_a_list() -> None:
+    with pytest.raises(InputError, match="a text is no list of molecules"):
+        made().edit("CCO")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [("config.json", "{bad", "config.json cannot be read"), ("config.json", "[]", "this is a None"),
+     ("tokenizer.json", "{}", "tokenizer.json cannot be read")],
+)  # fmt: skip
+def test_a_damaged_folder_of_a_roberta_is_told(tmp_path: Path, file: str, content: str, told: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(RobertaConfig(max_position_embeddings=300).to_dict()))
+    (tmp_path / "model.safetensors").touch()
+    (tmp_path / file).write_text(content)
+    with pytest.raises(InputError, match=told):
+        UTGDiff(**TINY, pretrained=str(tmp_path)).fit(TEXTS, SMILES)  # type: ignore[arg-type]

@@ -413,3 +413,8 @@ def test_the_error_of_a_gap_is_of_genes_not_of_windows() -> None:
     gene = pd.Series(["a", "a", "b", "b"])
     assert standard_error(np.array([1.0, 1.0, -1.0, -1.0]), gene) == pytest.approx(4.0)  # sums 2 and -2
     assert standard_error(np.array([1.0, -1.0, 1.0, -1.0]), gene) == 0
+
+
+def test_no_pair_is_told(model: BSM) -> None:
+    with pytest.raises(InputError, match="there is no pair"):
+        model.icl_score([("ATG", "M")], [])

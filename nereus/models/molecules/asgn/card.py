@@ -46,7 +46,8 @@ CARD = Card(
     ),
     components=(
         Component(
-            name="continuous-filter network over all pairs of atoms, radial basis every 0.1 Angstrom",
+            name="continuous-filter network over pairs of atoms within `reach` (4 Angstrom; all pairs in the paper), radial "
+            "basis every `gap` (0.2 Angstrom; 0.1 in the paper)",
             place="network.py",
             origin="official code",
         ),

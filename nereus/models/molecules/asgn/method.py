@@ -370,6 +370,7 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
             "measured": list(self.measured_),
             "elements": list(self.elements_),
             "clusters": self.network_.teacher.cluster.out_features,
+            "outputs": self.network_.student.targets,
             "rounds": self.rounds_,
         }
         return tensors, facts
@@ -379,7 +380,10 @@ class ASGN(RegressorMixin, Method[ASGNConfig]):  # type: ignore[misc]
         self.elements_, self.rounds_ = list(facts["elements"]), list(facts["rounds"])
         self.centres_ = tensors["centres"]
         self.scale_ = Scale.kept(tensors) if "scale.offset" in tensors else None
-        self.network_ = ASGNNetwork(self.config, len(self.targets_), facts["clusters"])
+        outputs = facts.get(
+            "outputs", len(self.targets_)
+        )  # all may be without a value, and so without a name
+        self.network_ = ASGNNetwork(self.config, outputs, facts["clusters"])
         prefix = "network."
         self.network_.load_state_dict(
             {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}

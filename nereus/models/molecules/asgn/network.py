@@ -68,7 +68,7 @@ class Backbone(nn.Module):
 
     def __init__(self, config: ASGNConfig, targets: int) -> None:
         super().__init__()
-        self.reach, self.readout = config.reach, config.readout
+        self.reach, self.readout, self.targets = config.reach, config.readout, max(1, targets)
         centres = max(2, round(config.reach / config.gap) + 1)
         self.elements = nn.Embedding(ELEMENTS, config.width)
         self.basis = GaussianSmearing(0.0, config.reach, centres)
@@ -80,7 +80,7 @@ class Backbone(nn.Module):
         self.property = nn.Sequential(
             nn.Linear(config.width, config.width),
             ShiftedSoftplus(),
-            nn.Linear(config.width, max(1, targets)),
+            nn.Linear(config.width, self.targets),
         )
 
     def forward(self, graph: GraphBatch) -> tuple[Tensor, Pairs]:

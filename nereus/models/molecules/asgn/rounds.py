@@ -111,7 +111,8 @@ class Rounds:
         """Molecules that judge, and units of the targets, from what is labelled now.
 
         Judges are drawn once, as soon as there are enough labels, of molecules that have taught nothing yet. Units follow the
-        labels from round to round, as the first few may be a poor sample; what the networks say does not change with them.
+        labels from round to round, as the first few may be a poor sample; what the networks say does not change with them (with
+        ``reference="composition"``, in the mean over all molecules).
         """
         labelled = self.labelled
         judges = round(self.config.validation * len(labelled))

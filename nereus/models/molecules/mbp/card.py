@@ -56,7 +56,8 @@ CARD = Card(
         Column(
             name="protein",
             kind="group",
-            about="names of proteins, where there is neither structure nor sequence",
+            about="names of proteins, where there is neither structure nor sequence, and where each pose has a pocket file of "
+            "its own: rows of other pockets are compared only under one name",
             required=False,
         ),
         Column(
@@ -95,7 +96,7 @@ CARD = Card(
             origin="official code",
         ),
         Component(
-            name="protein graph: alpha carbons, 10 neighbours within 30 A",
+            name="protein graph: alpha carbons (those within 20 A of the ligand by default), 10 neighbours within 30 A",
             place="complexes.py",
             origin="official code",
         ),

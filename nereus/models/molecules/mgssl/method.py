@@ -91,6 +91,7 @@ class MGSSL(ClassifierMixin, Method[MGSSLConfig]):  # type: ignore[misc]
                 mend="name a target, or leave pretrained and tasks as they are by default",
             )
         graphs = pack(molecules)
+        self._require_batches(graphs, labels is not None)
         start = "\n".join(smiles).encode()
         if self.config.pretrained is not None:
             given = MGSSL.load(self.config.pretrained)
@@ -111,6 +112,18 @@ class MGSSL(ClassifierMixin, Method[MGSSLConfig]):  # type: ignore[misc]
             losses += [_named(one, "finetuning") for one in after.losses]
             self.history_ = History(losses, best, after.stopped_early, [*notes, *after.notes])
         self.network_, self.vocabulary_, self.tasks_ = network, vocabulary, names
+
+    def _require_batches(self, graphs: PackedGraphs, labelled: bool) -> None:
+        """Refuse what could be a batch of a single atom, of which batch norm has no variance."""
+        stages = [] if self.config.pretrained or self.config.tasks == "none" else [self.config.training]
+        stages += [self.config.finetuning] if labelled else []
+        alone = len(graphs) == 1 or any(one.batch_size == 1 for one in stages)
+        if alone and bool((graphs.atoms == 1).any()):
+            raise InputError(
+                "a batch of a single atom teaches nothing",
+                where="mgssl",
+                mend="give more molecules and a batch_size of two or more, or leave single atoms out",
+            )
 
     def _pretrain(
         self, molecules: Sequence[Chem.Mol], graphs: PackedGraphs, session: Session, identity: str

@@ -23,8 +23,21 @@ class Instruction(NamedTuple):
 
 
 def instructions(X: Any) -> list[Instruction]:
-    """Instructions as given; empty ones are refused by row."""
-    found = [Instruction(one) if isinstance(one, str) or one is None else Instruction(*one) for one in X]
+    """Instructions as given; empty ones, and what is none, are refused by row."""
+    if isinstance(X, str):
+        raise InputError("a text is no list of instructions", where="utgdiff", mend="give [instruction]")
+    found: list[Instruction] = []
+    for row, one in enumerate(X):
+        if one is None or isinstance(one, str):
+            found.append(Instruction(one))
+        elif isinstance(one, Sequence) and 1 <= len(one) <= 2:
+            found.append(Instruction(*one))
+        else:
+            raise InputError(
+                f"row {row}: {one!r} is no instruction",
+                where="utgdiff",
+                mend="give a text, None, or a text and the SMILES of a source",
+            )
     for row, one in enumerate(found):
         if one.text is not None and (not isinstance(one.text, str) or not one.text.strip()):
             raise InputError(

@@ -198,7 +198,7 @@ class UTGDiff(Method[UTGDiffConfig]):
             molecules.
         """
         self._require_fitted()
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InputError(f"n is {n!r}", where="utgdiff", mend="ask for one molecule or more")
         if wrong := sorted(set(options) - set(_OPTIONS)):
             raise InputError(
@@ -246,6 +246,8 @@ class UTGDiff(Method[UTGDiffConfig]):
 
     def edit(self, sources: Sequence[str], X: Sequence[str] | None = None, **options: Any) -> list[Generated]:
         """Edit molecules: `generate` with a source each, and instructions where it learned with any."""
+        if isinstance(sources, str):
+            raise InputError("a text is no list of molecules", where="utgdiff", mend="give [smiles]")
         texts: Sequence[str | None] = [None] * len(sources) if X is None else list(X)
         if len(texts) != len(sources):
             raise InputError(f"{len(texts)} instructions, but {len(sources)} molecules", where="utgdiff")

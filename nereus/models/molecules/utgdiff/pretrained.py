@@ -35,7 +35,7 @@ def read_pretrained(
     Raises
     ------
     InputError
-        A file is missing, it is no RoBERTa, or its positions do not reach.
+        A file is missing or damaged, it is no RoBERTa, or its positions do not reach.
     """
     folder = Path(place)
     for name in ("config.json", _WEIGHTS):
@@ -45,10 +45,14 @@ def read_pretrained(
                 where=place,
                 mend="give the folder that transformers' `save_pretrained` wrote",
             )
-    told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    if told.get("model_type") != "roberta":
+    try:
+        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"config.json cannot be read: {error}", where=place, mend="copy it again") from None
+    kind = told.get("model_type") if isinstance(told, dict) else None
+    if kind != "roberta":
         raise InputError(
-            f"this is a {told.get('model_type')!r}, the denoiser is a 'roberta'",
+            f"this is a {kind!r}, the denoiser is a 'roberta'",
             where=place,
             mend="give a RoBERTa",
         )

@@ -56,7 +56,7 @@ class TextTokenizer:
         Raises
         ------
         InputError
-            There is none, or it has no ``<s>``, ``</s>`` and ``<pad>``.
+            There is none, it cannot be read, or it has no ``<s>``, ``</s>`` and ``<pad>``.
         """
         file = folder / "tokenizer.json"
         if not file.is_file():
@@ -65,7 +65,14 @@ class TextTokenizer:
                 where=str(folder),
                 mend="save the tokenizer with `save_pretrained`",
             )
-        return cls(file.read_text(encoding="utf-8"))
+        try:
+            return cls(file.read_text(encoding="utf-8"))
+        except InputError:
+            raise
+        except Exception as error:  # noqa: BLE001  tokenizers raises bare ones
+            raise InputError(
+                f"tokenizer.json cannot be read: {error}", where=str(folder), mend="save it anew"
+            ) from None
 
     def __len__(self) -> int:
         return int(self._tokenizer.get_vocab_size())

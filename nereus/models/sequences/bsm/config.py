@@ -133,7 +133,8 @@ PAPER_110M: dict[str, Any] = {
     "layers": 12, "width": 768, "heads": 12, "context": 1024, "rounds": PAPER_ROUNDS, "codons": (60, 253),
     "training__learning_rate": 2e-5, "training__batch_size": 4096, "finetuning__learning_rate": 1e-6,
 }  # fmt: skip
-"""Settings of the smaller model, as ``BSM(**PAPER_110M)``: 113 million weights."""
+"""Settings of the smaller model, as ``BSM(**PAPER_110M, tokens=...)``: 113 million weights. How many tokens is left to you: the
+default is less than one of its batches, the paper's are 272 billion."""
 PAPER_270M: dict[str, Any] = {
     **PAPER_110M, "layers": 20, "width": 896, "heads": 16, "training__batch_size": 1024,
 }  # fmt: skip

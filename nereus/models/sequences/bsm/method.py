@@ -191,6 +191,8 @@ class BSM(Method[BSMConfig]):
         """Log-probability of the second sequence of each pair after demonstrations and the first, nats, (pairs,)."""
         import pandas as pd
 
+        if not len(pairs):
+            raise InputError("there is no pair", where="pairs", mend="give (first, second) of at least one")
         first, second = zip(*[pair_of(one) for one in pairs], strict=True)
         return self.score(pd.DataFrame({"sequence": second, "partner": first}), demonstrations=demonstrations)
 
@@ -232,7 +234,8 @@ class BSM(Method[BSMConfig]):
         then
             None goes on within the sequence; a kind begins a new sequence of that kind after it (a protein for a gene).
         letters
-            Most letters; fewer where the model ends earlier. The beginning of what does not fit is left out.
+            Most letters; fewer where the model ends earlier or the context is full. Of a sequence that leaves no room for them
+            the beginning is left out, up to half of the context.
         temperature, top_p
             Of the drawing, which `random_state` decides.
 
