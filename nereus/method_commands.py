@@ -14,13 +14,13 @@ import typer
 from nereus.assignments import assigned
 from nereus.errors import InputError
 from nereus.telling import told
+from nereus.training_progress import training_progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from nereus.models.base import Method
     from nereus.models.card import Card
-    from nereus.models.training.session import Session
 
 methods_app = typer.Typer(help="Trainable methods of the literature: train them on a table, and ask them.")
 
@@ -105,11 +105,27 @@ def fit(
         str, typer.Option(help="Who is held out together: scaffold, random or group.")
     ] = "scaffold",
     keep: Annotated[str | None, typer.Option(help="Also keep it in the model store under this name.")] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the state of training: the same command goes on from there when it was stopped."
+        ),
+    ] = None,
+    threads: Annotated[
+        int,
+        typer.Option(min=1, help="Threads to compute with; other digits may come out with another number."),
+    ] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train a method on a table; rows that are held out judge it beside a baseline."""
-    with told():
+    stopped = "interrupted: " + (
+        "the same command goes on from the last epoch"
+        if checkpoints
+        else "with --checkpoints FOLDER the same command would go on from the last epoch"
+    )
+    with told(stopped):
         from nereus import models
+        from nereus.models.card import Verb
         from nereus.models.store import require_name
         from nereus.tool_commands import read_rows, write_result
         from nereus.tools import registry
@@ -132,14 +148,20 @@ def fit(
         named = _columns(card, table, column, smiles=smiles, sequence=sequence, text=text, target=target)
         from nereus.models.files import with_contents
 
-        with _progress(quiet) as session:
+        if held_out and "target" in named and Verb.PREDICT in card.verbs and not quiet:
+            typer.echo(
+                f"trained twice: on {1 - held_out:.0%} of the rows to be judged by the others, and on all; "
+                "--held-out 0 leaves the first out",
+                err=True,
+            )
+        with training_progress(quiet, checkpoints) as session:
             from nereus.tools.methods.fitting import fit as train
             from nereus.tools.single_thread import single_thread
 
             asked = registry.get(f"fit_{name}").validate({**named, "held_out": held_out, "split": split})
             params = asked.model_copy(update={"settings": config})
             whole = with_contents(card, table, named, data.parent)
-            with single_thread():
+            with single_thread() if threads == 1 else _threads(threads):
                 result = train(card, whole, params, seed, session=session)
         write_result(result, out)
         trained = result.models["model"].open()
@@ -371,39 +393,19 @@ def _store() -> Any:
     return ModelStore(load_settings().home / "models")
 
 
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _hash(file: Path) -> str:
     from nereus.memory.artifacts import file_hash
 
     return file_hash(file)
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Session]:
-    """A session that shows a bar, on a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    from nereus.models.training.session import Progress, Session
-
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield Session()
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[told]}"),
-        TimeRemainingColumn(),
-    )
-    with Bars(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(one: Progress) -> None:
-            task = tasks.get(one.stage)
-            if task is None or bars.tasks[task].finished:
-                task = tasks[one.stage] = bars.add_task(one.stage or "training", total=one.epochs, told="")
-            told = ", ".join(f"{name} {value:.3g}" for name, value in one.losses.items())
-            bars.update(task, completed=one.epoch, total=one.epochs, told=told)
-
-        yield Session(progress=show)

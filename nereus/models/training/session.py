@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nereus.errors import NereusError
@@ -38,11 +38,18 @@ class Session:
     checkpoints: Path | None = None
     """Folder in which the state is kept; a training that was interrupted goes on from there, and ends as if it had not been."""
     _stage: str = field(default="")
+    _purpose: str = field(default="")
 
     def stage(self, name: str) -> Session:
-        """The session of one stage of several, with checkpoints of its own."""
-        folder = None if self.checkpoints is None else self.checkpoints / name
-        return Session(self.progress, self.cancelled, folder, name)
+        """The session of one stage of several, with checkpoints of its own. A stage draws numbers of its own."""
+        return replace(self, checkpoints=self._inside(name), _stage=name)
+
+    def purpose(self, name: str) -> Session:
+        """The session of one training of several, with checkpoints of its own, that learns what it would learn alone."""
+        return replace(self, checkpoints=self._inside(name), _purpose=name)
+
+    def _inside(self, name: str) -> Path | None:
+        return None if self.checkpoints is None else self.checkpoints / name
 
     @property
     def name(self) -> str:
@@ -50,9 +57,10 @@ class Session:
         return self._stage
 
     def tell(self, epoch: int, epochs: int, losses: dict[str, float]) -> None:
-        """Tell how far it is."""
+        """Tell how far it is: the stage, behind what the training is for where there are several."""
         if self.progress is not None:
-            self.progress(Progress(self._stage, epoch, epochs, losses))
+            told = ": ".join(filter(None, (self._purpose, self._stage)))
+            self.progress(Progress(told, epoch, epochs, losses))
 
     def check(self) -> None:
         """Raise `TrainingCancelled` when it was cancelled."""

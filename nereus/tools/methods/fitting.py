@@ -73,9 +73,9 @@ def fit(
             split=params.split,
             share=params.held_out,
             seed=seed,
-            session=(session or Session()).stage("judging"),
+            session=(session or Session()).purpose("judging"),
         )
-    method.fit_table(readable, columns, session=(session or Session()).stage("training"))
+    method.fit_table(readable, columns, session=(session or Session()).purpose("training"))
     if started_from is not None:
         method.config = method.config.model_copy(update={"pretrained": started_from})
     warnings += method.history_.notes

@@ -102,6 +102,7 @@ def _fitting(name: str, card: Card) -> Tool:
         outputs + (("table:held_out", "table:held_out_targets", "figure:performance") if judged else ()),
         _described(card, name, _GIVEN + _STARTED if starts else _GIVEN, _FITTED),
         45.0,
+        version="3",
     )
 
 
@@ -183,8 +184,9 @@ def _tool(
     outputs: tuple[str, ...],
     doc: str,
     seconds: float,
+    version: str = "2",
 ) -> Tool:
     run.__doc__ = doc
     # The signature is what a tool's inputs are read from: its `params` is this method's own class.
     run.__annotations__ = {**run.__annotations__, "params": params}
-    return tool(name, version="2", summary=summary[:130], outputs=outputs, seconds=seconds)(run)
+    return tool(name, version=version, summary=summary[:130], outputs=outputs, seconds=seconds)(run)
