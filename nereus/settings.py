@@ -28,6 +28,7 @@ from urllib.parse import urlsplit, urlunsplit
 import platformdirs
 from dotenv import dotenv_values
 from pydantic import (
+    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -39,7 +40,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.sources import EnvSettingsSource
 
 from nereus.errors import SettingsError
-from nereus.explained import Explained
 
 PREFIX = "NEREUS_"
 CONFIG_FILE = "nereus.toml"
@@ -73,10 +73,10 @@ def _kind(url: str) -> str:
     return url.partition(":")[0].partition("+")[0]
 
 
-class McpServer(Explained):
+class McpServer(BaseModel):
     """An external MCP server: a command on this machine, or an address."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     command: tuple[str, ...] = ()
     """Program and arguments of a server on standard input and output."""

@@ -5,11 +5,11 @@
 
 `--data` is the folder of the public data sets with ``moleculenet`` in it (by default NEREUS_DATA). Tasks are split as PAR does
 (Wang et al., NeurIPS 2021): Tox21 nine to learn from and three to answer, SIDER twenty-one and six. Every model answers the
-same draws: for each test task and seed ten supports, queries are all other molecules with a label. Settings are the method's
-defaults; they were chosen on tasks to learn from, of which some were held out. `disjoint` learns from half of the molecules
-and is asked about the other half, since in both sets the molecules of a test task carry labels of training tasks too; simple
-models beside it answer the same half. Runs that the stored result holds at equal scale are kept; `--again` runs them anew,
-`--workers` several side by side, each on one core.
+same draws: for each test task and seed ten supports, queries are all other molecules with a label. Settings are the
+method's defaults, but for eight times as many meta-batches; they were chosen on tasks to learn from, of which some were
+held out. `disjoint` learns from half of the molecules and is asked about the other half, since in both sets the molecules
+of a test task carry labels of training tasks too; simple models beside it answer the same half. Runs that the stored result
+holds at equal scale are kept; `--again` runs them anew, `--workers` several side by side, each on one core.
 """
 
 from __future__ import annotations
