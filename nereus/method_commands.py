@@ -179,6 +179,21 @@ def fit(
         typer.echo(f"the trained method, its metrics and figures are in {out}")
 
 
+def _separator(out: Path, data: Path | None) -> str:
+    """What parts the columns of the table of answers; refuses a place that no such table may go to."""
+    if out.is_dir():
+        raise InputError("is a folder", where=str(out), mend="name a file for the table of answers")
+    if data is not None and out.exists() and out.samefile(data):
+        raise InputError("is the table that is asked about", where=str(out), mend="name another file")
+    ending = out.with_suffix("").suffix if out.suffix == ".gz" else out.suffix
+    separators = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t"}
+    if ending.lower() not in separators:
+        raise InputError(
+            f"{ending!r} is no ending of a table of text", where=str(out), mend="name it .csv or .tsv"
+        )
+    return separators[ending.lower()]
+
+
 def _asking(verb: str, about: str) -> None:
     """Add the command of a verb."""
 
@@ -220,8 +235,7 @@ def _asking(verb: str, about: str) -> None:
                     where=str(model),
                     mend=f"it can {', '.join(method.card.verbs)}",
                 )
-            if out.is_dir():
-                raise InputError("is a folder", where=str(out), mend="name a file for the table of answers")
+            separator = _separator(out, data)
             _require_writable(out)
             table, written = (pd.DataFrame(), pd.DataFrame()) if data is None else read_rows(data)
             named = _columns(
@@ -244,7 +258,7 @@ def _asking(verb: str, about: str) -> None:
             # Answers that are not one a row have an index of their own, which has a name.
             named_index = found.index.name is not None and not found.index.equals(table.index)
             harmless(found.reset_index(allow_duplicates=True) if named_index else found).to_csv(
-                out, index=False
+                out, index=False, sep=separator
             )
             bad = int((found[PROBLEM] != "").sum()) if PROBLEM in found else 0
             if bad:

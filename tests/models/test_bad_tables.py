@@ -65,6 +65,10 @@ def test_answers_go_to_a_file_and_columns_of_training_are_checked(tmp_path: Path
         return done.output
 
     assert "is a folder" in said(tmp_path)
+    assert "'.xlsx' is no ending of a table of text" in said(tmp_path / "out.xlsx")
+    before = (tmp_path / "table.csv").read_bytes()
+    assert "is the table that is asked about" in said(tmp_path / "model" / ".." / "table.csv")
+    assert (tmp_path / "table.csv").read_bytes() == before
     for text in ("{", "[1]", '{"smiles": 3}'):
         (tmp_path / "model" / "columns.json").write_text(text, encoding="utf-8")
         assert "the columns of training cannot be read" in said(tmp_path / "out.csv")
@@ -138,6 +142,22 @@ def test_places_that_cannot_be_written_are_told_before_training(tmp_path: Path) 
         done = CliRunner().invoke(app, ["methods", *words, *data, *out])
         assert (done.exit_code, type(done.exception)) == (1, SystemExit), done.output
         assert "is a file, not a folder" in done.output
+
+
+def test_answers_are_parted_by_tabs_where_the_name_says_so(tmp_path: Path) -> None:
+    trained("mgssl").save(tmp_path / "model")
+    pd.DataFrame({"smiles": SMILES[:3]}).to_csv(tmp_path / "table.csv", index=False)
+    words = ["methods", "predict", str(tmp_path / "model"), "--data", str(tmp_path / "table.csv"), "--out"]
+    for name in ("out.tsv", "out.tsv.gz"):
+        done = CliRunner().invoke(app, [*words, str(tmp_path / name)])
+        assert done.exit_code == 0, done.output
+        assert pd.read_csv(tmp_path / name, sep="\t").columns.tolist() == ["smiles", "prediction"]
+
+
+def test_related_assays_in_words_are_quoted(tmp_path: Path) -> None:
+    words = ["--target", "y", "--column", "related=other", "--column", "related=more"]
+    told = fitted(tmp_path, "unimatch", *words, other=["high", "low"] * 12, more=ALCOHOL)
+    assert "'high'" in told
 
 
 def test_predictions_stand_row_by_row_beside_what_is_written(tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ from tests.models.cases import CASES
         ("asgn", {"sharpness": 5.0}),
         ("utgdiff", {"auxiliary": 0.5}),
         ("bsm", {"reverse_strand": False}),
+        ("unimatch", {"inner_rate": 0.5}),
+        ("qwen", {"norm_eps": 1e-3}),
+        ("cpl", {"beta": 0.5}),
     ],
 )
 def test_a_state_of_other_settings_is_refused(tmp_path: Path, name: str, changed: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ CASE = Case(
     table=labelled_molecules,
     bad={
         "unreadable SMILES": Bad(lambda m: m.fit(["CCO", "C1CC"], [1, 0]), r"row 1: 'C1CC'"),
+        "a text in place of a list": Bad(lambda m: m.fit("CCO", [1, 0, 1]), "one text, 'CCO', where a list"),
         "empty molecule": Bad(lambda m: m.fit(["CCO", ""], [1, 0]), r"row 1: '' is empty"),
         "one class": Bad(
             lambda m: m.fit(SMILES, np.ones(24)), "at least one active and one inactive, got 24/0"

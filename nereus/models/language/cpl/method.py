@@ -7,7 +7,6 @@ Wang, Chen, Han, Bai: CPL: Critical Plan Step Learning. arXiv:2409.08642, 2024. 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,7 +28,7 @@ from nereus.models.language.cpl.causal import (
 )
 from nereus.models.language.cpl.config import CPLConfig
 from nereus.models.language.cpl.step_apo import StepApo, checked_values, win_probability
-from nereus.models.training import Session, train
+from nereus.models.training import Session, identity_of, train
 from nereus.models.training.batches import shuffled_rows
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ class CPL(Method[CPLConfig]):
             seed=config.random_state,
         )
         network.to(device=self.device)
-        identity = hashlib.sha256(repr([rows[i] for i in at]).encode()).hexdigest()
+        identity = identity_of(config, repr([rows[i] for i in at]), without={"training", "preferring"})
         history = train(
             network,
             _Imitation(network, own, aside, config.training.batch_size),

@@ -7,7 +7,6 @@ Qwen Technical Report. arXiv:2309.16609. Code and weights of the report: QwenLM/
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,7 +24,7 @@ from nereus.models.language.qwen.config import QwenConfig
 from nereus.models.language.qwen.corpus import NextToken, joined
 from nereus.models.language.qwen.long_context import MODES, LongContext, Mode
 from nereus.models.language.qwen.network import Cache, QwenNetwork
-from nereus.models.training import Session, train
+from nereus.models.training import Session, identity_of, train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +83,7 @@ class Qwen(Method[QwenConfig]):
             config.training,
             seed=config.random_state,
             session=session,
-            identity=hashlib.sha256(row.tobytes() + held.tobytes()).hexdigest(),
+            identity=identity_of(config, row.tobytes(), held.tobytes(), without={"training"}),
         )
         if (found := known.get_vocab_size()) < config.vocabulary:
             history.notes.append(

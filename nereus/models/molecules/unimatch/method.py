@@ -9,7 +9,6 @@ paper takes over.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -30,7 +29,7 @@ from nereus.models.molecules.unimatch.card import CARD
 from nereus.models.molecules.unimatch.config import UniMatchConfig
 from nereus.models.molecules.unimatch.episodes import MetaLearning, one_hot
 from nereus.models.molecules.unimatch.network import UniMatchNetwork
-from nereus.models.training import Session, train
+from nereus.models.training import Session, identity_of, train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,15 +146,13 @@ class UniMatch(ClassifierMixin, Method[UniMatchConfig]):  # type: ignore[misc]
         network.encoder.requires_grad_(self.config.encoder == "learns")
         network = network.to(self.device)
         objective = MetaLearning(network, graphs, labels, self.config)
-        told = "\n".join(smiles).encode() + labels.tobytes() + (self.config.pretrained or "").encode()
-        identity = hashlib.sha256(told).hexdigest()
         self.history_ = train(
             network,
             objective,
             self.config.training,
             seed=self.config.random_state,
             session=session,
-            identity=identity,
+            identity=identity_of(self.config, "\n".join(smiles), labels.tobytes(), without={"training"}),
         )
         self.network_ = network
 
@@ -255,7 +252,7 @@ class UniMatch(ClassifierMixin, Method[UniMatchConfig]):  # type: ignore[misc]
         """See `Method.fit_table`."""
         named = self._checked_columns(table, columns, training=True)
         X, y = self._from_table(table, {role: one for role, one in named.items() if role != "related"})
-        related = table[named["related"]].to_numpy(dtype=float) if named.get("related") else None
+        related = binary_labels(table[named["related"]], len(table)) if named.get("related") else None
         return self.fit(X, y, related=related, session=session)
 
     def predict_table(self, table: pd.DataFrame, columns: Mapping[str, str | Sequence[str]]) -> pd.DataFrame:
