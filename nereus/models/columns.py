@@ -53,18 +53,17 @@ def nearest(name: str, names: Sequence[str]) -> list[str]:
     return close or [told for one, told in known.items() if wanted in one or one in wanted][:3]
 
 
-def single(X: Any) -> Any:
-    """The column of a table or array of one column, as scikit-learn passes objects on; anything else as it is.
-
-    Raises
-    ------
-    InputError
-        One text, which would be read letter by letter.
-    """
+def require_list(X: Any) -> None:
+    """Refuse one text, which would be read letter by letter."""
     if isinstance(X, str):
         raise InputError(
             f"one text, {X[:40]!r}, where a list of them is asked for", mend="put it in brackets: [...]"
         )
+
+
+def single(X: Any) -> Any:
+    """The column of a table or array of one column, as scikit-learn passes objects on; anything else but one text as it is."""
+    require_list(X)
     if isinstance(X, pd.DataFrame) and X.shape[1] == 1:
         return X.iloc[:, 0]
     return X[:, 0] if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1 else X

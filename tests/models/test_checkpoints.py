@@ -43,6 +43,11 @@ def test_a_state_of_other_settings_is_refused(tmp_path: Path, name: str, changed
 def test_how_molecules_are_drawn_does_not_change_a_training(tmp_path: Path) -> None:
     case = CASES["utgdiff"]
     X, y = case.data()
+    learned = []
     for temperature in (1.0, 0.5):
         method = registry.get("utgdiff")(**{**case.settings, "temperature": temperature})
         method.fit(X, y, session=Session(checkpoints=tmp_path))
+        learned.append((method.history_.losses, method.network_.state_dict()))
+    (first, before), (second, after) = learned
+    assert first == second
+    assert all(bool((before[name] == after[name]).all()) for name in before)

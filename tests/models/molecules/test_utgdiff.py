@@ -537,12 +537,15 @@ def test_instruction_is_a_text_and_a_source() -> None:
 
 @pytest.mark.parametrize("X", ["an alcohol", [3], [("a", "C", "O")], [float("nan")]])
 def test_what_is_no_instruction_is_told(X: object) -> None:
-    with pytest.raises(InputError, match=r"no list of instructions|row 0: .* is no instruction"):
+    with pytest.raises(
+        InputError,
+        match=r"one text, 'an alcohol', where a list of them is asked for|row 0: .* is no instruction",
+    ):
         made().generate(X)  # type: ignore[arg-type]
 
 
 def test_molecules_to_edit_are_a_list() -> None:
-    with pytest.raises(InputError, match="a text is no list of molecules"):
+    with pytest.raises(InputError, match="one text, 'CCO', where a list of them is asked for"):
         made().edit("CCO")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nereus.errors import InputError
+from nereus.models.columns import require_list
 from nereus.models.molecules.graphs.read import largest_fragment, read_smiles
 from nereus.models.molecules.utgdiff.graphs import Graph, graph_of
 
@@ -24,8 +25,7 @@ class Instruction(NamedTuple):
 
 def instructions(X: Any) -> list[Instruction]:
     """Instructions as given; empty ones, and what is none, are refused by row."""
-    if isinstance(X, str):
-        raise InputError("a text is no list of instructions", where="utgdiff", mend="give [instruction]")
+    require_list(X)
     found: list[Instruction] = []
     for row, one in enumerate(X):
         if one is None or isinstance(one, str):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nereus.errors import InputError
 from nereus.models.base import Method
+from nereus.models.columns import require_list
 from nereus.models.molecules.utgdiff.card import CARD
 from nereus.models.molecules.utgdiff.config import UTGDiffConfig
 from nereus.models.molecules.utgdiff.denoising import Denoising, diffusions, split
@@ -246,8 +247,7 @@ class UTGDiff(Method[UTGDiffConfig]):
 
     def edit(self, sources: Sequence[str], X: Sequence[str] | None = None, **options: Any) -> list[Generated]:
         """Edit molecules: `generate` with a source each, and instructions where it learned with any."""
-        if isinstance(sources, str):
-            raise InputError("a text is no list of molecules", where="utgdiff", mend="give [smiles]")
+        require_list(sources)
         texts: Sequence[str | None] = [None] * len(sources) if X is None else list(X)
         if len(texts) != len(sources):
             raise InputError(f"{len(texts)} instructions, but {len(sources)} molecules", where="utgdiff")

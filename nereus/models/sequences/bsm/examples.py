@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from nereus.errors import InputError
+from nereus.models.columns import require_list
 from nereus.models.sequences.alphabets import Biosequence, read_sequences
 from nereus.models.sequences.bsm import tokenizer
 from nereus.models.sequences.bsm.config import BSMConfig
@@ -146,8 +147,7 @@ def read_examples(X: Any, config: BSMConfig) -> Examples:
     InputError
         There is no sequence, one cannot be read, or a column is unknown.
     """
-    if isinstance(X, str):
-        raise InputError("a text is no list of sequences", where="bsm", mend="give [sequence]")
+    require_list(X)
     frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame({"sequence": list(X)}, dtype=object)
     if unknown := [str(one) for one in frame.columns if one not in ROLES]:
         raise InputError(
